@@ -1,0 +1,140 @@
+"""Say what changed: group names, message types, and the way out to every browser that may know.
+
+A message is `{"seq": n, "changes": [{"what", "id", "op", "fields"}, …]}`; `seq` counts per group, so that a browser
+that misses one resynchronises. Sending never raises and never waits: whoever missed it sees the gap.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+import redis.asyncio
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from hypervisors.models import DomainGrant
+
+logger = logging.getLogger(__name__)
+
+# What staff sees: everything.
+FLEET_GROUP = "fleet"
+
+
+def user_group(user_id: int) -> str:
+    """What one person sees beyond the fleet: changes of the domains granted to them, and of the grants."""
+    return f"user.{user_id}"
+
+
+def usage_group(hypervisor_id: int) -> str:
+    """The usage samples of one hypervisor and its domains; a consumer passes on those its browser shows."""
+    return f"usage.{hypervisor_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One object changed. `fields` are JSON values of the changed fields only, and whole for `add`.
+
+    `id` is a domain's or operation's UUID, or the decimal primary key of the others. `domain_uuid` names the domain
+    that an operation is on, for access; a domain change fills it by itself.
+    """
+
+    what: Literal["domain", "hypervisor", "hypervisor_pool", "operation", "storage_pool", "network", "grant"]
+    id: str
+    op: Literal["add", "update", "remove"] = "update"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    domain_uuid: str = ""
+
+    @property
+    def concerns_domain(self) -> str:
+        return self.id if self.what == "domain" else self.domain_uuid
+
+
+def publish(changes: Sequence[Change]) -> None:
+    """Send the changes to staff, and each to the people to whom its domain is granted. Call after the commit."""
+    if not changes:
+        return
+    _send(FLEET_GROUP, changes)
+    for user_id, own in _changes_by_grantee(changes).items():
+        _send(user_group(user_id), own)
+
+
+def publish_usage(hypervisor_id: int, *, sampled_at: float, host: Sequence[float], domains: Mapping[str, Any]) -> None:
+    """Send one tick of samples: epoch seconds, the host's values, and the values by domain UUID (see models.usage)."""
+    message = {
+        "type": "broadcast.usage",
+        "hypervisor": hypervisor_id,
+        "at": sampled_at,
+        "host": list(host),
+        "domains": dict(domains),
+    }
+    _loop().submit(_layer_send(usage_group(hypervisor_id), message))
+
+
+def _send(group: str, changes: Iterable[Change]) -> None:
+    payload = [{key: value for key, value in asdict(change).items() if key != "domain_uuid"} for change in changes]
+    _loop().submit(_numbered_send(group, payload))
+
+
+def _changes_by_grantee(changes: Sequence[Change]) -> dict[int, list[Change]]:
+    uuids = {change.concerns_domain for change in changes} - {""}
+    grantees: dict[str, list[int]] = defaultdict(list)
+    try:
+        for uuid, user_id in DomainGrant.objects.filter(domain__uuid__in=uuids).values_list("domain__uuid", "user_id"):
+            grantees[str(uuid)].append(user_id)
+    except DatabaseError:
+        logger.exception("Grants could not be read; the people concerned see these changes at their next reload.")
+    by_grantee: dict[int, list[Change]] = defaultdict(list)
+    for change in changes:
+        for user_id in grantees.get(change.concerns_domain, ()):
+            by_grantee[user_id].append(change)
+    return by_grantee
+
+
+async def _numbered_send(group: str, changes: list[dict[str, Any]]) -> None:
+    sequence = await _loop().counters.incr(f"vmportal:seq:{group}")
+    await _layer_send(group, {"type": "broadcast.changes", "seq": sequence, "changes": changes})
+
+
+async def _layer_send(group: str, message: dict[str, Any]) -> None:
+    layer = get_channel_layer()
+    assert layer is not None
+    await layer.group_send(group, message)
+
+
+class _LoopThread:
+    """One event loop in a thread of its own, so that synchronous callers share one set of Redis connections."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.counters = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=3, health_check_interval=10
+        )
+        self.in_order = asyncio.Lock()
+        threading.Thread(target=self.loop.run_forever, name="broadcast", daemon=True).start()
+
+    def submit(self, sending: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(self._logged(sending), self.loop)
+
+    async def _logged(self, sending: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with self.in_order:
+                await sending
+        except Exception as error:  # noqa: BLE001 - whatever Redis says, the sender goes on; receivers see the gap
+            logger.warning("A change could not be broadcast: %s", error)
+
+
+@lru_cache(maxsize=1)
+def _loop_of(pid: int) -> _LoopThread:
+    return _LoopThread()
+
+
+def _loop() -> _LoopThread:
+    """The loop of this process: a forked worker must not share its parent's."""
+    return _loop_of(os.getpid())

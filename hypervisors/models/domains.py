@@ -1,0 +1,117 @@
+"""Domains (the UI says virtual machines): the mirror of libvirt's, keyed by UUID, plus who may use them."""
+
+from typing import Self
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState, UserRight
+
+
+class DomainQuerySet(models.QuerySet["Domain"]):
+    """Access checks and the usual selections."""
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Those that the user may see: all for staff, granted ones for other people, none for strangers."""
+        return self._granted_to(user, {UserRight.VIEW, UserRight.OPERATE})
+
+    def operable_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Those that the user may start, stop and log in to."""
+        return self._granted_to(user, {UserRight.OPERATE})
+
+    def present(self) -> Self:
+        """Those that some hypervisor has; the others are tombstones."""
+        return self.filter(vanished_at__isnull=True)
+
+    def _granted_to(self, user: AbstractBaseUser | AnonymousUser, rights: set[UserRight]) -> Self:
+        if not isinstance(user, User) or not user.is_active:
+            return self.none()
+        if user.is_staff or user.is_superuser:
+            return self.all()
+        granted = DomainGrant.objects.filter(user=user, right__in=rights)
+        return self.filter(pk__in=granted.values("domain"))
+
+
+class Domain(models.Model):
+    """A virtual machine as its hypervisor last told us. The inventory writes it; nobody else does."""
+
+    uuid = models.UUIDField(unique=True)
+    # Null only for a tombstone whose hypervisor was removed.
+    hypervisor = models.ForeignKey(Hypervisor, on_delete=models.SET_NULL, null=True, related_name="domains")
+    name = models.CharField(max_length=255)
+    title = models.CharField(max_length=255, blank=True)
+    description = models.TextField(blank=True)
+    state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in DomainState])
+    # libvirt's reason for the state in words, for example "migration" or "I/O error"; may be empty.
+    state_reason = models.CharField(max_length=100, blank=True)
+    state_since = models.DateTimeField()
+    persistent = models.BooleanField(default=True)
+    autostart = models.BooleanField(default=False)
+    has_managed_save = models.BooleanField(default=False)
+    # False while its QEMU does not answer statistics calls.
+    answering = models.BooleanField(default=True)
+    vcpu_count = models.PositiveIntegerField(default=1)
+    memory_kib = models.BigIntegerField(default=0)
+    os_name = models.CharField(max_length=100, blank=True)
+    first_seen_at = models.DateTimeField(auto_now_add=True)
+    # Set when no hypervisor has it any more; cleared when it comes back.
+    vanished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DomainQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "uuid"]
+        verbose_name = _("virtual machine")
+        indexes = [
+            models.Index(fields=["vanished_at", "name", "uuid"], name="domain_by_name"),
+            models.Index(fields=["hypervisor", "vanished_at", "name"], name="domain_by_hypervisor"),
+            models.Index(fields=["vanished_at", "state", "name"], name="domain_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("domain", args=[self.uuid])
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_DOMAIN_STATES
+
+    @property
+    def label(self) -> str:
+        """The title where there is one, else the name."""
+        return self.title or self.name
+
+
+class DomainDefinition(models.Model):
+    """A domain's XML and what was parsed of it; apart from Domain, so that lists stay slim."""
+
+    domain = models.OneToOneField(Domain, on_delete=models.CASCADE, related_name="definition", primary_key=True)
+    # Without secrets. Live XML is empty while the domain is shut off; inactive XML while it is transient.
+    live_xml = models.TextField(blank=True)
+    inactive_xml = models.TextField(blank=True)
+    # libvirtxml.domains.ParsedDomain of the live XML (else the inactive) as JSON: see its `as_json`.
+    parsed = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"definition of {self.domain_id}"
+
+
+class DomainGrant(models.Model):
+    """One user's right on one virtual machine; outlives rename, redefine and migration."""
+
+    domain = models.ForeignKey(Domain, on_delete=models.CASCADE, related_name="grants")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="domain_grants")
+    right = models.CharField(max_length=20, choices=[(r.value, r.value) for r in UserRight])
+    granted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    granted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["domain", "user"], name="one_grant_per_domain_and_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} may {self.right} {self.domain}"

@@ -1,0 +1,38 @@
+"""A text field that is encrypted at rest with Fernet (https://cryptography.io/en/latest/fernet/)."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+
+if TYPE_CHECKING:
+    StringField = models.TextField[str, str]
+else:
+    StringField = models.TextField
+
+
+class EncryptedTextField(StringField):
+    """Holds text; the database holds its ciphertext. The empty string stays empty, so that "is set" can be asked."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return _fernet().encrypt(value.encode()).decode() if value else value
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
+        if not value:
+            return value
+        try:
+            return _fernet().decrypt(value.encode()).decode()
+        except InvalidToken as error:
+            raise ImproperlyConfigured(
+                f"{self.model.__name__}.{self.attname} cannot be decrypted: VMPORTAL_ENCRYPTION_KEY is not the key it "
+                "was written with. Put the former key behind the new one, separated by a comma."
+            ) from error
+
+
+@lru_cache(maxsize=1)
+def _fernet() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])

@@ -1,0 +1,71 @@
+"""The states that domains, hypervisors and operations can be in, as plain strings that go into rows and messages."""
+
+from enum import StrEnum
+
+
+class DomainState(StrEnum):
+    """virDomainState, https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainState, in lower case."""
+
+    NOSTATE = "nostate"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+    SHUTDOWN = "shutdown"
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+    PMSUSPENDED = "pmsuspended"
+
+
+# States in which a QEMU process exists.
+ACTIVE_DOMAIN_STATES = frozenset(
+    {DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED, DomainState.SHUTDOWN, DomainState.PMSUSPENDED}
+)
+
+
+class HypervisorStatus(StrEnum):
+    """What the watcher knows of a hypervisor now."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    STALE = "stale"  # the connection stands, but calls are not answered
+    OFFLINE = "offline"  # no connection; `status_reason` says why
+    DISABLED = "disabled"  # an operator told us to leave it alone
+
+
+class OperationState(StrEnum):
+    """queued -> running -> succeeded | failed | cancelled | interrupted; the runner alone changes it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+UNFINISHED_OPERATION_STATES = frozenset({OperationState.QUEUED, OperationState.RUNNING})
+
+
+class OperationKind(StrEnum):
+    """What can be asked for. The value is stored and is the name of the function in `operations/` that does it."""
+
+    START = "start"
+    SHUT_DOWN = "shut_down"
+    REBOOT = "reboot"
+    FORCE_OFF = "force_off"
+    RESET = "reset"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SAVE = "save"
+    DISCARD_SAVED = "discard_saved"
+    RENAME = "rename"
+    SET_AUTOSTART = "set_autostart"
+    DESCRIBE = "describe"
+    MIGRATE = "migrate"
+
+
+class UserRight(StrEnum):
+    """What a grant lets a user do with one virtual machine; staff may do everything to all."""
+
+    VIEW = "view"
+    OPERATE = "operate"
