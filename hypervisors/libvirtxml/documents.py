@@ -1,0 +1,61 @@
+"""Reading libvirt's XML safely: no network, no entities, no DTD; and small readers of attributes and sizes."""
+
+from lxml import etree
+
+# https://libvirt.org/formatdomain.html#memory-allocation: the units of <memory unit="…">, in bytes.
+_BYTES_PER_UNIT = {
+    "b": 1,
+    "bytes": 1,
+    "KB": 10**3,
+    "k": 2**10,
+    "KiB": 2**10,
+    "MB": 10**6,
+    "M": 2**20,
+    "MiB": 2**20,
+    "GB": 10**9,
+    "G": 2**30,
+    "GiB": 2**30,
+    "TB": 10**12,
+    "T": 2**40,
+    "TiB": 2**40,
+}
+
+
+def parse_document(xml: str) -> etree._Element:
+    """The root element. Raises: ValueError when it is not well-formed."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        return etree.fromstring(xml.encode(), parser)
+    except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
+        raise ValueError(f"This XML cannot be read: {error}") from error
+
+
+def text_at(element: etree._Element | None, path: str) -> str:
+    """The text of the first element at `path`, stripped; empty when there is none."""
+    if element is None:
+        return ""
+    return (element.findtext(path) or "").strip()
+
+
+def attribute_at(element: etree._Element | None, path: str, name: str) -> str:
+    """The attribute of the first element at `path` (empty path: of the element itself); empty when there is none."""
+    found = element if element is None or not path else element.find(path)
+    return "" if found is None else found.get(name, "")
+
+
+def number(text: str) -> int | None:
+    """A decimal or 0x number; None for anything else."""
+    try:
+        return int(text.strip(), 0)
+    except ValueError:
+        return None
+
+
+def size_kib(element: etree._Element | None) -> int:
+    """The size that an element like <memory unit='MiB'>512</memory> states, in KiB; 0 when it states none."""
+    if element is None:
+        return 0
+    amount = number(element.text or "") or 0
+    return amount * _BYTES_PER_UNIT.get(element.get("unit", "KiB"), 1024) // 1024

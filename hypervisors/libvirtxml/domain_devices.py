@@ -1,0 +1,177 @@
+"""The devices of a domain's XML as frozen values, https://libvirt.org/formatdomain.html#devices."""
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from hypervisors.libvirtxml.documents import attribute_at, number, text_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A <disk>. `source` is empty for a drive without a medium."""
+
+    device: str  # "disk", "cdrom", "floppy", "lun"
+    target: str  # "vda"
+    bus: str = ""
+    source_kind: str = "none"  # "file", "block", "network", "volume", "dir", "none", …
+    source: str = ""  # a path; "pool/volume"; "protocol:name"
+    format: str = ""
+    read_only: bool = False
+    shareable: bool = False
+    boot_order: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """An <interface>."""
+
+    mac: str
+    kind: str  # "network", "bridge", "direct", "user", …
+    source: str = ""  # the network's, bridge's or device's name
+    model: str = ""
+    target: str = ""  # the host's device while it runs, "vnet0"
+    link_up: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graphics:
+    """A <graphics>; `port` is None while none is assigned (shut off, or sockets only)."""
+
+    kind: str  # "vnc", "spice", …
+    port: int | None = None
+    listen: str = ""  # the address; empty: the hypervisor's default
+    tls_port: int | None = None
+    socket: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CharacterDevice:
+    """A <serial>, <console> or <channel>."""
+
+    kind: str  # of its back end: "pty", "unix", "file", "spicevmc", …
+    target: str = ""  # a serial's port number, a channel's name
+    source: str = ""  # "/dev/pts/3", a socket, a file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filesystem:
+    """A <filesystem>: a host directory shared into the guest."""
+
+    kind: str
+    driver: str = ""
+    source: str = ""
+    target: str = ""
+
+
+def parse_disks(devices: etree._Element) -> tuple[Disk, ...]:
+    return tuple(_disk(element) for element in devices.findall("disk"))
+
+
+def parse_interfaces(devices: etree._Element) -> tuple[Interface, ...]:
+    return tuple(_interface(element) for element in devices.findall("interface"))
+
+
+def parse_graphics(devices: etree._Element) -> tuple[Graphics, ...]:
+    return tuple(_graphics(element) for element in devices.findall("graphics"))
+
+
+def parse_character_devices(devices: etree._Element, tag: str) -> tuple[CharacterDevice, ...]:
+    return tuple(_character_device(element) for element in devices.findall(tag))
+
+
+def parse_filesystems(devices: etree._Element) -> tuple[Filesystem, ...]:
+    return tuple(_filesystem(element) for element in devices.findall("filesystem"))
+
+
+def parse_host_devices(devices: etree._Element) -> tuple[str, ...]:
+    """One line each: "usb 046d:c52b", "pci 0000:03:00.0", "mdev <uuid>"."""
+    return tuple(_host_device(element) for element in devices.findall("hostdev"))
+
+
+def _disk(element: etree._Element) -> Disk:
+    source = _disk_source(element.find("source"))
+    return Disk(
+        device=element.get("device", "disk"),
+        target=attribute_at(element, "target", "dev"),
+        bus=attribute_at(element, "target", "bus"),
+        source_kind=element.get("type", "none") if source else "none",
+        source=source,
+        format=attribute_at(element, "driver", "type"),
+        read_only=element.find("readonly") is not None,
+        shareable=element.find("shareable") is not None,
+        boot_order=number(attribute_at(element, "boot", "order")),
+    )
+
+
+def _disk_source(source: etree._Element | None) -> str:
+    if source is None:
+        return ""
+    if source.get("volume"):
+        return f"{source.get('pool', '')}/{source.get('volume')}"
+    if source.get("protocol"):
+        return f"{source.get('protocol')}:{source.get('name', '')}"
+    return source.get("file") or source.get("dev") or source.get("dir") or source.get("path") or ""
+
+
+def _interface(element: etree._Element) -> Interface:
+    source = element.find("source")
+    return Interface(
+        mac=attribute_at(element, "mac", "address"),
+        kind=element.get("type", ""),
+        source="" if source is None else next((source.get(n, "") for n in _SOURCE_NAMES if source.get(n)), ""),
+        model=attribute_at(element, "model", "type"),
+        target=attribute_at(element, "target", "dev"),
+        link_up=attribute_at(element, "link", "state") != "down",
+    )
+
+
+_SOURCE_NAMES = ("network", "bridge", "dev", "name", "path", "address")
+
+
+def _graphics(element: etree._Element) -> Graphics:
+    return Graphics(
+        kind=element.get("type", ""),
+        port=_port(element.get("port", "")),
+        listen=element.get("listen") or attribute_at(element, "listen", "address"),
+        tls_port=_port(element.get("tlsPort", "")),
+        socket=element.get("socket") or attribute_at(element, "listen", "socket"),
+    )
+
+
+def _port(text: str) -> int | None:
+    """libvirt writes -1 or 0 for a port that is not assigned yet."""
+    port = number(text)
+    return port if port and port > 0 else None
+
+
+def _character_device(element: etree._Element) -> CharacterDevice:
+    return CharacterDevice(
+        kind=element.get("type", ""),
+        target=attribute_at(element, "target", "name") or attribute_at(element, "target", "port"),
+        source=attribute_at(element, "source", "path"),
+    )
+
+
+def _filesystem(element: etree._Element) -> Filesystem:
+    return Filesystem(
+        kind=element.get("type", ""),
+        driver=attribute_at(element, "driver", "type"),
+        source=attribute_at(element, "source", "dir") or attribute_at(element, "source", "name"),
+        target=attribute_at(element, "target", "dir"),
+    )
+
+
+def _host_device(element: etree._Element) -> str:
+    kind = element.get("type", "")
+    source = element.find("source")
+    address = None if source is None else source.find("address")
+    vendor = attribute_at(source, "vendor", "id").removeprefix("0x")
+    if vendor:
+        return f"{kind} {vendor}:{attribute_at(source, 'product', 'id').removeprefix('0x')}"
+    if address is None:
+        return f"{kind} {text_at(source, 'block')}".strip()
+    if address.get("uuid"):
+        return f"mdev {address.get('uuid')}"
+    parts = [address.get(name, "0x0").removeprefix("0x") for name in ("domain", "bus", "slot", "function")]
+    return f"{kind} {parts[0]:>04}:{parts[1]:>02}:{parts[2]:>02}.{parts[3]}"
