@@ -1,0 +1,178 @@
+"""Usage samples: an hour per object in a ring of fixed-size records in Redis, https://redis.io/commands/setrange/.
+
+Slot `(epoch // period) % slots` holds 28 bytes: uint32 epoch seconds and six float32. Writing needs no reading, and
+losing Redis loses an hour of charts and nothing else. See docs/decisions/0003.
+"""
+
+import logging
+import os
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+HISTORY_SECONDS = 3600
+_RECORD = struct.Struct("<Iffffff")
+_EXPIRE_SECONDS = 2 * HISTORY_SECONDS
+_RANKINGS = "vmportal:usage:rankings"
+
+Metric = Literal["cpu", "memory"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsageSample:
+    """What one object used: the mean since the sample before. The last four are bytes per second."""
+
+    epoch: int
+    # Of all its vCPUs, or of all the host's CPUs: 0–100.
+    cpu_percent: float
+    memory_kib: float
+    disk_read_bytes_per_second: float = 0.0
+    disk_write_bytes_per_second: float = 0.0
+    net_receive_bytes_per_second: float = 0.0
+    net_transmit_bytes_per_second: float = 0.0
+
+    def values(self) -> tuple[float, ...]:
+        """The six measures in the order of the record, as messages carry them."""
+        return (
+            self.cpu_percent,
+            self.memory_kib,
+            self.disk_read_bytes_per_second,
+            self.disk_write_bytes_per_second,
+            self.net_receive_bytes_per_second,
+            self.net_transmit_bytes_per_second,
+        )
+
+
+def domain_key(uuid: UUID | str) -> str:
+    return f"vmportal:usage:domain:{uuid}"
+
+
+def hypervisor_key(hypervisor_id: int) -> str:
+    return f"vmportal:usage:hypervisor:{hypervisor_id}"
+
+
+def record_usage(samples: Mapping[str, UsageSample], *, ranking: str = "") -> None:
+    """Store samples by key, in one round trip. `ranking` names the set whose order these domains replace.
+
+    Raises: redis.RedisError.
+    """
+    pipe = _client().pipeline(transaction=False)
+    for key, sample in samples.items():
+        slot = _slot(sample.epoch)
+        pipe.setrange(key, slot * _RECORD.size, _RECORD.pack(sample.epoch, *sample.values()))
+        if slot % 12 == 0:
+            pipe.expire(key, _EXPIRE_SECONDS)
+    if ranking:
+        _rank(pipe, ranking, samples)
+    pipe.execute()
+
+
+def read_usage(key: str, seconds: int = HISTORY_SECONDS) -> list[UsageSample]:
+    """The samples of the last `seconds`, oldest first; gaps are left out. Empty while Redis is away."""
+    try:
+        raw = _client().get(key) or b""
+    except redis.RedisError:
+        logger.warning("Usage could not be read from Redis.", exc_info=True)
+        return []
+    return _samples(raw, since=time.time() - min(seconds, HISTORY_SECONDS))
+
+
+def read_recent(keys: Iterable[str], samples: int = 40) -> dict[str, list[UsageSample]]:
+    """The last samples of many objects, oldest first, in one round trip. Empty lists while Redis is away."""
+    keys = list(keys)
+    now = int(time.time())
+    pipe = _client().pipeline(transaction=False)
+    spans = _spans(_slot(now), samples)
+    for key in keys:
+        for first, last in spans:
+            pipe.getrange(key, first * _RECORD.size, (last + 1) * _RECORD.size - 1)
+    try:
+        answers = pipe.execute()
+    except redis.RedisError:
+        logger.warning("Usage could not be read from Redis.", exc_info=True)
+        return {key: [] for key in keys}
+    # The slot of now may not be written yet, so one period more than the samples.
+    since = now - (samples + 1) * settings.USAGE_PERIOD_SECONDS
+    return {
+        key: _samples(b"".join(answers[i * len(spans) : (i + 1) * len(spans)]), since=since)
+        for i, key in enumerate(keys)
+    }
+
+
+def latest_ranking(metric: Metric) -> list[str]:
+    """UUIDs of the domains that were sampled lately, the greatest consumer first. Empty while Redis is away."""
+    try:
+        client = _client()
+        names = [f"vmportal:usage:rank:{metric}:{name.decode()}" for name in client.smembers(_RANKINGS)]
+        return [member.decode() for member in reversed(client.zunion(names))] if names else []
+    except redis.RedisError:
+        logger.warning("Rankings could not be read from Redis.", exc_info=True)
+        return []
+
+
+def _rank(pipe: "redis.client.Pipeline", ranking: str, samples: Mapping[str, UsageSample]) -> None:
+    prefix = domain_key("")
+    domains = {key.removeprefix(prefix): sample for key, sample in samples.items() if key.startswith(prefix)}
+    scores = {
+        "cpu": {uuid: sample.cpu_percent for uuid, sample in domains.items()},
+        "memory": {uuid: sample.memory_kib for uuid, sample in domains.items()},
+    }
+    for metric, by_uuid in scores.items():
+        name = f"vmportal:usage:rank:{metric}:{ranking}"
+        pipe.delete(name)
+        if by_uuid:
+            pipe.zadd(name, by_uuid)
+            pipe.expire(name, max(60, 6 * settings.USAGE_PERIOD_SECONDS))
+    pipe.sadd(_RANKINGS, ranking)
+
+
+def _slots() -> int:
+    return max(1, HISTORY_SECONDS // int(settings.USAGE_PERIOD_SECONDS))
+
+
+def _slot(epoch: int) -> int:
+    return epoch // int(settings.USAGE_PERIOD_SECONDS) % _slots()
+
+
+def _spans(last: int, count: int) -> list[tuple[int, int]]:
+    """The slots of the `count` periods up to `last`, and the one before, as one or two runs."""
+    first = last - min(count, _slots() - 1)
+    return [(first, last)] if first >= 0 else [(first + _slots(), _slots() - 1), (0, last)]
+
+
+def _samples(raw: bytes, *, since: float) -> list[UsageSample]:
+    whole = raw[: len(raw) // _RECORD.size * _RECORD.size]
+    records = sorted(record for record in _RECORD.iter_unpack(whole) if record[0] > since)
+    return [
+        UsageSample(
+            epoch=epoch,
+            cpu_percent=cpu,
+            memory_kib=memory,
+            disk_read_bytes_per_second=disk_read,
+            disk_write_bytes_per_second=disk_write,
+            net_receive_bytes_per_second=receive,
+            net_transmit_bytes_per_second=transmit,
+        )
+        for epoch, cpu, memory, disk_read, disk_write, receive, transmit in records
+    ]
+
+
+@lru_cache(maxsize=1)
+def _client_of(pid: int) -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=2, health_check_interval=30
+    )
+
+
+def _client() -> Any:
+    # redis-py types every answer as "bytes or str or a future"; Any is more honest than casts all over.
+    return _client_of(os.getpid())
