@@ -1,5 +1,6 @@
 """What a hypervisor says of its domains, https://libvirt.org/html/libvirt-libvirt-domain.html; in bulk where it can."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import libvirt
 from hypervisors.errors import NotFound
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.domain_states import domain_state_of, state_reason
+from hypervisors.gateway.failures import is_missing
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
 
@@ -26,27 +28,29 @@ class DomainFacts:
     inactive_xml: str
 
 
-def list_domains(connection: Connection) -> list[DomainFacts]:
-    """All domains: four bulk calls, and one XMLDesc for each domain (two for running ones)."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainGlance:
+    """What four bulk calls tell of one domain: all of DomainFacts but the XML."""
+
+    uuid: UUID
+    name: str
+    state: DomainState
+    state_reason: str
+    persistent: bool
+    autostart: bool
+    has_managed_save: bool
+
+
+def glance_at_domains(connection: Connection) -> list[DomainGlance]:
+    """All domains without their XML: a few milliseconds for hundreds. Raises: errors.HypervisorError."""
     with translated("list the virtual machines"):
-        raw = connection.raw
-        persistent = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
-        autostart = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
-        saved = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
-        found = []
-        for domain, record in raw.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
-            uuid = domain.UUID()
-            facts = _facts(
-                domain,
-                state=record.get("state.state", 0),
-                reason=record.get("state.reason", 0),
-                persistent=uuid in persistent,
-                autostart=uuid in autostart,
-                has_managed_save=uuid in saved,
-            )
-            if facts is not None:
-                found.append(facts)
-        return found
+        return [glance for _domain, glance in _glances(connection.raw)]
+
+
+def list_domains(connection: Connection) -> list[DomainFacts]:
+    """All domains: four bulk calls, and one XMLDesc for each (two for running ones). Raises: errors.HypervisorError."""
+    with translated("list the virtual machines"):
+        return [facts for domain, glance in _glances(connection.raw) if (facts := _facts(domain, glance)) is not None]
 
 
 def read_domain(connection: Connection, uuid: UUID) -> DomainFacts | None:
@@ -55,14 +59,16 @@ def read_domain(connection: Connection, uuid: UUID) -> DomainFacts | None:
         with translated(f"read virtual machine {uuid}"):
             domain = connection.raw.lookupByUUID(uuid.bytes)
             state, reason = domain.state()
-            return _facts(
-                domain,
-                state=state,
-                reason=reason,
+            glance = DomainGlance(
+                uuid=uuid,
+                name=domain.name(),
+                state=domain_state_of(state),
+                state_reason=state_reason(state, reason),
                 persistent=bool(domain.isPersistent()),
                 autostart=bool(domain.autostart()),
                 has_managed_save=bool(domain.hasManagedSaveImage(0)),
             )
+            return _facts(domain, glance)
     except NotFound:
         return None
 
@@ -76,37 +82,50 @@ def domain_state(connection: Connection, uuid: UUID) -> DomainState | None:
         return None
 
 
+def _glances(raw: "libvirt.virConnect") -> Iterator[tuple["libvirt.virDomain", DomainGlance]]:
+    persistent = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+    autostart = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+    saved = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+    for domain, record in raw.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
+        uuid = domain.UUID()
+        state = record.get("state.state", 0)
+        yield (
+            domain,
+            DomainGlance(
+                uuid=UUID(bytes=uuid),
+                name=domain.name(),
+                state=domain_state_of(state),
+                state_reason=state_reason(state, record.get("state.reason", 0)),
+                persistent=uuid in persistent,
+                autostart=uuid in autostart,
+                has_managed_save=uuid in saved,
+            ),
+        )
+
+
 def _uuids(raw: "libvirt.virConnect", flag: int) -> set[bytes]:
     return {domain.UUID() for domain in raw.listAllDomains(flag)}
 
 
-def _facts(
-    domain: "libvirt.virDomain",
-    *,
-    state: int,
-    reason: int,
-    persistent: bool,
-    autostart: bool,
-    has_managed_save: bool,
-) -> DomainFacts | None:
+def _facts(domain: "libvirt.virDomain", glance: DomainGlance) -> DomainFacts | None:
     """None when it vanished between two calls."""
-    state_value = domain_state_of(state)
-    is_active = state_value in ACTIVE_DOMAIN_STATES
+    is_active = glance.state in ACTIVE_DOMAIN_STATES
+    wants_inactive = glance.persistent or not is_active
     try:
         live_xml = domain.XMLDesc(0) if is_active else ""
-        inactive_xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) if persistent or not is_active else ""
+        inactive_xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) if wants_inactive else ""
     except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+        if is_missing(error):
             return None
         raise
     return DomainFacts(
-        uuid=UUID(bytes=domain.UUID()),
-        name=domain.name(),
-        state=state_value,
-        state_reason=state_reason(state, reason),
-        persistent=persistent,
-        autostart=autostart,
-        has_managed_save=has_managed_save,
+        uuid=glance.uuid,
+        name=glance.name,
+        state=glance.state,
+        state_reason=glance.state_reason,
+        persistent=glance.persistent,
+        autostart=glance.autostart,
+        has_managed_save=glance.has_managed_save,
         live_xml=live_xml,
         inactive_xml=inactive_xml,
     )

@@ -55,6 +55,11 @@ def message_of(error: libvirt.libvirtError) -> str:
     return (error.get_error_message() or str(error)).strip()
 
 
+def is_missing(error: libvirt.libvirtError) -> bool:
+    """Whether the object is simply not there (any more)."""
+    return _BY_CODE.get(error.get_error_code()) is errors.NotFound
+
+
 def translate_opening(error: libvirt.libvirtError, endpoint: Endpoint) -> errors.ConnectionFailed:
     """The error to raise when open() failed: the texts are libvirt's, OpenSSH's and GnuTLS's."""
     code, said = error.get_error_code(), message_of(error)
@@ -69,7 +74,7 @@ def translate_opening(error: libvirt.libvirtError, endpoint: Endpoint) -> errors
 
 
 def host_label(endpoint: Endpoint) -> str:
-    return endpoint.uri.host or "this machine's libvirt"
+    return endpoint.uri.host or "this machine"
 
 
 def _user_label(endpoint: Endpoint) -> str:

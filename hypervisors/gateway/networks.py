@@ -1,0 +1,55 @@
+"""A hypervisor's virtual networks, https://libvirt.org/html/libvirt-libvirt-network.html."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import libvirt
+
+from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.failures import is_missing
+from hypervisors.libvirtxml.networks import ParsedNetwork, parse_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts:
+    """One virtual network."""
+
+    uuid: UUID
+    name: str
+    active: bool
+    autostart: bool
+    forward_mode: str
+    bridge: str
+    addresses: tuple[str, ...]
+
+
+def list_networks(connection: Connection) -> list[NetworkFacts]:
+    """All networks. Raises: errors.HypervisorError."""
+    with translated("list the networks"):
+        return [facts for network in connection.raw.listAllNetworks() if (facts := _facts(network)) is not None]
+
+
+def _facts(network: "libvirt.virNetwork") -> NetworkFacts | None:
+    """None when it vanished between two calls."""
+    try:
+        parsed = _parsed(network.XMLDesc(0))
+        return NetworkFacts(
+            uuid=UUID(bytes=network.UUID()),
+            name=network.name(),
+            active=bool(network.isActive()),
+            autostart=bool(network.autostart()),
+            forward_mode=parsed.forward_mode,
+            bridge=parsed.bridge,
+            addresses=parsed.addresses,
+        )
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def _parsed(xml: str) -> ParsedNetwork:
+    try:
+        return parse_network(xml)
+    except ValueError:
+        return ParsedNetwork()
