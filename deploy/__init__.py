@@ -1,0 +1,1 @@
+"""How vmportal is set up, started, supervised and tested on a machine."""
