@@ -1,6 +1,6 @@
 """What a hypervisor says of its domains, https://libvirt.org/html/libvirt-libvirt-domain.html; in bulk where it can."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,6 +27,18 @@ class DomainFacts:
     live_xml: str
     inactive_xml: str
 
+    def glance(self) -> "DomainGlance":
+        """The same without XML."""
+        return DomainGlance(
+            uuid=self.uuid,
+            name=self.name,
+            state=self.state,
+            state_reason=self.state_reason,
+            persistent=self.persistent,
+            autostart=self.autostart,
+            has_managed_save=self.has_managed_save,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DomainGlance:
@@ -47,10 +59,20 @@ def glance_at_domains(connection: Connection) -> list[DomainGlance]:
         return [glance for _domain, glance in _glances(connection.raw)]
 
 
-def list_domains(connection: Connection) -> list[DomainFacts]:
-    """All domains: four bulk calls, and one XMLDesc for each (two for running ones). Raises: errors.HypervisorError."""
+def list_domains(connection: Connection, *, on_progress: Callable[[], None] | None = None) -> list[DomainFacts]:
+    """All domains: four bulk calls, and one XMLDesc for each (two for running ones).
+
+    `on_progress` is called after each domain, for a watchdog. Raises: errors.HypervisorError.
+    """
+    found = []
     with translated("list the virtual machines"):
-        return [facts for domain, glance in _glances(connection.raw) if (facts := _facts(domain, glance)) is not None]
+        for domain, glance in _glances(connection.raw):
+            facts = _facts(domain, glance)
+            if facts is not None:
+                found.append(facts)
+            if on_progress is not None:
+                on_progress()
+    return found
 
 
 def read_domain(connection: Connection, uuid: UUID) -> DomainFacts | None:

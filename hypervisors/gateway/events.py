@@ -28,6 +28,7 @@ class HypervisorEvent:
     uuid: UUID | None = None
     state: DomainState | None = None
     state_reason: str = ""
+    # Without a state: "migration" or "migrated", when the domain is leaving for another hypervisor.
     # Reading sooner would show a passing state.
     read_after_seconds: float = 0.0
 
@@ -97,6 +98,11 @@ _STATES: dict[tuple[int, int], tuple[DomainState, str]] = {
 # The source of a migration pauses for its last fraction of a second: not worth showing, unless it stays so.
 _SWITCH_OVER = (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
 _SWITCH_OVER_SECONDS = 1.0
+# A migration takes the domain away: if it is gone from here next, it is not gone from the world.
+_LEAVING: dict[tuple[int, int], str] = {
+    _SWITCH_OVER: "migration",
+    (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED): "migrated",
+}
 
 
 def _register(registration: Callable[[], object]) -> None:
@@ -109,7 +115,7 @@ def _register(registration: Callable[[], object]) -> None:
 
 
 def _on_lifecycle(raw: Any, domain: Any, event: int, detail: int, listener: Listener) -> None:
-    state, reason = _STATES.get((event, detail), (None, ""))
+    state, reason = _STATES.get((event, detail), (None, _LEAVING.get((event, detail), "")))
     listener(
         HypervisorEvent(
             subject="domain",

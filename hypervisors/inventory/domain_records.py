@@ -1,0 +1,139 @@
+"""The rows of domains as the writer holds them in memory, and how they get into the database and into messages."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from hypervisors.models import Domain, DomainDefinition
+from hypervisors.states import DomainState
+
+# What the writer may change in a row.
+FIELDS = (
+    "hypervisor_id",
+    "name",
+    "title",
+    "description",
+    "state",
+    "state_reason",
+    "state_since",
+    "persistent",
+    "autostart",
+    "has_managed_save",
+    "answering",
+    "vcpu_count",
+    "memory_kib",
+    "os_name",
+    "vanished_at",
+)
+# Rows per statement: SQLite takes 32,766 variables.
+_BATCH = 500
+
+
+@dataclass(kw_only=True, slots=True)
+class DomainRecord:
+    """One row; `xml_fingerprint` is of the two XML texts in its definition."""
+
+    uuid: UUID
+    hypervisor_id: int | None
+    state_since: datetime
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    state: DomainState = DomainState.NOSTATE
+    state_reason: str = ""
+    persistent: bool = True
+    autostart: bool = False
+    has_managed_save: bool = False
+    answering: bool = True
+    vcpu_count: int = 1
+    memory_kib: int = 0
+    os_name: str = ""
+    vanished_at: datetime | None = None
+    # 0 until it is inserted.
+    pk: int = 0
+    xml_fingerprint: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """What goes into a DomainDefinition."""
+
+    live_xml: str
+    inactive_xml: str
+    parsed: dict[str, Any]
+
+
+def fingerprint(live_xml: str, inactive_xml: str) -> int:
+    """Differs when the texts do; of this process only."""
+    return hash((live_xml, inactive_xml))
+
+
+def load_records() -> Iterator[DomainRecord]:
+    """All rows, without keeping any XML."""
+    fingerprints = {
+        pk: fingerprint(live, inactive)
+        for pk, live, inactive in DomainDefinition.objects.values_list(
+            "domain_id", "live_xml", "inactive_xml"
+        ).iterator(chunk_size=_BATCH)
+    }
+    for row in Domain.objects.values("pk", "uuid", *FIELDS).iterator(chunk_size=_BATCH):
+        row["state"] = DomainState(row["state"])
+        yield DomainRecord(**row, xml_fingerprint=fingerprints.get(row["pk"], 0))
+
+
+def save_one(record: DomainRecord, fields: Iterable[str]) -> bool:
+    """Update a known row; False when it is no longer there."""
+    values = {name: getattr(record, name) for name in fields}
+    return Domain.objects.filter(pk=record.pk).update(**values) == 1
+
+
+def save_many(records: Iterable[DomainRecord]) -> None:
+    """Insert or update rows whole, and note their keys."""
+    records = list(records)
+    rows = Domain.objects.bulk_create(
+        [Domain(uuid=record.uuid, **{name: getattr(record, name) for name in FIELDS}) for record in records],
+        update_conflicts=True,
+        unique_fields=["uuid"],
+        update_fields=list(FIELDS),
+        batch_size=_BATCH,
+    )
+    for record, row in zip(records, rows, strict=True):
+        record.pk = row.pk
+
+
+def save_definitions(definitions: Iterable[tuple[DomainRecord, Definition]]) -> None:
+    """Insert or update the definitions of saved records."""
+    DomainDefinition.objects.bulk_create(
+        [
+            DomainDefinition(
+                domain_id=record.pk,
+                live_xml=definition.live_xml,
+                inactive_xml=definition.inactive_xml,
+                parsed=definition.parsed,
+            )
+            for record, definition in definitions
+        ],
+        update_conflicts=True,
+        unique_fields=["domain"],
+        update_fields=["live_xml", "inactive_xml", "parsed"],
+        batch_size=_BATCH,
+    )
+
+
+def message_fields(record: DomainRecord, fields: Iterable[str], hypervisor_names: dict[int, str]) -> dict[str, Any]:
+    """The fields as JSON values, as broadcast.Change carries them."""
+    message: dict[str, Any] = {}
+    for name in fields:
+        value = getattr(record, name)
+        if name == "hypervisor_id":
+            message["hypervisor"] = value
+            message["hypervisor_name"] = hypervisor_names.get(value, "")
+        elif name == "vanished_at":
+            message["vanished"] = value is not None
+        elif name == "state_since":
+            message["state_since"] = value.timestamp()
+        else:
+            message[name] = value
+    return message

@@ -1,0 +1,142 @@
+"""The thread that follows one hypervisor: it subscribes to events, reads what they concern, and often looks at all.
+
+libvirt's event thread calls `_on_event`: what a lifecycle event itself tells goes to the writer at once; then this
+thread reads the domain again.
+"""
+
+import time
+from collections.abc import Callable, Hashable
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from hypervisors import errors
+from hypervisors.gateway.connections import Connection
+from hypervisors.gateway.domain_reading import DomainGlance, glance_at_domains, list_domains, read_domain
+from hypervisors.gateway.endpoints import Endpoint
+from hypervisors.gateway.events import HypervisorEvent, subscribe
+from hypervisors.gateway.hosts import check_answers, read_host
+from hypervisors.inventory.connection_workers import ConnectionWorker
+from hypervisors.inventory.host_claims import HostClaims
+from hypervisors.inventory.observations import DomainRead, DomainsListed, DomainStateSeen, HostRead
+from hypervisors.inventory.session_states import SessionState
+from hypervisors.states import HypervisorStatus
+
+_HEARTBEAT_SECONDS = 2.0
+# Autostart and managed save change without an event: a look at all domains without their XML finds them.
+_GLANCE_SECONDS = 5.0
+_FULL_SECONDS = 60.0
+_HOST_SECONDS = 600.0
+
+NameOf = Callable[[int], str]
+
+
+class Follower(ConnectionWorker):
+    """Mirrors domains and host facts. `on_other_event` takes events on storage pools and networks."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        state: SessionState,
+        claims: HostClaims,
+        name_of: NameOf,
+        on_other_event: Callable[[HypervisorEvent], None],
+    ) -> None:
+        super().__init__(endpoint, label=f"follower of {endpoint.key}")
+        self._state = state
+        self._claims = claims
+        self._name_of = name_of
+        self._on_other_event = on_other_event
+        self._glances: dict[UUID, DomainGlance] = {}
+
+    def on_connected(self, connection: Connection) -> None:
+        self._read_host(connection)
+        # Before the listing, so that nothing falls between the two.
+        subscribe(connection, self._on_event)
+        self._state.note_answer()
+        self._state.set_status(HypervisorStatus.ONLINE)
+        self._list_domains(connection)
+        self.agenda.add("heartbeat", after_seconds=_HEARTBEAT_SECONDS)
+        self.agenda.add("glance", after_seconds=_GLANCE_SECONDS)
+        self.agenda.add("host", after_seconds=_HOST_SECONDS)
+
+    def perform(self, connection: Connection, job: Hashable) -> None:
+        if isinstance(job, UUID):
+            self._read_domain(connection, job)
+        elif job == "heartbeat":
+            self.agenda.add("heartbeat", after_seconds=_HEARTBEAT_SECONDS)
+            check_answers(connection)
+        elif job == "glance":
+            self.agenda.add("glance", after_seconds=_GLANCE_SECONDS)
+            self._glance(connection)
+        elif job == "full":
+            self._list_domains(connection)
+        elif job == "host":
+            self.agenda.add("host", after_seconds=_HOST_SECONDS)
+            self._read_host(connection)
+
+    def after_job(self) -> None:
+        self._state.note_answer()
+        self._state.set_status(HypervisorStatus.ONLINE)
+
+    def on_failed(self, error: errors.HypervisorError) -> None:
+        self._state.set_status(HypervisorStatus.OFFLINE, str(error))
+
+    def _read_host(self, connection: Connection) -> None:
+        facts = read_host(connection)
+        holder = self._claims.claim(facts.host_uuid, self._state.hypervisor_id)
+        if holder is not None:
+            raise errors.ConnectionFailed(
+                _(
+                    "This is the same machine as “%(name)s” (host UUID %(uuid)s). Remove one of the two; or, if the "
+                    "machines were cloned, give one its own host_uuid in /etc/libvirt/libvirtd.conf."
+                )
+                % {"name": self._name_of(holder), "uuid": facts.host_uuid}
+            )
+        self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
+
+    def _list_domains(self, connection: Connection) -> None:
+        self.agenda.add("full", after_seconds=_FULL_SECONDS)
+        started_at = time.monotonic()
+        domains = tuple(list_domains(connection, on_progress=self.touch))
+        self._glances = {facts.uuid: facts.glance() for facts in domains}
+        self._state.post(DomainsListed(hypervisor_id=self._state.hypervisor_id, domains=domains, started_at=started_at))
+
+    def _glance(self, connection: Connection) -> None:
+        seen = {glance.uuid: glance for glance in glance_at_domains(connection)}
+        for uuid in seen.keys() | self._glances.keys():
+            if seen.get(uuid) != self._glances.get(uuid):
+                self.agenda.add(uuid)
+
+    def _read_domain(self, connection: Connection, uuid: UUID) -> None:
+        started_at = time.monotonic()
+        facts = read_domain(connection, uuid)
+        if facts is None:
+            self._glances.pop(uuid, None)
+        else:
+            self._glances[uuid] = facts.glance()
+        self._state.post(
+            DomainRead(hypervisor_id=self._state.hypervisor_id, uuid=uuid, facts=facts, started_at=started_at)
+        )
+
+    def _on_event(self, event: HypervisorEvent) -> None:
+        """In libvirt's event thread: queue and return."""
+        if self.is_stopped:
+            return
+        if event.subject == "connection":
+            self.agenda.add("lost")
+        elif event.subject != "domain" or event.uuid is None:
+            self._on_other_event(event)
+        else:
+            if event.state is not None or event.state_reason:
+                self._state.post(
+                    DomainStateSeen(
+                        hypervisor_id=self._state.hypervisor_id,
+                        uuid=event.uuid,
+                        state=event.state,
+                        state_reason=event.state_reason,
+                        seen_at=time.monotonic(),
+                    )
+                )
+            self.agenda.add(event.uuid, after_seconds=event.read_after_seconds)

@@ -1,0 +1,73 @@
+"""What the threads that talk to hypervisors tell the writer. Times are of time.monotonic()."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from hypervisors.gateway.domain_reading import DomainFacts
+from hypervisors.gateway.hosts import HostFacts
+from hypervisors.gateway.networks import NetworkFacts
+from hypervisors.gateway.storage_pools import StoragePoolFacts
+from hypervisors.states import DomainState, HypervisorStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """Something seen on one hypervisor."""
+
+    hypervisor_id: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainsListed(Observation):
+    """All domains of the hypervisor: what is not in it is not there."""
+
+    domains: tuple[DomainFacts, ...]
+    started_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainRead(Observation):
+    """One domain; None: the hypervisor does not have it."""
+
+    uuid: UUID
+    facts: DomainFacts | None
+    started_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainStateSeen(Observation):
+    """What a lifecycle event itself told. `state` is None when it only told that a migration takes the domain away."""
+
+    uuid: UUID
+    state: DomainState | None
+    state_reason: str
+    seen_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainsAnswering(Observation):
+    """Domains whose QEMU stopped or began to answer again."""
+
+    answering: Mapping[UUID, bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusSeen(Observation):
+    status: HypervisorStatus
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostRead(Observation):
+    facts: HostFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoragePoolsListed(Observation):
+    storage_pools: tuple[StoragePoolFacts, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworksListed(Observation):
+    networks: tuple[NetworkFacts, ...]

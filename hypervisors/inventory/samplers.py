@@ -1,0 +1,114 @@
+"""The thread that samples one hypervisor: usage every few seconds, storage pools and networks now and then.
+
+It has a connection of its own, because what it asks may block: statistics on a QEMU that hangs, a storage pool on a
+dead network share. A watchdog replaces it then; the follower is not held up.
+"""
+
+import logging
+import random
+from collections.abc import Hashable
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+from hypervisors.broadcast import publish_usage
+from hypervisors.gateway.connections import Connection
+from hypervisors.gateway.endpoints import Endpoint
+from hypervisors.gateway.events import HypervisorEvent
+from hypervisors.gateway.hosts import read_host_load
+from hypervisors.gateway.networks import list_networks
+from hypervisors.gateway.statistics import read_domain_statistics
+from hypervisors.gateway.storage_pools import list_storage_pools
+from hypervisors.inventory.connection_workers import ConnectionWorker
+from hypervisors.inventory.observations import DomainsAnswering, NetworksListed, StoragePoolsListed
+from hypervisors.inventory.session_states import SessionState
+from hypervisors.inventory.usage_meters import AnswerJudge, UsageMeter, monotonic_and_epoch
+from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, record_usage
+
+logger = logging.getLogger(__name__)
+
+_STORAGE_POOLS_SECONDS = 30.0
+_NETWORKS_SECONDS = 60.0
+# A sweep may take this share of the period; slower ones come less often.
+_MAX_SHARE = 0.2
+
+
+class Sampler(ConnectionWorker):
+    """Takes samples while the follower is connected."""
+
+    def __init__(self, endpoint: Endpoint, *, state: SessionState, answers: AnswerJudge) -> None:
+        super().__init__(endpoint, label=f"sampler of {endpoint.key}")
+        self._state = state
+        self._answers = answers
+        self._meter = UsageMeter()
+        self._period_seconds = float(settings.USAGE_PERIOD_SECONDS)
+
+    def hung_seconds(self) -> float:
+        """After how long a call counts as hung."""
+        return 3 * self._period_seconds
+
+    def on_event(self, event: HypervisorEvent) -> None:
+        """A storage pool or network changed. Called in libvirt's event thread."""
+        self.agenda.add("storage_pools" if event.subject == "storage_pool" else "networks")
+
+    def may_connect(self) -> bool:
+        return self._state.is_online
+
+    def on_connected(self, connection: Connection) -> None:
+        for job in ("networks", "storage_pools"):
+            self.agenda.add(job)
+        # Hundreds of hypervisors are not all asked in the same moment.
+        self.agenda.add("usage", after_seconds=random.uniform(0, 1))  # noqa: S311 - spread, not secrecy
+
+    def perform(self, connection: Connection, job: Hashable) -> None:
+        if job == "usage":
+            self._sample(connection)
+        elif job == "storage_pools":
+            self.agenda.add("storage_pools", after_seconds=_STORAGE_POOLS_SECONDS)
+            pools = tuple(list_storage_pools(connection))
+            self._state.post(StoragePoolsListed(hypervisor_id=self._state.hypervisor_id, storage_pools=pools))
+        elif job == "networks":
+            self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)
+            networks = tuple(list_networks(connection))
+            self._state.post(NetworksListed(hypervisor_id=self._state.hypervisor_id, networks=networks))
+
+    def _sample(self, connection: Connection) -> None:
+        started, epoch = monotonic_and_epoch()
+        try:
+            readings = read_domain_statistics(connection)
+            load = read_host_load(connection)
+            finished, _epoch = monotonic_and_epoch()
+        finally:
+            self.agenda.add("usage", after_seconds=self._period_seconds)
+        self._period_seconds = max(float(settings.USAGE_PERIOD_SECONDS), (finished - started) / _MAX_SHARE)
+        domains = self._meter.measure(readings, epoch=epoch, now=started)
+        host = self._meter.measure_host(load, domains.values(), epoch=epoch)
+        if changes := self._answers.judge(readings):
+            self._state.post(DomainsAnswering(hypervisor_id=self._state.hypervisor_id, answering=changes))
+        if host is not None:
+            self._state.cpu_percent, self._state.memory_used_kib = round(host.cpu_percent, 1), int(host.memory_kib)
+        if not self.is_stopped:
+            self._tell(domains, host, epoch=epoch)
+
+    def _tell(self, domains: dict[UUID, UsageSample], host: UsageSample | None, *, epoch: int) -> None:
+        hypervisor_id = self._state.hypervisor_id
+        samples = {domain_key(uuid): sample for uuid, sample in domains.items()}
+        if host is not None:
+            samples[hypervisor_key(hypervisor_id)] = host
+        if not samples:
+            return
+        try:
+            record_usage(samples, ranking=str(hypervisor_id))
+        except redis.RedisError as error:
+            logger.warning("Usage samples were not recorded: %s", error)
+        publish_usage(
+            hypervisor_id,
+            sampled_at=epoch,
+            host=[] if host is None else _rounded(host),
+            domains={str(uuid): _rounded(sample) for uuid, sample in domains.items()},
+        )
+
+
+def _rounded(sample: UsageSample) -> list[float]:
+    return [round(value, 1) for value in sample.values()]

@@ -1,0 +1,60 @@
+"""What is known of one hypervisor's connection, shared by the threads that hold it and the watchdog."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from hypervisors.inventory.observations import Observation, StatusSeen
+from hypervisors.states import HypervisorStatus
+
+Post = Callable[[Observation], None]
+
+
+class SessionState:
+    """Status, last answer and latest load. Status changes are told to the writer as they happen."""
+
+    def __init__(self, hypervisor_id: int, *, post: Post) -> None:
+        self.hypervisor_id = hypervisor_id
+        # Epoch seconds of the last answer.
+        self.seen_at: float | None = None
+        self.cpu_percent: float | None = None
+        self.memory_used_kib: int | None = None
+        self._post = post
+        self._lock = threading.Lock()
+        self._status = HypervisorStatus.CONNECTING
+        self._reason = ""
+        self._stopped = False
+
+    @property
+    def status(self) -> HypervisorStatus:
+        return self._status
+
+    @property
+    def reason(self) -> str:
+        return self._reason
+
+    @property
+    def is_online(self) -> bool:
+        return self._status == HypervisorStatus.ONLINE
+
+    def post(self, observation: Observation) -> None:
+        """Tell the writer, unless this session is over."""
+        if not self._stopped:
+            self._post(observation)
+
+    def set_status(self, status: HypervisorStatus, reason: str = "") -> None:
+        with self._lock:
+            if (status, reason) == (self._status, self._reason):
+                return
+            self._status, self._reason = status, reason
+        self.post_status()
+
+    def post_status(self) -> None:
+        self.post(StatusSeen(hypervisor_id=self.hypervisor_id, status=self._status, reason=self._reason))
+
+    def note_answer(self) -> None:
+        """The hypervisor answered just now."""
+        self.seen_at = time.time()
+
+    def stop(self) -> None:
+        self._stopped = True

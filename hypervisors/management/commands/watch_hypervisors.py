@@ -1,0 +1,28 @@
+"""`manage.py watch_hypervisors`: mirror every hypervisor into the database until told to stop."""
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from hypervisors.inventory.watcher import Watcher
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Mirror every hypervisor into the database and tell browsers what changes, until SIGTERM."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        logger.info("Watching hypervisors.")
+        Watcher(stopping).run()
+        logger.info("Stopped.")
+        # Threads that hang in a call to a frozen hypervisor would hold up an orderly exit for ever.
+        logging.shutdown()
+        os._exit(0)
