@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "csp.middleware.CSPMiddleware",
+    "hypervisors.web.boosting.BoostingMiddleware",
 ]
 
 ROOT_URLCONF = "vmportal.urls"

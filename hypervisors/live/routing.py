@@ -1,5 +1,11 @@
-"""Websocket paths."""
+"""Websocket paths: one module of consumers per noun."""
 
 from typing import Any
 
-websocket_urlpatterns: list[Any] = []
+from django.urls import path
+
+from hypervisors.live.consumers import LiveConsumer
+
+websocket_urlpatterns: list[Any] = [
+    path("ws/live/", LiveConsumer.as_asgi()),
+]

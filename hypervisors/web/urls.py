@@ -1,5 +1,12 @@
-"""The pages: one module of URL patterns per noun."""
+"""The pages: one module per noun, each with its own `urlpatterns`."""
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from hypervisors.web import domains, home, operations, tree
+
+urlpatterns: list[URLPattern] = [
+    *home.urlpatterns,
+    *tree.urlpatterns,
+    *domains.urlpatterns,
+    *operations.urlpatterns,
+]

@@ -1,0 +1,167 @@
+"""The live socket: passes on what changed to those who may know, and the usage samples of what the page shows.
+
+From the browser: {"watch": [domain uuids], "watch_hypervisors": [ids]} replaces what is watched; {"ping": 1}.
+To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …}, {"type": "pong"}.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import redis.asyncio
+from channels.auth import get_user
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth.models import User
+from redis.exceptions import RedisError
+
+from hypervisors.broadcast import FLEET_GROUP, usage_group, user_group
+from hypervisors.models import Domain
+
+logger = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 30
+# A page shows a few hundred objects at most.
+MOST_WATCHED = 2000
+# The session ended or the rights changed: the browser loads the page anew.
+CLOSE_SIGNED_OUT = 4401
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Which samples are passed on: of these domains, and of these hosts themselves."""
+
+    domains: frozenset[str] = frozenset()
+    hypervisors: frozenset[int] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """One browser page."""
+
+    recheck_seconds: float = RECHECK_SECONDS
+
+    async def connect(self) -> None:
+        self.asked: tuple[list[str], list[int]] = ([], [])
+        self.watched = Watched()
+        self.rechecking: asyncio.Task[None] | None = None
+        user = self.scope["user"]
+        if not isinstance(user, User) or not user.is_active:
+            await self.close()
+            return
+        self.user = user
+        self.group = _changes_group(user)
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
+        # Joined first, so that every number after this one arrives.
+        await self._send({"type": "hello", "seq": await _sequence(self.group)})
+        self.rechecking = asyncio.create_task(self._recheck())
+
+    async def disconnect(self, code: int) -> None:
+        if self.rechecking is not None:
+            self.rechecking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.rechecking
+        if hasattr(self, "group"):
+            for group in {self.group, *self.watched.groups}:
+                await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        message = _parsed(text_data)
+        if "ping" in message:
+            await self._send({"type": "pong"})
+        if "watch" in message or "watch_hypervisors" in message:
+            self.asked = (_uuids(message.get("watch")), _ids(message.get("watch_hypervisors")))
+            await self._watch()
+
+    async def broadcast_changes(self, event: dict[str, Any]) -> None:
+        await self._send({"type": "changes", "seq": event["seq"], "changes": event["changes"]})
+
+    async def broadcast_usage(self, event: dict[str, Any]) -> None:
+        watched = self.watched
+        domains = {uuid: values for uuid, values in event["domains"].items() if uuid in watched.domains}
+        is_host_watched = event["hypervisor"] in watched.hypervisors
+        if domains or is_host_watched:
+            host = event["host"] if is_host_watched else []
+            message = {"hypervisor": event["hypervisor"], "at": event["at"], "host": host, "domains": domains}
+            await self._send({"type": "usage", **message})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message, separators=(",", ":")))
+
+    async def _watch(self) -> None:
+        """Follow what was asked for, as far as the user may see it."""
+        watched = await database_sync_to_async(_watchable)(self.user, *self.asked)
+        for group in watched.groups - self.watched.groups:
+            await self.channel_layer.group_add(group, self.channel_name)
+        for group in self.watched.groups - watched.groups:
+            await self.channel_layer.group_discard(group, self.channel_name)
+        self.watched = watched
+
+    async def _recheck(self) -> None:
+        """Ends the socket soon after its session ended or its rights changed."""
+        while True:
+            await asyncio.sleep(self.recheck_seconds)
+            user = await _current_user(self.scope)
+            if user is None or _changes_group(user) != self.group:
+                # Not awaited from here: closing cancels this very task.
+                await self.close(code=CLOSE_SIGNED_OUT)
+                return
+            self.user = user
+            await self._watch()
+
+
+def _changes_group(user: User) -> str:
+    return FLEET_GROUP if user.is_staff or user.is_superuser else user_group(user.pk)
+
+
+async def _current_user(scope: dict[str, Any]) -> User | None:
+    """The socket's user as the database has them now; None when the session is over or they are deactivated."""
+    session = scope["session"].__class__(session_key=scope["session"].session_key)
+    user = await get_user({"session": session})
+    return user if isinstance(user, User) and user.is_active else None
+
+
+async def _sequence(group: str) -> int:
+    try:
+        async with redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
+            return int(await client.get(f"vmportal:seq:{group}") or 0)
+    except RedisError as error:
+        logger.warning("The sequence number of %s could not be read: %s", group, error)
+        return 0
+
+
+def _watchable(user: User, uuids: list[str], hypervisor_ids: list[int]) -> Watched:
+    rows = Domain.objects.visible_to(user).filter(uuid__in=uuids).values_list("uuid", "hypervisor_id")
+    places = {str(uuid): hypervisor_id for uuid, hypervisor_id in rows if hypervisor_id is not None}
+    hosts = frozenset(hypervisor_ids if user.is_staff or user.is_superuser else ())
+    return Watched(
+        domains=frozenset(places),
+        hypervisors=hosts,
+        groups=frozenset(usage_group(hypervisor_id) for hypervisor_id in {*places.values(), *hosts}),
+    )
+
+
+def _parsed(text: str | None) -> dict[str, Any]:
+    try:
+        message = json.loads(text or "")
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _uuids(values: Any) -> list[str]:
+    found = []
+    for value in values[:MOST_WATCHED] if isinstance(values, list) else []:
+        with contextlib.suppress(ValueError, AttributeError, TypeError):
+            found.append(str(UUID(value)))
+    return found
+
+
+def _ids(values: Any) -> list[int]:
+    return [value for value in values[:MOST_WATCHED] if type(value) is int] if isinstance(values, list) else []

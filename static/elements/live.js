@@ -1,0 +1,216 @@
+// The page's one websocket: what changed goes at once to the elements that asked for it, and to everybody as an event.
+//
+//   follow("domain:<uuid>", element)   element.applyChange(fields, change) now and whenever that object changes
+//   followUsage("<uuid>" | "h<id>", element)   element.applyUsage(epochSeconds, [cpu, memory, reads, writes, in, out])
+// Both return a function that ends it. Events on document: vp:change, vp:usage, vp:resync, vp:connection.
+
+const HEARTBEAT_MS = 10_000;
+const ANSWER_MS = 6_000;
+const REORDERING_MS = 500;
+const RECENT_MS = 10_000;
+const RETRY_MS = [200, 400, 800, 1600, 3000, 5000];
+
+const followers = new Map();
+const usageFollowers = new Map();
+const recent = new Map(); // key -> {fields, at}: given to elements that a swap brings in after the message
+let socket = null;
+let failures = 0;
+let lastSequence = null;
+const ahead = new Set();
+let gapTimer = 0;
+let watchTimer = 0;
+let heartbeatTimer = 0;
+let answerTimer = 0;
+
+export function follow(key, element) {
+  add(followers, key, element);
+  const known = recent.get(key);
+  if (known && performance.now() - known.at < RECENT_MS) element.applyChange(known.fields, { op: "update", fields: known.fields });
+  return () => remove(followers, key, element);
+}
+
+export function followUsage(key, element) {
+  add(usageFollowers, key, element);
+  watchSoon();
+  return () => {
+    remove(usageFollowers, key, element);
+    watchSoon();
+  };
+}
+
+export function start() {
+  if (!socket) connect();
+}
+
+function add(map, key, element) {
+  const elements = map.get(key);
+  if (elements) elements.add(element);
+  else map.set(key, new Set([element]));
+}
+
+function remove(map, key, element) {
+  const elements = map.get(key);
+  if (!elements) return;
+  elements.delete(element);
+  if (!elements.size) map.delete(key);
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(`${scheme}//${location.host}${document.body.dataset.live}`);
+  socket.onmessage = (event) => receive(JSON.parse(event.data));
+  socket.onclose = (event) => closed(event.code);
+}
+
+const receivers = {
+  changes: (message) => {
+    for (const change of message.changes) apply(change);
+    count(message.seq);
+  },
+  usage: (message) => {
+    tell(usageFollowers.get(`h${message.hypervisor}`), message.at, message.host);
+    for (const [uuid, values] of Object.entries(message.domains)) tell(usageFollowers.get(uuid), message.at, values);
+    document.dispatchEvent(new CustomEvent("vp:usage", { detail: message }));
+  },
+  hello: (message) => {
+    failures = 0;
+    const missed = lastSequence === null ? startedBehind(message.seq) : lastSequence !== message.seq;
+    lastSequence = message.seq;
+    ahead.clear();
+    connection(true);
+    sendWatch();
+    heartbeat();
+    if (missed) resync();
+  },
+  pong: () => clearTimeout(answerTimer),
+};
+
+function receive(message) {
+  receivers[message.type]?.(message);
+}
+
+function startedBehind(sequence) {
+  const rendered = document.getElementById("main")?.dataset.seq;
+  return rendered !== undefined && rendered !== "" && Number(rendered) !== sequence;
+}
+
+function apply(change) {
+  const key = `${change.what}:${change.id}`;
+  remember(key, change);
+  const elements = followers.get(key);
+  if (elements) for (const element of [...elements]) element.applyChange(change.fields, change);
+  document.dispatchEvent(new CustomEvent("vp:change", { detail: change }));
+}
+
+function remember(key, change) {
+  const now = performance.now();
+  const known = recent.get(key);
+  const fields = known && now - known.at < RECENT_MS ? { ...known.fields, ...change.fields } : change.fields;
+  recent.delete(key); // to the end: the map is in order of age
+  recent.set(key, { fields, at: now });
+  for (const [oldest, { at }] of recent) {
+    if (now - at < RECENT_MS) break;
+    recent.delete(oldest);
+  }
+}
+
+function tell(elements, at, values) {
+  if (elements) for (const element of [...elements]) element.applyUsage(at, values);
+}
+
+// Messages may overtake one another by a little; a number that stays missing means that one was lost.
+function count(sequence) {
+  if (lastSequence === null || sequence <= lastSequence - 1000 || sequence === 1) {
+    lastSequence = sequence;
+    return;
+  }
+  if (sequence > lastSequence) ahead.add(sequence);
+  while (ahead.delete(lastSequence + 1)) lastSequence += 1;
+  if (!ahead.size) {
+    clearTimeout(gapTimer);
+    gapTimer = 0;
+  } else if (!gapTimer) {
+    gapTimer = setTimeout(gapStays, REORDERING_MS);
+  }
+}
+
+function gapStays() {
+  gapTimer = 0;
+  lastSequence = Math.max(lastSequence, ...ahead);
+  ahead.clear();
+  resync();
+}
+
+function resync() {
+  recent.clear();
+  document.dispatchEvent(new CustomEvent("vp:resync"));
+}
+
+function watchSoon() {
+  clearTimeout(watchTimer);
+  watchTimer = setTimeout(sendWatch, 60);
+}
+
+function sendWatch() {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  const keys = [...usageFollowers.keys()];
+  const hypervisors = keys.filter((key) => /^h\d+$/.test(key)).map((key) => Number(key.slice(1)));
+  const domains = keys.filter((key) => !/^h\d+$/.test(key));
+  socket.send(JSON.stringify({ watch: domains, watch_hypervisors: hypervisors }));
+}
+
+function heartbeat() {
+  clearInterval(heartbeatTimer);
+  heartbeatTimer = setInterval(() => {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    socket.send('{"ping":1}');
+    clearTimeout(answerTimer);
+    answerTimer = setTimeout(() => abandon(socket), ANSWER_MS);
+  }, HEARTBEAT_MS);
+}
+
+// A dead link may take minutes to close; do not wait for it.
+function abandon(dead) {
+  dead.onclose = null;
+  dead.onmessage = null;
+  dead.close();
+  closed(1006);
+}
+
+function closed(code) {
+  clearInterval(heartbeatTimer);
+  clearTimeout(answerTimer);
+  connection(false);
+  if (code === 4401) {
+    location.reload();
+    return;
+  }
+  const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] * (0.75 + Math.random() / 2);
+  failures += 1;
+  if (failures % 5 === 0) leaveIfSignedOut();
+  setTimeout(connect, wait);
+}
+
+async function leaveIfSignedOut() {
+  try {
+    const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" });
+    if (answer.type === "opaqueredirect") location.reload();
+  } catch {
+    // No server either: the retries go on.
+  }
+}
+
+function connection(connected) {
+  document.dispatchEvent(new CustomEvent("vp:connection", { detail: { connected } }));
+}
+
+// A migration changes whose samples are needed; the server knows where the machine is now.
+document.addEventListener("vp:change", ({ detail }) => {
+  if (detail.what === "domain" && "hypervisor" in detail.fields && usageFollowers.has(detail.id)) watchSoon();
+});
+// A page that comes back from the background looks at once whether its socket still lives.
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && socket?.readyState === WebSocket.OPEN) socket.send('{"ping":1}');
+});
+
+if (document.body?.dataset.live) start();

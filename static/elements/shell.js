@@ -1,0 +1,224 @@
+// What belongs to the frame: boosted navigation into #main, the theme, the inventory's width, menus, the keyboard.
+
+const root = document.documentElement;
+
+export function remember(key, value) {
+  try { localStorage.setItem(`vmportal.${key}`, value); } catch { /* private mode: this page only */ }
+}
+
+function remembered(key) {
+  try { return localStorage.getItem(`vmportal.${key}`); } catch { return null; }
+}
+
+// --- navigation --------------------------------------------------------------------------------------------------
+
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!detail.boosted) return;
+  const wasAtTop = detail.requestConfig?.path;
+  detail.target = document.getElementById("main");
+  detail.selectOverride = "#main";
+  detail.swapOverride = "outerHTML";
+  // A page that is not one of ours (signed out meanwhile, an error page of the proxy) is loaded whole.
+  if (!/id="main"/.test(detail.serverResponse) && wasAtTop) {
+    detail.shouldSwap = false;
+    location.href = wasAtTop;
+  }
+});
+
+// Error pages are pages too.
+document.addEventListener("htmx:responseError", ({ detail }) => {
+  if (!detail.boosted) return;
+  if (detail.requestConfig.verb === "get") location.href = detail.requestConfig.path;
+});
+
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.boosted || detail.elt?.id === "main") arrived();
+});
+document.addEventListener("htmx:historyRestore", arrived);
+
+function arrived() {
+  markCurrent();
+  closeMenus();
+  root.classList.remove("vp-side-over");
+  document.getElementById("main")?.focus({ preventScroll: true });
+}
+
+function markCurrent() {
+  for (const link of document.querySelectorAll("[data-nav]")) {
+    const isCurrent = location.pathname.startsWith(link.dataset.nav);
+    if (isCurrent) link.setAttribute("aria-current", location.pathname === link.dataset.nav ? "page" : "true");
+    else link.removeAttribute("aria-current");
+  }
+  document.dispatchEvent(new CustomEvent("vp:navigated"));
+}
+
+// --- theme -------------------------------------------------------------------------------------------------------
+
+const NEXT_THEME = { auto: "light", light: "dark", dark: "auto" };
+
+document.querySelector(".vp-theme-toggle")?.addEventListener("click", () => {
+  remember("theme", NEXT_THEME[root.dataset.themeChoice] ?? "auto");
+  document.dispatchEvent(new CustomEvent("vp:theme"));
+});
+
+// --- the inventory on the left -----------------------------------------------------------------------------------
+
+const narrow = window.matchMedia("(max-width: 860px)");
+const sideToggle = document.querySelector(".vp-side-toggle");
+
+function sideIsOpen() {
+  return narrow.matches ? root.classList.contains("vp-side-over") : root.dataset.side !== "closed";
+}
+
+function toggleSide() {
+  if (narrow.matches) {
+    root.classList.toggle("vp-side-over");
+  } else if (root.dataset.side === "closed") {
+    delete root.dataset.side;
+    remember("side.closed", "0");
+  } else {
+    root.dataset.side = "closed";
+    remember("side.closed", "1");
+  }
+  sideToggle?.setAttribute("aria-expanded", String(sideIsOpen()));
+}
+
+sideToggle?.addEventListener("click", toggleSide);
+sideToggle?.setAttribute("aria-expanded", String(sideIsOpen()));
+narrow.addEventListener("change", () => sideToggle?.setAttribute("aria-expanded", String(sideIsOpen())));
+
+const grip = document.querySelector(".vp-side-grip");
+
+function setSideWidth(pixels) {
+  const width = Math.round(Math.min(520, Math.max(180, pixels)));
+  root.style.setProperty("--vp-side-width", `${width}px`);
+  grip.setAttribute("aria-valuenow", width);
+  remember("side.width", width);
+}
+
+if (grip) {
+  grip.setAttribute("aria-valuemin", 180);
+  grip.setAttribute("aria-valuemax", 520);
+  grip.setAttribute("aria-valuenow", remembered("side.width") ?? 264);
+  grip.addEventListener("pointerdown", (down) => {
+    grip.setPointerCapture(down.pointerId);
+    grip.onpointermove = (move) => setSideWidth(move.clientX);
+  });
+  grip.addEventListener("pointerup", () => { grip.onpointermove = null; });
+  grip.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -16, ArrowRight: 16 }[event.key];
+    if (step) setSideWidth(Number(grip.getAttribute("aria-valuenow")) + step);
+  });
+}
+
+// --- menus and dialogs -------------------------------------------------------------------------------------------
+
+function closeMenus(except = null) {
+  for (const menu of document.querySelectorAll("details.vp-menu[open]")) {
+    if (!menu.contains(except)) menu.open = false;
+  }
+}
+
+document.addEventListener("click", (event) => {
+  closeMenus(event.target.closest("details.vp-menu > summary") ? event.target : null);
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.querySelector(opener.dataset.opens)?.showModal();
+  const closer = event.target.closest("[data-closes]");
+  if (closer) closer.closest("dialog")?.close();
+  const copied = event.target.closest("[data-copies]");
+  if (copied) copy(copied);
+  // A click on the backdrop closes a dialog.
+  if (event.target instanceof HTMLDialogElement) event.target.close();
+  if (root.classList.contains("vp-side-over") && !event.target.closest(".vp-side, .vp-side-toggle")) toggleSide();
+});
+
+// A menu inside something that scrolls would be cut off: it is placed on the screen when it opens.
+document.addEventListener("toggle", ({ target }) => {
+  if (!(target instanceof HTMLDetailsElement) || !target.open || !target.classList.contains("vp-menu")) return;
+  const items = target.querySelector(".vp-menu-items");
+  const anchor = target.querySelector("summary").getBoundingClientRect();
+  const box = items.getBoundingClientRect();
+  const below = anchor.bottom + 4 + box.height < innerHeight;
+  items.style.top = `${below ? anchor.bottom + 4 : Math.max(4, anchor.top - 4 - box.height)}px`;
+  items.style.left = `${Math.max(4, Math.min(innerWidth - box.width - 4, target.classList.contains("vp-menu-end") ? anchor.right - box.width : anchor.left))}px`;
+}, true);
+document.addEventListener("scroll", (event) => {
+  if (!(event.target instanceof Element) || !event.target.closest(".vp-menu-items")) closeMenus();
+}, true);
+
+async function copy(button) {
+  const text = button.dataset.copies.startsWith("#") ? document.querySelector(button.dataset.copies).textContent : button.dataset.copies;
+  await navigator.clipboard.writeText(text);
+  button.classList.add("is-copied");
+  setTimeout(() => button.classList.remove("is-copied"), 1500);
+}
+
+// The view filled the common dialog: show it.
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target?.id !== "dialog-content") return;
+  const dialog = document.getElementById("dialog");
+  if (!dialog.open) dialog.showModal();
+});
+document.addEventListener("vp:close-dialog", () => document.getElementById("dialog")?.close());
+
+// --- the connection ----------------------------------------------------------------------------------------------
+
+let lostTimer = 0;
+document.addEventListener("vp:connection", ({ detail }) => {
+  root.dataset.live = detail.connected ? "on" : "off";
+  clearTimeout(lostTimer);
+  const banner = document.getElementById("connection-lost");
+  if (!banner) return;
+  if (detail.connected) banner.hidden = true;
+  else lostTimer = setTimeout(() => { banner.hidden = false; }, 700);
+});
+
+// --- the keyboard ------------------------------------------------------------------------------------------------
+
+const isTyping = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], vp-console, .vp-no-keys");
+let afterG = 0;
+
+const keys = {
+  "/": () => { const field = document.getElementById("search"); field?.focus(); field?.select(); },
+  "?": () => document.getElementById("help")?.showModal(),
+  "[": toggleSide,
+  t: () => document.getElementById("tasks")?.toggle(),
+  j: () => moveLine(1),
+  ArrowDown: () => moveLine(1),
+  k: () => moveLine(-1),
+  ArrowUp: () => moveLine(-1),
+  g: () => { afterG = Date.now(); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    closeMenus();
+    if (root.classList.contains("vp-side-over")) toggleSide();
+    if (event.target.id === "search") event.target.blur();
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
+  if (Date.now() - afterG < 1000 && event.key === "v") {
+    afterG = 0;
+    document.querySelector('[data-nav="/vms/"]')?.click();
+    return;
+  }
+  if (event.key.startsWith("Arrow") && event.target.closest?.("vp-tree, [role=tablist], .vp-main:not(:has([data-lines])), [role=separator], details")) return;
+  const action = keys[event.key];
+  if (!action) return;
+  if (action() !== false) event.preventDefault();
+});
+
+// Lines are the rows of a [data-lines] table; each has one link or checkbox that takes the focus.
+function moveLine(step) {
+  const table = document.querySelector("[data-lines]");
+  if (!table) return false;
+  const lines = [...table.querySelectorAll("tbody > tr[data-href]")];
+  const now = lines.findIndex((line) => line.contains(document.activeElement));
+  const next = lines[now < 0 ? (step > 0 ? 0 : lines.length - 1) : Math.min(lines.length - 1, Math.max(0, now + step))];
+  const link = next?.querySelector("a[href]");
+  link?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+  return Boolean(next);
+}
+
+markCurrent();

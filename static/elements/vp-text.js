@@ -1,0 +1,23 @@
+// <vp-text of="domain:uuid" field="name">web1</vp-text>: one field as text, kept true. `unit="gib"` shows KiB as GiB.
+
+import { follow } from "./live.js";
+import { memory } from "./units.js";
+
+class VpText extends HTMLElement {
+  connectedCallback() {
+    this.end = follow(this.getAttribute("of"), this);
+  }
+
+  disconnectedCallback() {
+    this.end?.();
+  }
+
+  applyChange(fields) {
+    const value = fields[this.getAttribute("field")];
+    if (value === undefined || value === null) return;
+    const text = this.getAttribute("unit") === "memory" ? memory(value) : String(value);
+    if (text !== this.textContent) this.textContent = text;
+  }
+}
+
+customElements.define("vp-text", VpText);

@@ -1,0 +1,54 @@
+// <vp-toasts>: short notices at the corner. Anybody dispatches vp:toast on document: {title, text, kind: "info" | "error"}.
+// An error stays until it is closed; the rest goes by itself.
+
+const STAYS_MS = 6000;
+const AT_MOST = 4;
+
+class VpToasts extends HTMLElement {
+  connectedCallback() {
+    this.show = ({ detail }) => this.add(detail);
+    this.refused = ({ detail }) => this.addRefusal(detail.xhr);
+    document.addEventListener("vp:toast", this.show);
+    document.addEventListener("htmx:responseError", this.refused);
+    document.addEventListener("htmx:sendError", this.unsent);
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("vp:toast", this.show);
+    document.removeEventListener("htmx:responseError", this.refused);
+    document.removeEventListener("htmx:sendError", this.unsent);
+  }
+
+  unsent = () => this.add({ kind: "error", title: this.dataset.unsent ?? "The server did not answer", text: "" });
+
+  // A refusal's body is its reason, as plain text.
+  addRefusal(xhr) {
+    const isText = xhr.getResponseHeader("Content-Type")?.startsWith("text/plain");
+    this.add({ kind: "error", title: isText ? xhr.responseText : `${xhr.status} ${xhr.statusText}`, text: "" });
+  }
+
+  add({ title, text = "", kind = "info" }) {
+    const toast = document.createElement("div");
+    toast.className = `vp-toast is-${kind}`;
+    toast.setAttribute("role", kind === "error" ? "alert" : "status");
+    const heading = document.createElement("strong");
+    heading.textContent = title;
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "vp-icon-button";
+    close.textContent = "✕";
+    close.setAttribute("aria-label", this.dataset.close ?? "Close");
+    close.addEventListener("click", () => toast.remove());
+    toast.append(heading, close);
+    if (text) {
+      const words = document.createElement("p");
+      words.textContent = text;
+      toast.append(words);
+    }
+    this.append(toast);
+    while (this.children.length > AT_MOST) this.firstElementChild.remove();
+    if (kind !== "error") setTimeout(() => toast.remove(), STAYS_MS);
+  }
+}
+
+customElements.define("vp-toasts", VpToasts);
