@@ -34,10 +34,15 @@ def read_secrets(data_dir: Path) -> dict[str, str]:
     """The secrets in `secrets.env`, made up now where they are missing; the file is readable by its owner only."""
     path = data_dir / SECRETS_FILE
     found = read_assignments(path) if path.exists() else {}
-    missing = {name: make() for name, make in _SECRETS.items() if not found.get(name)}
+    missing = {name: value for name, value in new_secrets().items() if not found.get(name)}
     if missing:
         write_private(path, "".join(f"{name}={value}\n" for name, value in (found | missing).items()))
     return found | missing
+
+
+def new_secrets() -> dict[str, str]:
+    """Random values for every secret."""
+    return {name: make() for name, make in _SECRETS.items()}
 
 
 def write_private(path: Path, text: str) -> None:

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import django
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 
 from deploy.environment import REPOSITORY, write_private
 
@@ -25,17 +26,27 @@ _COMPRESSED_FROM_BYTES = 1024
 _TEXT_SUFFIXES = {".css", ".js", ".mjs", ".json", ".svg", ".txt", ".html", ".map"}
 
 
-def main() -> None:
+def main() -> int:
     arguments = _arguments()
     django.setup()
+    try:
+        print(json.dumps({"admin_created": prepare(arguments.hypervisor)}))
+    except (CommandError, DatabaseError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare(hypervisors: list[tuple[str, str, str]]) -> bool:
+    """Do it all; True if the administrator was made now. Raises CommandError, DatabaseError."""
     data_dir = Path(os.environ["VMPORTAL_DATA_DIR"])
     with contextlib.redirect_stdout(sys.stderr):
         call_command("migrate", interactive=False, verbosity=0)
         collect_static_files(Path(os.environ["VMPORTAL_STATIC_ROOT"]))
         created = ensure_administrator(data_dir / "admin-password")
-        for pool, name, uri in arguments.hypervisor:
+        for pool, name, uri in hypervisors:
             call_command("register_hypervisor", pool=pool, name=name, uri=uri, verbosity=0)
-    print(json.dumps({"admin_created": created}))
+    return created
 
 
 def _arguments() -> argparse.Namespace:
@@ -102,4 +113,4 @@ def compress(static_root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -148,7 +148,7 @@ install_python_packages() {
     fi
     if ! "$here/.venv/bin/python" -c 'import pip' 2>/dev/null; then make_environment; fi
     say "Installing Python packages from $lock"
-    "$here/.venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --require-hashes -r "$here/$lock"
+    "$here/.venv/bin/python" -m pip install -q -q --disable-pip-version-check --no-input --require-hashes -r "$here/$lock"
     printf '%s' "$wanted" >"$stamp"
 }
 

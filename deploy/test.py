@@ -1,0 +1,201 @@
+"""The command `./test`: linters and every tier of tests in order, with the servers they need; a table at the end."""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+from deploy.environment import REPOSITORY, new_secrets
+from deploy.services import ServiceError, private_postgresql, private_redis
+
+TIERS = ("lint", "unit", "fakehost", "lab", "browser")
+# pytest's exit status when it found no test.
+_NO_TESTS = 5
+_BIN = os.path.dirname(sys.executable)
+# Nothing outside a test's own servers may leak into it.
+_SCRUBBED = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One line of the table at the end. `tests` holds pytest's own counts, by word."""
+
+    name: str
+    status: str
+    seconds: float
+    tests: dict[str, int]
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == "passed"
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, _terminate)
+    arguments, pytest_arguments = _arguments()
+    tiers = [arguments.only] if arguments.only else list(TIERS)
+    with tempfile.TemporaryDirectory(prefix="vmportal-test-") as scratch:
+        environment = _environment(scratch)
+        outcomes: list[Outcome] = []
+        for tier in tiers:
+            outcomes += _TIERS[tier](environment, pytest_arguments)
+    return _report(outcomes)
+
+
+def _arguments() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(prog="./test", description="Run the tests.", allow_abbrev=False)
+    parser.add_argument("--only", choices=TIERS)
+    return parser.parse_known_args()
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VMPORTAL_")}
+    caches = {"PATH": f"{_BIN}:{os.environ['PATH']}:/usr/sbin:/sbin", "TMPDIR": tempfile.gettempdir()}
+    if os.environ.get("SUDO_USER"):
+        # The checkout is another's: root's caches do not belong there.
+        caches |= {"RUFF_CACHE_DIR": f"{scratch}/ruff", "MYPY_CACHE_DIR": f"{scratch}/mypy"}
+        caches |= {"PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    return {name: value for name, value in kept.items() if name not in _SCRUBBED} | caches
+
+
+# --- tiers
+
+
+def _lint(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
+    # The type checker's Django plugin and manage.py load the settings, which want secrets and a place.
+    with tempfile.TemporaryDirectory(prefix="vmportal-lint-") as data_dir:
+        settings = environment | new_secrets() | {"VMPORTAL_DATA_DIR": data_dir}
+        return [_step(f"lint: {name}", command, settings) for name, command in _LINTERS.items()]
+
+
+_PYTHON_FILES = ["vmportal", "hypervisors", "deploy"]
+_LINTERS = {
+    "ruff": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--check", "."],
+    "types": ["mypy", *_PYTHON_FILES],
+    "layers": ["lint-imports"],
+    "templates": ["djlint", "--lint", "--quiet", "templates"],
+    "template format": ["djlint", "--check", "--quiet", "templates"],
+    "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
+    "system checks": [sys.executable, "manage.py", "check", "--fail-level", "WARNING"],
+}
+
+
+def _unit(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
+    return _on_both_databases("unit", environment, pytest_arguments)
+
+
+def _fakehost(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
+    return _on_both_databases("fakehost", environment, pytest_arguments)
+
+
+def _on_both_databases(tier: str, environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
+    with _redis(environment) as with_redis:
+        outcomes = [_pytest(tier, tier, with_redis, pytest_arguments)]
+        with private_postgresql() as url:
+            with_both = with_redis | {"DATABASE_URL": url}
+            outcomes.append(_pytest(f"{tier}, PostgreSQL", tier, with_both, pytest_arguments))
+    return outcomes
+
+
+def _lab(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
+    with _redis(environment) as with_redis:
+        return [_pytest("lab", "lab", with_redis, pytest_arguments)]
+
+
+def _browser(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
+    with _redis(environment) as with_redis:
+        return [_pytest("browser", "browser", with_redis, pytest_arguments)]
+
+
+_TIERS: dict[str, Callable[[dict[str, str], list[str]], list[Outcome]]] = {
+    "lint": _lint,
+    "unit": _unit,
+    "fakehost": _fakehost,
+    "lab": _lab,
+    "browser": _browser,
+}
+
+
+@contextlib.contextmanager
+def _redis(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    with private_redis() as url:
+        yield environment | {"REDIS_URL": url}
+
+
+# --- steps
+
+
+def _pytest(name: str, tier: str, environment: dict[str, str], arguments: list[str]) -> Outcome:
+    return _step(name, [sys.executable, "-m", "pytest", f"tests/{tier}", *arguments], environment, is_pytest=True)
+
+
+def _step(name: str, command: list[str], environment: dict[str, str], *, is_pytest: bool = False) -> Outcome:
+    """Run it, its output shown as it comes."""
+    print(f"\n=== {name}", flush=True)
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    last_line = ""
+    try:
+        for line in process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            last_line = line.strip() or last_line
+        returncode = process.wait()
+    except BaseException:
+        # pytest's fixtures take down what they brought up.
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
+    status = {0: "passed", _NO_TESTS: "found no tests"}.get(returncode, "failed") if is_pytest else _plain(returncode)
+    tests = _counts(last_line) if is_pytest else {}
+    return Outcome(name=name, status=status, seconds=time.monotonic() - started, tests=tests)
+
+
+def _plain(returncode: int) -> str:
+    return "passed" if returncode == 0 else "failed"
+
+
+def _counts(line: str) -> dict[str, int]:
+    """The numbers of pytest's closing line, `== 3 passed, 1 skipped in 2.04s ==`."""
+    return {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", line)}
+
+
+def _report(outcomes: list[Outcome]) -> int:
+    totals = {word: sum(outcome.tests.get(word, 0) for outcome in outcomes) for word in ("passed", "failed", "skipped")}
+    totals["failed"] += sum(count for outcome in outcomes for word, count in outcome.tests.items() if "error" in word)
+    print("\n=== summary")
+    for outcome in outcomes:
+        counts = ", ".join(f"{number} {word}" for word, number in outcome.tests.items())
+        print(f"{outcome.name:<24} {outcome.status:<15} {outcome.seconds:6.0f} s  {counts}".rstrip())
+    if any(outcome.tests for outcome in outcomes):
+        print(f"\n{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped", flush=True)
+    return 0 if outcomes and all(outcome.is_good for outcome in outcomes) else 1
+
+
+class _Terminated(BaseException):
+    """SIGTERM: take down what is up, as on Ctrl-C."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ServiceError as error:
+        sys.exit(str(error))
+    except (KeyboardInterrupt, _Terminated):
+        sys.exit(130)
