@@ -29,7 +29,6 @@ CSRF_TRUSTED_ORIGINS = PUBLIC_ORIGINS
 SERVED_OVER_TLS = bool(PUBLIC_ORIGINS) and all(urlsplit(origin).scheme == "https" for origin in PUBLIC_ORIGINS)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

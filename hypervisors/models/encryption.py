@@ -19,18 +19,28 @@ class EncryptedTextField(StringField):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return _fernet().encrypt(value.encode()).decode() if value else value
+        return encrypted(value) if value else value
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
         if not value:
             return value
         try:
-            return _fernet().decrypt(value.encode()).decode()
+            return decrypted(value)
         except InvalidToken as error:
             raise ImproperlyConfigured(
                 f"{self.model.__name__}.{self.attname} cannot be decrypted: VMPORTAL_ENCRYPTION_KEY is not the key it "
                 "was written with. Put the former key behind the new one, separated by a comma."
             ) from error
+
+
+def encrypted(text: str) -> str:
+    """Ciphertext for what leaves the database's rows, such as a secret in a task's message."""
+    return _fernet().encrypt(text.encode()).decode()
+
+
+def decrypted(ciphertext: str) -> str:
+    """Raises: cryptography.fernet.InvalidToken."""
+    return _fernet().decrypt(ciphertext.encode()).decode()
 
 
 @lru_cache(maxsize=1)

@@ -2,11 +2,28 @@
 
 from django.urls import URLPattern
 
-from hypervisors.web import domains, home, operations, tree
+from hypervisors.web import (
+    accounts,
+    domains,
+    grants,
+    home,
+    hypervisor_editing,
+    hypervisor_pools,
+    hypervisors,
+    operations,
+    people,
+    tree,
+)
 
 urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
     *tree.urlpatterns,
     *domains.urlpatterns,
     *operations.urlpatterns,
+    *hypervisor_editing.urlpatterns,
+    *hypervisors.urlpatterns,
+    *hypervisor_pools.urlpatterns,
+    *grants.urlpatterns,
+    *accounts.urlpatterns,
+    *people.urlpatterns,
 ]
