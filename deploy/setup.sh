@@ -97,18 +97,26 @@ apt_install() {
 # vmportal runs its own Redis and nginx: a service that came with a package just now must not stay up on a public port.
 known_services() {
     for service in nginx redis-server postgresql ssh dnsmasq; do
-        if [ -e "/lib/systemd/system/$service.service" ]; then printf '%s ' "$service"; fi
+        if [ -e "/lib/systemd/system/$service.service" ] || [ -e "/etc/init.d/$service" ]; then printf '%s ' "$service"; fi
     done
 }
 
 stop_new_services() {
-    if [ ! -d /run/systemd/system ]; then return; fi
     for service in $(known_services); do
         case " $1 " in
             *" $service "*) ;;
-            *) as_root systemctl -q disable --now "$service" || say "could not stop the new service $service" ;;
+            *) stop_service "$service" >/dev/null 2>&1 || say "could not stop the new service $service" ;;
         esac
     done
+}
+
+stop_service() {
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl -q disable --now "$1"
+    else
+        as_root service "$1" stop
+        as_root update-rc.d "$1" disable
+    fi
 }
 
 # --- Node.js, for npm alone: nothing of it runs later
