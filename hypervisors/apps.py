@@ -9,3 +9,7 @@ class HypervisorsConfig(AppConfig):
 
     name = "hypervisors"
     verbose_name = _("Hypervisors")
+
+    def ready(self) -> None:
+        # Its receivers close consoles when somebody logs out or loses a right.
+        from hypervisors.models import console_kicks  # noqa: F401

@@ -4,6 +4,7 @@ from django.urls import URLPattern
 
 from hypervisors.web import (
     accounts,
+    consoles,
     domains,
     grants,
     home,
@@ -19,6 +20,7 @@ urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
     *tree.urlpatterns,
     *domains.urlpatterns,
+    *consoles.urlpatterns,
     *operations.urlpatterns,
     *hypervisor_editing.urlpatterns,
     *hypervisors.urlpatterns,

@@ -1,0 +1,113 @@
+"""websockify's WebSocket for one console: it never waits for a slow browser."""
+
+import socket
+import time
+from contextlib import suppress
+
+from websockify.websocket import WebSocketWantReadError, WebSocketWantWriteError
+from websockify.websocketserver import HttpWebSocket
+
+from hypervisors.console.closing import PROTOCOL_ERROR, TOO_BIG, ConsoleClosed, close_reason
+from hypervisors.console.upgrade_requests import SUBPROTOCOL
+
+# noVNC sends 10 KiB at most; what a browser sends as one message is held in memory.
+_MAX_MESSAGE_BYTES = 1 << 20
+_CLOSE_SECONDS = 2
+# RFC 6455 §5.2.
+_BINARY, _PING, _PONG = 0x2, 0x9, 0xA
+
+
+class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
+    """Non-blocking, unless `set_deadline` made it wait."""
+
+    def __init__(self, request_handler: object) -> None:
+        super().__init__(request_handler)
+        self.heard_at = time.monotonic()
+
+    def select_subprotocol(self, protocols: list[str]) -> str:
+        # As it was offered, with its blanks, or accept() does not recognise it.
+        return next((name for name in protocols if name.strip() == SUBPROTOCOL), "")
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether something waits for the browser to read on; send no data meanwhile."""
+        return bool(self._send_buffer)
+
+    def send_data(self, data: bytes) -> None:
+        """Send as one message; what does not go out now leaves it clogged."""
+        self._send_frame(_BINARY, data)
+
+    def unclog(self) -> None:
+        """Go on with what waits, once the socket is writable."""
+        with suppress(WebSocketWantWriteError):
+            self._flush()
+
+    def send_ping(self) -> None:
+        """Ping, unless data on its way does the same service."""
+        if not self.is_clogged:
+            self._send_frame(_PING, b"")
+
+    def handle_ping(self, data: bytes) -> None:
+        if not self.is_clogged:
+            self._send_frame(_PONG, data)
+
+    def receive_data(self) -> list[bytes] | None:
+        """All messages that are there; None once the browser closed. Raises: ConsoleClosed, OSError."""
+        messages: list[bytes] = []
+        self.heard_at = time.monotonic()
+        while True:
+            try:
+                message = self.recvmsg()
+            except WebSocketWantReadError:
+                self._check_size()
+                return messages
+            except WebSocketWantWriteError:
+                return messages
+            if message is None:
+                return None
+            messages.append(message)
+            if not self.pending():
+                return messages
+
+    def receive_exactly(self, count: int, deadline: float) -> tuple[bytes, bytes]:
+        """So many bytes, and what came beyond them. Raises: ConsoleClosed, OSError, TimeoutError."""
+        data = b""
+        while len(data) < count:
+            self.settimeout(max(0.001, deadline - time.monotonic()))
+            messages = self.receive_data()
+            if messages is None:
+                raise ConsoleClosed(PROTOCOL_ERROR)
+            data += b"".join(messages)
+        return data[:count], data[count:]
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Say goodbye after what waits, then hear the browser out. Takes 2 s at most and never raises."""
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        with suppress(OSError, AttributeError):
+            self.settimeout(_CLOSE_SECONDS)
+            self._shutdown(code, close_reason(reason), deadline)
+            # Closing while the browser's bytes lie unread would reset the connection and lose the close frame.
+            while time.monotonic() < deadline and self._is_open():
+                with suppress(WebSocketWantReadError):
+                    if self.recvmsg() is None:
+                        return
+
+    def _shutdown(self, code: int, reason: str, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            try:
+                self.shutdown(socket.SHUT_RDWR, code, reason)
+                return
+            except WebSocketWantWriteError:
+                continue
+
+    def _is_open(self) -> bool:
+        return self.socket is not None
+
+    def _send_frame(self, opcode: int, data: bytes) -> None:
+        # Not sendmsg(): what that could not send whole must be repeated before anything else, pongs included.
+        with suppress(WebSocketWantWriteError):
+            self._send(self._encode_hybi(opcode, data))
+
+    def _check_size(self) -> None:
+        if len(self._recv_buffer) + len(self._partial_msg) > _MAX_MESSAGE_BYTES:
+            raise ConsoleClosed(TOO_BIG)
