@@ -10,7 +10,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -78,7 +78,7 @@ def publish_usage(hypervisor_id: int, *, sampled_at: float, host: Sequence[float
 
 
 def _send(group: str, changes: Iterable[Change]) -> None:
-    payload = [{key: value for key, value in asdict(change).items() if key != "domain_uuid"} for change in changes]
+    payload = [{"what": c.what, "id": c.id, "op": c.op, "fields": dict(c.fields)} for c in changes]
     _loop().submit(_numbered_send(group, payload))
 
 

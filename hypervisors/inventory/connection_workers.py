@@ -10,6 +10,7 @@ from hypervisors import errors
 from hypervisors.gateway.connections import Connection, open_connection
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.inventory.agenda import Agenda
+from hypervisors.inventory.turnstiles import OPENING
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,14 @@ class ConnectionWorker:
         """The present job makes progress."""
         self.busy_since = time.monotonic()
 
+    def open(self) -> Connection:
+        """Raises: errors.ConnectionFailed."""
+        with OPENING.passed():
+            return open_connection(self.endpoint)
+
+    def close(self, connection: Connection) -> None:
+        connection.close()
+
     # What a subclass fills in. Each may raise errors.HypervisorError.
     def on_connected(self, connection: Connection) -> None:
         raise NotImplementedError
@@ -86,7 +95,7 @@ class ConnectionWorker:
         """True when there was a connection that worked for a while."""
         connection: Connection | None = None
         try:
-            connection = open_connection(self.endpoint)
+            connection = self.open()
             self._serve(connection)
         except errors.HypervisorError as error:
             self._report(error)
@@ -98,7 +107,7 @@ class ConnectionWorker:
         finally:
             self.busy_since = None
             if connection is not None:
-                connection.close()
+                self.close(connection)
         return True
 
     def _report(self, error: errors.HypervisorError) -> None:

@@ -20,11 +20,12 @@ from hypervisors.inventory.connection_workers import ConnectionWorker
 from hypervisors.inventory.host_claims import HostClaims
 from hypervisors.inventory.observations import DomainRead, DomainsListed, DomainStateSeen, HostRead
 from hypervisors.inventory.session_states import SessionState
+from hypervisors.inventory.turnstiles import READING
 from hypervisors.states import HypervisorStatus
 
 _HEARTBEAT_SECONDS = 2.0
 # Autostart and managed save change without an event: a look at all domains without their XML finds them.
-_GLANCE_SECONDS = 5.0
+_GLANCE_SECONDS = 10.0
 _FULL_SECONDS = 60.0
 _HOST_SECONDS = 600.0
 
@@ -54,6 +55,7 @@ class Follower(ConnectionWorker):
         self._read_host(connection)
         # Before the listing, so that nothing falls between the two.
         subscribe(connection, self._on_event)
+        self._state.connection = connection
         self._state.note_answer()
         self._state.set_status(HypervisorStatus.ONLINE)
         self._list_domains(connection)
@@ -81,6 +83,7 @@ class Follower(ConnectionWorker):
         self._state.set_status(HypervisorStatus.ONLINE)
 
     def on_failed(self, error: errors.HypervisorError) -> None:
+        self._state.connection = None
         self._state.set_status(HypervisorStatus.OFFLINE, str(error))
 
     def _read_host(self, connection: Connection) -> None:
@@ -98,8 +101,10 @@ class Follower(ConnectionWorker):
 
     def _list_domains(self, connection: Connection) -> None:
         self.agenda.add("full", after_seconds=_FULL_SECONDS)
-        started_at = time.monotonic()
-        domains = tuple(list_domains(connection, on_progress=self.touch))
+        with READING.passed():
+            self.touch()
+            started_at = time.monotonic()
+            domains = tuple(list_domains(connection, on_progress=self.touch))
         self._glances = {facts.uuid: facts.glance() for facts in domains}
         self._state.post(DomainsListed(hypervisor_id=self._state.hypervisor_id, domains=domains, started_at=started_at))
 

@@ -21,6 +21,7 @@ class HypervisorMirror:
     def __init__(self) -> None:
         self._unsaved: dict[int, dict[str, Any]] = {}
         self._facts: dict[int, HostRead] = {}
+        self._seen_at: dict[int, float] = {}
         self._statuses: dict[int, str] = {}
 
     def load(self) -> None:
@@ -52,8 +53,9 @@ class HypervisorMirror:
     def take_loads(self, states: Iterable[SessionState]) -> None:
         """When each was last seen, and how loaded it was then."""
         for state in states:
-            if state.seen_at is None:
+            if state.seen_at is None or self._seen_at.get(state.hypervisor_id) == state.seen_at:
                 continue
+            self._seen_at[state.hypervisor_id] = state.seen_at
             values = {
                 "seen_at": datetime.fromtimestamp(state.seen_at, tz=UTC),
                 "cpu_percent": state.cpu_percent,
@@ -67,20 +69,13 @@ class HypervisorMirror:
     def save(self) -> list[Change]:
         """Write and say what to publish. Call in a transaction; after an error, load() anew."""
         unsaved, self._unsaved = self._unsaved, {}
-        alike = {pk: values for pk, values in unsaved.items() if values.keys() == _LOAD_FIELDS}
-        if len(alike) > 3:
-            _save_loads(alike)
-        else:
-            alike = {}
         for pk, values in unsaved.items():
-            if pk not in alike:
-                _save(pk, values)
+            _save(pk, values)
         return [Change(what="hypervisor", id=str(pk), fields=_message_fields(values)) for pk, values in unsaved.items()]
 
 
 # Long, and of no use in a page that is open.
 _NOT_IN_MESSAGES = {"cpu_xml", "machine_types"}
-_LOAD_FIELDS = {"seen_at", "cpu_percent", "memory_used_kib"}
 
 
 def _save(pk: int, values: dict[str, Any]) -> None:
@@ -91,11 +86,6 @@ def _save(pk: int, values: dict[str, Any]) -> None:
     if "status" in values:
         rows = rows.exclude(status=HypervisorStatus.DISABLED)
     rows.update(**values)
-
-
-def _save_loads(unsaved: dict[int, dict[str, Any]]) -> None:
-    rows = [Hypervisor(pk=pk, **values) for pk, values in unsaved.items()]
-    Hypervisor.objects.bulk_update(rows, sorted(_LOAD_FIELDS), batch_size=200)
 
 
 def _message_fields(values: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from hypervisors.gateway.connections import Connection
 from hypervisors.inventory.observations import Observation, StatusSeen
 from hypervisors.states import HypervisorStatus
 
@@ -19,6 +20,8 @@ class SessionState:
         self.seen_at: float | None = None
         self.cpu_percent: float | None = None
         self.memory_used_kib: int | None = None
+        # The follower's, while it stands.
+        self.connection: Connection | None = None
         self._post = post
         self._lock = threading.Lock()
         self._status = HypervisorStatus.CONNECTING

@@ -1,5 +1,7 @@
 """Reading libvirt's XML safely: no network, no entities, no DTD; and small readers of attributes and sizes."""
 
+import threading
+
 from lxml import etree
 
 # https://libvirt.org/formatdomain.html#memory-allocation: the units of <memory unit="…">, in bytes.
@@ -21,27 +23,44 @@ _BYTES_PER_UNIT = {
 }
 
 
+class _Parsers(threading.local):
+    """A parser for each thread: making one costs as much as parsing a domain."""
+
+    def __init__(self) -> None:
+        self.parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+        )
+
+
+_parsers = _Parsers()
+
+
 def parse_document(xml: str) -> etree._Element:
     """The root element. Raises: ValueError when it is not well-formed."""
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
     try:
-        return etree.fromstring(xml.encode(), parser)
+        return etree.fromstring(xml.encode(), _parsers.parser)
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
         raise ValueError(f"This XML cannot be read: {error}") from error
 
 
+def child_at(element: etree._Element | None, path: str) -> etree._Element | None:
+    """The first element at "a/b"; itself for the empty path. Several times as fast as lxml's find()."""
+    for tag in path.split("/") if path else ():
+        if element is None:
+            return None
+        element = next(element.iterchildren(tag), None)
+    return element
+
+
 def text_at(element: etree._Element | None, path: str) -> str:
     """The text of the first element at `path`, stripped; empty when there is none."""
-    if element is None:
-        return ""
-    return (element.findtext(path) or "").strip()
+    found = child_at(element, path)
+    return "" if found is None else (found.text or "").strip()
 
 
 def attribute_at(element: etree._Element | None, path: str, name: str) -> str:
     """The attribute of the first element at `path` (empty path: of the element itself); empty when there is none."""
-    found = element if element is None or not path else element.find(path)
+    found = child_at(element, path)
     return "" if found is None else found.get(name, "")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, number, text_at
+from hypervisors.libvirtxml.documents import attribute_at, child_at, number, text_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,32 +65,32 @@ class Filesystem:
 
 
 def parse_disks(devices: etree._Element) -> tuple[Disk, ...]:
-    return tuple(_disk(element) for element in devices.findall("disk"))
+    return tuple(_disk(element) for element in devices.iterchildren("disk"))
 
 
 def parse_interfaces(devices: etree._Element) -> tuple[Interface, ...]:
-    return tuple(_interface(element) for element in devices.findall("interface"))
+    return tuple(_interface(element) for element in devices.iterchildren("interface"))
 
 
 def parse_graphics(devices: etree._Element) -> tuple[Graphics, ...]:
-    return tuple(_graphics(element) for element in devices.findall("graphics"))
+    return tuple(_graphics(element) for element in devices.iterchildren("graphics"))
 
 
 def parse_character_devices(devices: etree._Element, tag: str) -> tuple[CharacterDevice, ...]:
-    return tuple(_character_device(element) for element in devices.findall(tag))
+    return tuple(_character_device(element) for element in devices.iterchildren(tag))
 
 
 def parse_filesystems(devices: etree._Element) -> tuple[Filesystem, ...]:
-    return tuple(_filesystem(element) for element in devices.findall("filesystem"))
+    return tuple(_filesystem(element) for element in devices.iterchildren("filesystem"))
 
 
 def parse_host_devices(devices: etree._Element) -> tuple[str, ...]:
     """One line each: "usb 046d:c52b", "pci 0000:03:00.0", "mdev <uuid>"."""
-    return tuple(_host_device(element) for element in devices.findall("hostdev"))
+    return tuple(_host_device(element) for element in devices.iterchildren("hostdev"))
 
 
 def _disk(element: etree._Element) -> Disk:
-    source = _disk_source(element.find("source"))
+    source = _disk_source(child_at(element, "source"))
     return Disk(
         device=element.get("device", "disk"),
         target=attribute_at(element, "target", "dev"),
@@ -98,8 +98,8 @@ def _disk(element: etree._Element) -> Disk:
         source_kind=element.get("type", "none") if source else "none",
         source=source,
         format=attribute_at(element, "driver", "type"),
-        read_only=element.find("readonly") is not None,
-        shareable=element.find("shareable") is not None,
+        read_only=child_at(element, "readonly") is not None,
+        shareable=child_at(element, "shareable") is not None,
         boot_order=number(attribute_at(element, "boot", "order")),
     )
 
@@ -115,7 +115,7 @@ def _disk_source(source: etree._Element | None) -> str:
 
 
 def _interface(element: etree._Element) -> Interface:
-    source = element.find("source")
+    source = child_at(element, "source")
     return Interface(
         mac=attribute_at(element, "mac", "address"),
         kind=element.get("type", ""),
@@ -164,8 +164,8 @@ def _filesystem(element: etree._Element) -> Filesystem:
 
 def _host_device(element: etree._Element) -> str:
     kind = element.get("type", "")
-    source = element.find("source")
-    address = None if source is None else source.find("address")
+    source = child_at(element, "source")
+    address = None if source is None else child_at(source, "address")
     vendor = attribute_at(source, "vendor", "id").removeprefix("0x")
     if vendor:
         return f"{kind} {vendor}:{attribute_at(source, 'product', 'id').removeprefix('0x')}"

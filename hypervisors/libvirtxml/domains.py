@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, number, parse_document, size_kib, text_at
+from hypervisors.libvirtxml.documents import attribute_at, child_at, number, parse_document, size_kib, text_at
 from hypervisors.libvirtxml.domain_devices import (
     CharacterDevice,
     Disk,
@@ -69,7 +69,7 @@ class ParsedDomain:
 def parse_domain(xml: str) -> ParsedDomain:
     """What the XML says; unknown elements are passed over. Raises: ValueError when it is not well-formed."""
     root = parse_document(xml)
-    devices = root.find("devices")
+    devices = child_at(root, "devices")
     if devices is None:
         devices = etree.Element("devices")
     channels = parse_character_devices(devices, "channel")
@@ -122,16 +122,16 @@ def _known(kind: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def _identity(root: etree._Element) -> dict[str, Any]:
     return {
-        "name": root.findtext("name") or "",
+        "name": text_at(root, "name"),
         "uuid": text_at(root, "uuid"),
         "title": text_at(root, "title"),
-        "description": (root.findtext("description") or "").strip(),
+        "description": text_at(root, "description"),
         "domain_type": root.get("type", ""),
     }
 
 
 def _system(root: etree._Element) -> dict[str, Any]:
-    loader = root.find("os/loader")
+    loader = child_at(root, "os/loader")
     uses_efi = attribute_at(root, "os", "firmware") == "efi" or attribute_at(loader, "", "type") == "pflash"
     return {
         "architecture": attribute_at(root, "os/type", "arch"),
@@ -144,7 +144,7 @@ def _system(root: etree._Element) -> dict[str, Any]:
 
 def _os_name(root: etree._Element) -> str:
     """ "Debian 12" for http://debian.org/debian/12; empty when nobody recorded the system."""
-    metadata = root.find("metadata")
+    metadata = child_at(root, "metadata")
     recorded = None if metadata is None else metadata.find(f".//{_LIBOSINFO_OS}")
     segments = [part for part in attribute_at(recorded, "", "id").split("://")[-1].split("/")[1:] if part]
     if not segments:
@@ -155,7 +155,7 @@ def _os_name(root: etree._Element) -> str:
 
 def _processor(root: etree._Element) -> dict[str, Any]:
     maximum = number(text_at(root, "vcpu")) or 1
-    topology = root.find("cpu/topology")
+    topology = child_at(root, "cpu/topology")
     return {
         "vcpu_count": number(attribute_at(root, "vcpu", "current")) or maximum,
         "max_vcpu_count": maximum,
@@ -168,8 +168,8 @@ def _processor(root: etree._Element) -> dict[str, Any]:
 
 
 def _memory(root: etree._Element) -> dict[str, Any]:
-    maximum = size_kib(root.find("memory"))
-    return {"memory_kib": size_kib(root.find("currentMemory")) or maximum, "max_memory_kib": maximum}
+    maximum = size_kib(child_at(root, "memory"))
+    return {"memory_kib": size_kib(child_at(root, "currentMemory")) or maximum, "max_memory_kib": maximum}
 
 
 def _attributes(element: etree._Element, path: str, name: str) -> tuple[str, ...]:
