@@ -10,6 +10,7 @@ from django.conf import settings
 
 from hypervisors.gateway.connections import start_event_loop
 from hypervisors.inventory.nudges import NudgeListener
+from hypervisors.inventory.sessions import Session
 from hypervisors.inventory.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ class Watcher:
         self._stopping = stopping
         self._writer = Writer(stopping)
 
+    def sessions(self) -> list[Session]:
+        """Those that run now."""
+        return self._writer.supervisor.sessions()
+
     def run(self) -> None:
         sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
         start_event_loop()
@@ -42,7 +47,7 @@ class Watcher:
         ).start()
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
         while not self._stopping.wait(_WATCHDOG_SECONDS):
-            for session in self._writer.supervisor.sessions():
+            for session in self.sessions():
                 session.check()
         self._writer.join(timeout_seconds=5)
 
