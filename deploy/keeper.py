@@ -106,6 +106,7 @@ class Daemons:
         """Returns when libvirtd's socket answers. Raises KeeperError."""
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / "libvirtd.conf").write_text(LIBVIRTD_CONFIGURATION)
+        self._give_to_owner_of_data()
         Path("/run/libvirt").mkdir(mode=0o755, exist_ok=True)
         for name in DAEMONS:
             self._start(name)
@@ -131,7 +132,14 @@ class Daemons:
                 process.wait()
         if self._running:
             LIBVIRT_SOCKET.unlink(missing_ok=True)
+            self._give_to_owner_of_data()
         self._running.clear()
+
+    def _give_to_owner_of_data(self) -> None:
+        # Root's files in somebody's data directory would be hard to remove.
+        owner = self._directory.parent.stat()
+        for path in (self._directory, *self._directory.iterdir()):
+            os.chown(path, owner.st_uid, owner.st_gid)
 
     def _start(self, name: str) -> None:
         options = ["-f", str(self._directory / "libvirtd.conf")] if name == "libvirtd" else []

@@ -110,6 +110,7 @@ class Stack:
             env=self.environment,
             stdout=subprocess.PIPE,
             check=False,
+            umask=0o077,
         )
         if done.returncode != 0:
             raise StackError("The database could not be prepared; the reason stands above.")
@@ -291,7 +292,6 @@ class Stack:
     def _make_data_dir(self) -> None:
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.data_dir.chmod(0o700)
         except OSError as error:
             raise StackError(f"{self.data_dir} cannot be used: {error.strerror}. Choose another --data-dir.") from error
 

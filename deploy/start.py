@@ -23,6 +23,8 @@ from deploy.machine import (
 )
 from deploy.stack import Stack, StackError
 
+_FIRST_CONTACT_SECONDS = 10
+
 
 def main() -> int:
     commands: dict[str, Callable[[list[str]], int]] = {"ctl": _control, "manage": _manage}
@@ -58,6 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _say("Starting the processes")
         stack.launch()
         stack.wait_healthy()
+        _say(_hypervisors_seen(stack))
         _print_welcome(stack, admin_created=admin_created)
         if not arguments.check:
             _wait(stack)
@@ -139,6 +142,16 @@ def _remember_local_registration(stack: Stack, hypervisors: list[tuple[str, str,
 
 
 # --- running
+
+
+def _hypervisors_seen(stack: Stack) -> str:
+    """How many hypervisors the watcher has reached; it is given a few seconds for it."""
+    deadline = time.monotonic() + _FIRST_CONTACT_SECONDS
+    while True:
+        seen = stack.health()[1].get("hypervisors", {"online": 0, "total": 0})
+        if seen["online"] == seen["total"] or time.monotonic() > deadline:
+            return f"{seen['online']} of {seen['total']} hypervisors online"
+        time.sleep(0.2)
 
 
 def _print_welcome(stack: Stack, *, admin_created: bool) -> None:
