@@ -101,7 +101,7 @@ def test_a_domain_on_two_hosts_belongs_to_the_one_where_it_runs(fake_hosts: Fake
     target = fake_hosts.add("target")
     _seen(A, hypervisor=source, state=DomainState.RUNNING)
     fake_hosts.libvirt(target).createXML(domain_xml("web1", A))
-    fake_hosts.libvirt(target).defineXML(domain_xml("web1", B))
+    fake_hosts.libvirt(target).defineXML(domain_xml("other", B))
     _seen(B)  # by then the target's other domain was read too
     assert _row(A).hypervisor == source, "it runs on both: it stays where it was"
     fake_hosts.libvirt(source).lookupByUUIDString(A).suspend()
