@@ -5,6 +5,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from django.urls import path
 from django.views.decorators.http import require_GET
 
 from hypervisors.models import DomainGrant
-from hypervisors.web.audit import note, note_of
+from hypervisors.web.audit import note_of
 
 
 class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -43,14 +44,14 @@ def no_such_door(request: HttpRequest, **_: Any) -> HttpResponse:
 
 
 @receiver(user_logged_in)
-def _on_login(sender: Any, request: HttpRequest, **_: Any) -> None:
-    note(request, "signed in", address=request.META.get("HTTP_X_FORWARDED_FOR", ""))
+def _on_login(sender: Any, request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:
+    note_of(user.get_username(), "signed in", address=request.META.get("HTTP_X_FORWARDED_FOR", ""))
 
 
 @receiver(user_logged_out)
-def _on_logout(sender: Any, request: HttpRequest | None, **_: Any) -> None:
-    if request is not None and request.user.is_authenticated:
-        note(request, "signed out")
+def _on_logout(sender: Any, user: AbstractBaseUser | None, **_: Any) -> None:
+    if user is not None:
+        note_of(user.get_username(), "signed out")
 
 
 @receiver(user_login_failed)

@@ -24,8 +24,7 @@ GATEWAY_PATH = "/console/vnc"
 def console(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The screen alone, in a window of its own."""
     domain = get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)
-    can_operate = Domain.objects.operable_by(request.user).filter(pk=domain.pk).exists()
-    return render(request, "consoles/page.html", {"domain": domain, "can_operate": can_operate})
+    return render(request, "consoles/page.html", {"domain": domain})
 
 
 @never_cache
@@ -41,7 +40,7 @@ def console_grant(request: HttpRequest, uuid: UUID) -> JsonResponse:
     )
     obstacle = why_no_console(domain)
     if obstacle:
-        return JsonResponse({"reason": obstacle, "state": domain.state}, status=409)
+        return JsonResponse(_refusal(request, domain, obstacle), status=409)
     mode = _mode(request, domain)
     grant = ConsoleGrant(
         user_id=request.user.pk,
@@ -76,10 +75,19 @@ def _parsed(domain: Domain) -> dict[str, Any]:
     return dict(domain.definition.parsed) if hasattr(domain, "definition") else {}
 
 
+def _refusal(request: HttpRequest, domain: Domain, obstacle: str) -> dict[str, Any]:
+    state = "vanished" if domain.vanished_at else domain.state
+    can_start = domain.hypervisor is not None and not domain.is_active and not domain.vanished_at
+    return {"reason": obstacle, "state": state, "can_start": can_start and _may_operate(request, domain)}
+
+
 def _mode(request: HttpRequest, domain: Domain) -> ConsoleMode:
     wants_view = request.POST.get("mode") == "view"
-    may_operate = Domain.objects.operable_by(request.user).filter(pk=domain.pk).exists()
-    return "control" if may_operate and not wants_view else "view"
+    return "control" if _may_operate(request, domain) and not wants_view else "view"
+
+
+def _may_operate(request: HttpRequest, domain: Domain) -> bool:
+    return Domain.objects.operable_by(request.user).filter(pk=domain.pk).exists()
 
 
 def _answer(domain: Domain, token: str, mode: ConsoleMode) -> dict[str, Any]:

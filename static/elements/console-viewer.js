@@ -1,0 +1,89 @@
+// One connection to a screen: asks for a grant, opens the websocket with it, and shows it with noVNC in `target`.
+// The grant goes into the handshake's subprotocols: neither URLs nor logs ever hold it.
+
+export const Close = { HYPERVISOR: 4000, KICKED: 4001, MOVED: 4002, NOT_ALLOWED: 4003, UNREACHABLE: 4004 };
+
+// Resolves to {token, path, mode, viewers} or throws a Refusal: no screen now (409), no right (403, 404), or no answer.
+export async function requestGrant(url, csrfToken, { viewOnly = false, signal } = {}) {
+  let response;
+  try {
+    response = await fetch(url, {
+      method: "POST",
+      headers: { "X-CSRFToken": csrfToken, Accept: "application/json" },
+      body: new URLSearchParams(viewOnly ? { mode: "view" } : {}),
+      signal,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Refusal(0, {});
+  }
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+  if (response.redirected) throw new Refusal(401, {});
+  const answer = isJson ? await response.json() : {};
+  if (!response.ok) throw new Refusal(response.status, answer);
+  return answer;
+}
+
+export class Refusal extends Error {
+  constructor(status, answer) {
+    super(answer.reason ?? "");
+    this.status = status;
+    this.answer = answer;
+  }
+}
+
+// Events: "connect", and "close" with {code, reason} once, whether it was connected or not.
+export class Viewer extends EventTarget {
+  constructor(RFB, target, grant) {
+    super();
+    this.target = target;
+    this.mode = grant.mode;
+    this.connected = false;
+    this.closing = false;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    this.socket = new WebSocket(`${scheme}//${location.host}${grant.path}`, ["binary", `grant.${grant.token}`]);
+    // Ours comes before noVNC's, which clears the screen.
+    this.socket.addEventListener("close", (event) => this.#closed(event.code, event.reason));
+    this.rfb = new RFB(target, this.socket, { shared: true });
+    this.rfb.background = "transparent";
+    this.rfb.viewOnly = grant.mode === "view";
+    this.rfb.addEventListener("connect", () => {
+      this.connected = true;
+      this.dispatchEvent(new Event("connect"));
+    });
+    // A protocol error inside noVNC ends it without a code of ours.
+    this.rfb.addEventListener("disconnect", () => this.#closed(1006, ""));
+    this.rfb.addEventListener("securityfailure", ({ detail }) => this.#closed(Close.UNREACHABLE, detail.reason ?? ""));
+  }
+
+  get canvas() {
+    return this.target.querySelector("canvas");
+  }
+
+  // Without an event: the one who calls knows.
+  close() {
+    if (this.closing) return;
+    this.closing = true;
+    this.rfb.disconnect();
+    if (this.socket.readyState === WebSocket.CONNECTING) this.socket.close();
+  }
+
+  #closed(code, reason) {
+    if (this.closing) return;
+    this.closing = true;
+    this.dispatchEvent(new CustomEvent("close", { detail: { code, reason } }));
+    queueMicrotask(() => this.rfb?.disconnect());
+  }
+
+  // Resolves when it is connected, rejects with {code, reason} when it will not be.
+  ready(timeoutMs) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.close();
+        reject({ code: Close.UNREACHABLE, reason: "" });
+      }, timeoutMs);
+      this.addEventListener("connect", () => { clearTimeout(timer); resolve(); }, { once: true });
+      this.addEventListener("close", ({ detail }) => { clearTimeout(timer); reject(detail); }, { once: true });
+    });
+  }
+}
