@@ -36,6 +36,13 @@ _ALL_CREDENTIALS = set[str]().union(*CREDENTIALS.values())
 _GENERATED_KEY_SECONDS = 3600
 
 
+class SecretTextarea(forms.Textarea):
+    """Takes a secret; never gives one back, not even one that was just typed and refused."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
 class HypervisorForm(ModelForm):
     """`candidate` is what to test and to save, once the form is valid."""
 
@@ -70,6 +77,11 @@ class HypervisorForm(ModelForm):
             "tls_client_certificate",
             "tls_client_key",
         )
+        widgets = {
+            "sasl_password": forms.PasswordInput,
+            "ssh_private_key": SecretTextarea,
+            "tls_client_key": SecretTextarea,
+        }
         error_messages = {"name": {"unique": _("Another host has this name already.")}}
 
     def __init__(self, *args: Any, user_id: int, **kwargs: Any) -> None:
@@ -78,6 +90,7 @@ class HypervisorForm(ModelForm):
         stored = self.instance.pk is not None
         self.stored_secrets = {name: getattr(self.instance, name) for name in SECRETS} if stored else {}
         self.before = Hypervisor.objects.get(pk=self.instance.pk) if stored else None
+        self.fields["hypervisor_pool"].empty_label = _("New pool…")  # type: ignore[attr-defined]
         for name in SECRETS:
             # What is stored is never shown again; an empty field keeps it.
             self.initial[name] = ""
@@ -133,6 +146,12 @@ class HypervisorForm(ModelForm):
         self._clean_uri(data)
         self._clean_secrets(data)
         return data
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        # Django leaves alone what is missing in the request; here that means empty, or what is stored.
+        for name in _ALL_CREDENTIALS & self.cleaned_data.keys():
+            setattr(self.instance, name, self.cleaned_data[name])
 
     def save_tested(self, *, host_uuid: UUID | None) -> Hypervisor:
         """Save; a new pool first, where one was named. `host_uuid` is what a test has seen. Call in a transaction.

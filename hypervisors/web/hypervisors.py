@@ -32,7 +32,7 @@ def hypervisors(request: HttpRequest) -> HttpResponse:
 @require_GET
 @operators_only
 def hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "overview", {})
+    return _page(request, pk, "facts", {})
 
 
 @require_GET

@@ -1,0 +1,58 @@
+// <vp-hypervisor-form>: writes the connection URI while the address is typed (as hypervisor_forms.compose_uri does), follows
+// a URI written by hand with the transport, and leads to the first field that was refused.
+
+const SCHEMES = { "qemu": "unix", "qemu+unix": "unix", "qemu+ssh": "ssh", "qemu+tls": "tls", "qemu+tcp": "tcp" };
+
+class VpHypervisorForm extends HTMLElement {
+  connectedCallback() {
+    this.addEventListener("input", (event) => this.changed(event));
+    this.addEventListener("htmx:afterSettle", () => this.leadToError());
+    this.compose();
+  }
+
+  get form() {
+    return this.querySelector("form");
+  }
+
+  changed(event) {
+    if (event.target.name === "uri") this.followUri();
+    else if (event.target.name !== "migration_uri") this.compose();
+    if (event.target.id) this.forgetError(event.target.name);
+  }
+
+  compose() {
+    const { uri, transport, host, port, username, uri_by_hand: byHand } = this.form.elements;
+    uri.readOnly = !byHand.checked;
+    if (byHand.checked) return;
+    if (transport.value === "unix") uri.value = "qemu:///system";
+    else uri.value = host.value.trim() ? composed(transport.value, host.value.trim(), port.value.trim(), username.value.trim()) : "";
+  }
+
+  followUri() {
+    const { uri, transport } = this.form.elements;
+    const known = SCHEMES[uri.value.split(":", 1)[0]];
+    if (known) transport.value = known;
+  }
+
+  forgetError(name) {
+    const error = document.getElementById(`error-${name}`);
+    if (error) error.textContent = "";
+  }
+
+  leadToError() {
+    if (!this.querySelector(".vp-form-refused")) return;
+    const error = [...this.querySelectorAll(".vp-field-error")].find((candidate) => candidate.textContent.trim());
+    error?.closest("details:not([open])")?.setAttribute("open", "");
+    const control = error?.closest(".vp-field")?.querySelector("input, select, textarea");
+    control?.focus();
+    error?.scrollIntoView({ block: "center" });
+  }
+}
+
+function composed(transport, host, port, username) {
+  const bracketed = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+  const user = username && transport === "ssh" ? `${username}@` : "";
+  return `qemu+${transport}://${user}${bracketed}${port ? `:${port}` : ""}/system`;
+}
+
+customElements.define("vp-hypervisor-form", VpHypervisorForm);

@@ -1,0 +1,34 @@
+// <vp-load of="hypervisor:3" field="cpu_percent" total="100"><progress …></progress><span class="vp-load-text">…</span></vp-load>
+// A bar with its number, kept true. `unit="memory"`: KiB of `total` KiB.
+
+import { follow } from "./live.js";
+import { memory, percent } from "./units.js";
+
+class VpLoad extends HTMLElement {
+  connectedCallback() {
+    this.end = follow(this.getAttribute("of"), this);
+    this.colour();
+  }
+
+  disconnectedCallback() {
+    this.end?.();
+  }
+
+  applyChange(fields) {
+    const value = fields[this.getAttribute("field")];
+    if (typeof value !== "number") return;
+    const bar = this.querySelector("progress");
+    bar.value = value;
+    this.querySelector(".vp-load-text").textContent = this.getAttribute("unit") === "memory" ? memory(value) : percent(value);
+    this.colour();
+  }
+
+  colour() {
+    const bar = this.querySelector("progress");
+    const share = bar.value / bar.max;
+    bar.classList.toggle("is-high", share >= 0.8 && share < 0.93);
+    bar.classList.toggle("is-full", share >= 0.93);
+  }
+}
+
+customElements.define("vp-load", VpLoad);
