@@ -14,7 +14,7 @@ from hypervisors.console.websockets import ConsoleWebSocket
 PING_SECONDS = 25
 # A browser answers pings; one that is silent for so long is gone.
 _SILENT_SECONDS = 3 * PING_SECONDS
-_READ_BYTES = 1 << 16
+_READ_BYTES = 1 << 18
 # Read on from the browser only while less than this waits for the VNC server.
 _MAX_WAITING_BYTES = 1 << 18
 
