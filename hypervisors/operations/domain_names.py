@@ -1,0 +1,80 @@
+"""Which names a virtual machine can have: what libvirt and QEMU take, said before they are asked."""
+
+import unicodedata
+
+from django.utils.translation import gettext as _
+
+from hypervisors.errors import NotPossible
+from hypervisors.models import Domain
+
+# libvirt writes NAME.xml, and for QEMU "domain-N-NAME" cut short; a file name ends at 255 bytes, ".xml" and the
+# temporary ".new" counted.
+MAX_NAME_BYTES = 240
+
+
+def checked_name(name: object, domain: Domain) -> str:
+    """The name, if the domain can be called that. Raises: errors.NotPossible, whose text says what is wrong with it."""
+    if not isinstance(name, str) or not name.strip():
+        raise NotPossible(_("A virtual machine needs a name."))
+    problem = _problem(name)
+    if problem:
+        raise NotPossible(problem)
+    if name == domain.name:
+        raise NotPossible(_("It is called “%(name)s” already.") % {"name": name})
+    _check_free(name, domain)
+    return name
+
+
+def checked_text(text: object, *, multiline: bool, max_length: int, what: str) -> str:
+    """A title or description, if XML can carry it. Raises: errors.NotPossible."""
+    if not isinstance(text, str):
+        raise NotPossible(_("The %(what)s must be a text.") % {"what": what})
+    text = text.replace("\r\n", "\n").strip()
+    if len(text) > max_length:
+        raise NotPossible(
+            _("The %(what)s is too long: %(length)d characters; %(most)d fit.")
+            % {"what": what, "length": len(text), "most": max_length}
+        )
+    allowed = "\n\t" if multiline else ""
+    if any(_is_unprintable(character) and character not in allowed for character in text):
+        raise NotPossible(_("The %(what)s contains a control character or a line break.") % {"what": what})
+    return text
+
+
+def _problem(name: str) -> str:
+    if any(_is_unprintable(character) for character in name):
+        return _("A name cannot contain control characters or line breaks.")
+    if "/" in name:
+        return _("A name cannot contain “/”: hosts keep each machine in a file of its name.")
+    if name in (".", ".."):
+        return _("“%(name)s” is not a possible name.") % {"name": name}
+    if name != name.strip():
+        return _("A name cannot begin or end with a space.")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return _("The name is too long: it takes %(length)d bytes; %(most)d fit. (é counts 2, 😀 counts 4.)") % {
+            "length": len(name.encode()),
+            "most": MAX_NAME_BYTES,
+        }
+    return ""
+
+
+def _is_unprintable(character: str) -> bool:
+    # Control characters, lone surrogates, and what XML 1.0 leaves out.
+    return unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff\u2028\u2029"
+
+
+def _check_free(name: str, domain: Domain) -> None:
+    if domain.hypervisor is None:
+        return
+    namesake = (
+        Domain.objects.present()
+        .filter(name=name, hypervisor__hypervisor_pool=domain.hypervisor.hypervisor_pool)
+        .exclude(pk=domain.pk)
+        .select_related("hypervisor")
+        .first()
+    )
+    if namesake is not None:
+        raise NotPossible(
+            _("There is a virtual machine called “%(name)s” on %(host)s already; names are unique in a pool.")
+            % {"name": name, "host": namesake.hypervisor}
+        )

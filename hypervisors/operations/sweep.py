@@ -1,0 +1,93 @@
+"""The sweep: operations that nobody works on are handed to a worker again. Runs beside the watcher.
+
+A queued row that no worker took up was lost with Redis; a running row without a heartbeat was lost with its worker.
+Delivering one twice does no harm, so the sweep may err on the side of delivering.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import Q
+from django.utils import timezone
+
+from hypervisors.models import Operation
+from hypervisors.models.operations import OperationQuerySet
+from hypervisors.operations.delivery import deliver
+from hypervisors.operations.kinds import MIGRATIONS_QUEUE, OPERATIONS_QUEUE
+from hypervisors.operations.records import STALE_SECONDS
+from hypervisors.states import OperationState
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 3.0
+QUEUED_SECONDS = 8.0
+# Between two deliveries of one operation by the sweep.
+_DELIVER_AGAIN_SECONDS = 8.0
+# Most per sweep, and most messages in a queue that the sweep adds to: a worker that is away must not drown later.
+_MOST_AT_ONCE, _MOST_IN_QUEUE = 200, 1000
+
+
+def run_sweeper(stopping: threading.Event) -> None:
+    """Sweep until told to stop; survives the loss of the database and of Redis."""
+    sweeper = Sweeper()
+    while not stopping.wait(SWEEP_SECONDS):
+        try:
+            sweeper.sweep()
+        except DatabaseError as error:
+            logger.warning("The database does not answer; swept again soon: %s", error)
+            connection.close()
+        except Exception:
+            logger.exception("A sweep broke; swept again soon.")
+    connection.close()
+
+
+class Sweeper:
+    """Remembers what it delivered, so as not to deliver it at every sweep."""
+
+    def __init__(self, deliver_operation: Callable[[UUID, str], bool] = deliver) -> None:
+        self._deliver = deliver_operation
+        self._delivered_at: dict[UUID, float] = {}
+
+    def sweep(self) -> int:
+        """Deliver what is left lying; how many."""
+        due = list(self._due())
+        if not due or _queues_are_full():
+            return 0
+        count = 0
+        for operation_id, kind, state in due:
+            if not self._deliver(operation_id, kind):
+                break
+            logger.info("Delivered operation %s (%s, %s) again.", operation_id, kind, state)
+            self._delivered_at[operation_id] = time.monotonic()
+            count += 1
+        return count
+
+    def _due(self) -> Iterator[tuple[UUID, str, str]]:
+        lately = time.monotonic() - _DELIVER_AGAIN_SECONDS
+        self._delivered_at = {pk: at for pk, at in self._delivered_at.items() if at > lately}
+        rows = _left_lying().exclude(pk__in=list(self._delivered_at)).order_by("requested_at")
+        yield from rows.values_list("pk", "kind", "state")[:_MOST_AT_ONCE]
+
+
+def _left_lying() -> OperationQuerySet:
+    now = timezone.now()
+    queued = Q(state=OperationState.QUEUED, requested_at__lt=now - timedelta(seconds=QUEUED_SECONDS))
+    silent = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - timedelta(seconds=STALE_SECONDS))
+    return Operation.objects.filter(queued | (Q(state=OperationState.RUNNING) & silent))
+
+
+def _queues_are_full() -> bool:
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+            lengths = [client.llen(queue) for queue in (OPERATIONS_QUEUE, MIGRATIONS_QUEUE)]
+    except redis.RedisError:
+        # Delivering would fail too.
+        return True
+    return max(int(length) for length in lengths) > _MOST_IN_QUEUE
