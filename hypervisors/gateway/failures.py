@@ -68,7 +68,7 @@ def translate_opening(error: libvirt.libvirtError, endpoint: Endpoint) -> errors
         _OPENING_BY_CODE.get(code, (errors.ConnectionFailed, "Could not connect to {host}: {said}")),
     )
     text = advice.format(
-        host=host_label(endpoint), port=endpoint.uri.port, said=_sentence(said), user=_user_label(endpoint)
+        host=host_label(endpoint), port=endpoint.uri.port, said=_condensed(said), user=_user_label(endpoint)
     )
     return kind(text, libvirt_code=code)
 
@@ -81,6 +81,15 @@ def _user_label(endpoint: Endpoint) -> str:
     if endpoint.uri.transport == "ssh":
         return f"user {endpoint.uri.username}" if endpoint.uri.username else "the default user"
     return f"user {endpoint.sasl_username}" if endpoint.sasl_username else "nobody (no user name is stored)"
+
+
+def _condensed(said: str) -> str:
+    """One line, without our private directory and without ssh's banners."""
+    fingerprint = re.search(r"fingerprint for the (\S+) key sent by the remote host is\s+(\S+?)\.?\s", said)
+    if fingerprint:
+        return f"The host showed the {fingerprint[1]} key {fingerprint[2]}."
+    said = re.sub(r"[^\s\"']*/vmportal-endpoint-[^/\s]+/", "", said)
+    return _sentence(" ".join(said.removeprefix("Cannot recv data: ").split()))
 
 
 def _sentence(said: str) -> str:
@@ -100,6 +109,17 @@ _OPENING = [
         errors.HostKeyChanged,
         "The ssh host key of {host} is unknown or not the one stored here. If the machine was reinstalled, compare "
         "its key on its own console (/etc/ssh/ssh_host_ed25519_key.pub) and store the new one. ssh said: {said}",
+    ),
+    _rule(
+        "cannot read ca certificate|cannot read certificate",
+        errors.CertificateInvalid,
+        "No CA certificate is stored for {host}, and this server has none of its own. Store the CA that signed "
+        "{host}'s certificate, and a client certificate with its key. libvirt said: {said}",
+    ),
+    _rule(
+        "kex_exchange_identification|banner exchange",
+        errors.ConnectionFailed,
+        "What listens on port {port} of {host} is not an ssh server, or it turns us away. ssh said: {said}",
     ),
     _rule(
         "could not resolve hostname|name or service not known|temporary failure in name resolution",

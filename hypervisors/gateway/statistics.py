@@ -78,8 +78,8 @@ def _sum(record: dict[str, Any], group: str, counter: str) -> int:
 
 
 def _is_complete(record: dict[str, Any]) -> bool:
-    # The test driver gives state.* alone; a domain that gives more gives its disks' counters only if QEMU answers.
-    if len(record) <= 2:
-        return True
-    disks = record.get("block.count", 0)
-    return not disks or "block.0.rd.bytes" in record or "block.0.rd.reqs" in record
+    """Without the domain's job lock, which a hung QEMU holds, libvirt 9 leaves out what QEMU's process occupies.
+
+    The test driver gives state.* alone, which is all it has.
+    """
+    return "balloon.rss" in record or "cpu.time" not in record

@@ -28,6 +28,7 @@ class ConnectionWorker:
         self.agenda = Agenda()
         # When the libvirt call that runs now began; None between calls. The watchdog reads it.
         self.busy_since: float | None = None
+        self.present_job: Hashable | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=label, daemon=True)
 
@@ -126,6 +127,7 @@ class ConnectionWorker:
             if job == "lost":
                 raise errors.ConnectionLost("The connection broke.")
             self.touch()
+            self.present_job = job
             self._perform(connection, job)
             self.busy_since = None
             if not self.is_stopped:
@@ -135,7 +137,7 @@ class ConnectionWorker:
         try:
             self.perform(connection, job)
         except errors.HypervisorError as error:
-            if isinstance(error, errors.ConnectionLost) or not connection.is_alive():
+            if isinstance(error, errors.ConnectionLost | errors.ConnectionFailed) or not connection.is_alive():
                 raise
             # One object that cannot be read must not cost us the others.
             logger.warning("%s: %s", self.label, error)

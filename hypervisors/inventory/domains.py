@@ -17,7 +17,13 @@ from hypervisors.broadcast import Change
 from hypervisors.gateway.domain_reading import DomainFacts
 from hypervisors.inventory import domain_records
 from hypervisors.inventory.domain_records import FIELDS, Definition, DomainRecord, fingerprint
-from hypervisors.inventory.observations import DomainRead, DomainsAnswering, DomainsListed, DomainStateSeen
+from hypervisors.inventory.observations import (
+    DomainRead,
+    DomainsAnswering,
+    DomainsListed,
+    DomainStateSeen,
+    SightingsWithdrawn,
+)
 from hypervisors.libvirtxml.domains import ParsedDomain, parse_domain
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
@@ -75,8 +81,11 @@ class DomainMirror:
                 if len(self._sightings[uuid]) > 1:
                     self._settle(uuid)
 
+    def take_withdrawal(self, withdrawn: SightingsWithdrawn) -> None:
+        self.forget_hypervisor(withdrawn.hypervisor_id)
+
     def forget_hypervisor(self, hypervisor_id: int) -> None:
-        """Its row was removed."""
+        """Its row was removed, or is another's machine."""
         for uuid in self._seen_on.pop(hypervisor_id, set()):
             self._lose(hypervisor_id, uuid)
         self._online.discard(hypervisor_id)

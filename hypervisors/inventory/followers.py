@@ -15,10 +15,10 @@ from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domain_reading import DomainGlance, glance_at_domains, list_domains, read_domain
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent, subscribe
-from hypervisors.gateway.hosts import check_answers, read_host
+from hypervisors.gateway.hosts import check_answers
 from hypervisors.inventory.connection_workers import ConnectionWorker
 from hypervisors.inventory.host_claims import HostClaims
-from hypervisors.inventory.observations import DomainRead, DomainsListed, DomainStateSeen, HostRead
+from hypervisors.inventory.observations import DomainRead, DomainsListed, DomainStateSeen, SightingsWithdrawn
 from hypervisors.inventory.session_states import SessionState
 from hypervisors.inventory.turnstiles import READING
 from hypervisors.states import HypervisorStatus
@@ -27,13 +27,12 @@ _HEARTBEAT_SECONDS = 2.0
 # Autostart and managed save change without an event: a look at all domains without their XML finds them.
 _GLANCE_SECONDS = 10.0
 _FULL_SECONDS = 60.0
-_HOST_SECONDS = 600.0
 
 NameOf = Callable[[int], str]
 
 
 class Follower(ConnectionWorker):
-    """Mirrors domains and host facts. `on_other_event` takes events on storage pools and networks."""
+    """Mirrors the domains. `on_other_event` takes events on storage pools and networks."""
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class Follower(ConnectionWorker):
         self._glances: dict[UUID, DomainGlance] = {}
 
     def on_connected(self, connection: Connection) -> None:
-        self._read_host(connection)
+        self._claim_machine()
         # Before the listing, so that nothing falls between the two.
         subscribe(connection, self._on_event)
         self._state.connection = connection
@@ -61,7 +60,6 @@ class Follower(ConnectionWorker):
         self._list_domains(connection)
         self.agenda.add("heartbeat", after_seconds=_HEARTBEAT_SECONDS)
         self.agenda.add("glance", after_seconds=_GLANCE_SECONDS)
-        self.agenda.add("host", after_seconds=_HOST_SECONDS)
 
     def perform(self, connection: Connection, job: Hashable) -> None:
         if isinstance(job, UUID):
@@ -74,9 +72,8 @@ class Follower(ConnectionWorker):
             self._glance(connection)
         elif job == "full":
             self._list_domains(connection)
-        elif job == "host":
-            self.agenda.add("host", after_seconds=_HOST_SECONDS)
-            self._read_host(connection)
+        elif job == "claim":
+            self._claim_machine()
 
     def after_job(self) -> None:
         self._state.note_answer()
@@ -86,18 +83,19 @@ class Follower(ConnectionWorker):
         self._state.connection = None
         self._state.set_status(HypervisorStatus.OFFLINE, str(error))
 
-    def _read_host(self, connection: Connection) -> None:
-        facts = read_host(connection)
-        holder = self._claims.claim(facts.host_uuid, self._state.hypervisor_id)
-        if holder is not None:
-            raise errors.ConnectionFailed(
-                _(
-                    "This is the same machine as “%(name)s” (host UUID %(uuid)s). Remove one of the two; or, if the "
-                    "machines were cloned, give one its own host_uuid in /etc/libvirt/libvirtd.conf."
-                )
-                % {"name": self._name_of(holder), "uuid": facts.host_uuid}
+    def _claim_machine(self) -> None:
+        """Raises: errors.ConnectionFailed when another hypervisor's row is this machine."""
+        holder = self._claims.claim(self._state.host_uuid, self._state.hypervisor_id)
+        if holder is None:
+            return
+        self._state.post(SightingsWithdrawn(hypervisor_id=self._state.hypervisor_id))
+        raise errors.ConnectionFailed(
+            _(
+                "This is the same machine as “%(name)s” (host UUID %(uuid)s). Remove one of the two; or, if the "
+                "machines were cloned, give one its own host_uuid in /etc/libvirt/libvirtd.conf."
             )
-        self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
+            % {"name": self._name_of(holder), "uuid": self._state.host_uuid}
+        )
 
     def _list_domains(self, connection: Connection) -> None:
         self.agenda.add("full", after_seconds=_FULL_SECONDS)

@@ -53,6 +53,11 @@ class DomainsAnswering(Observation):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SightingsWithdrawn(Observation):
+    """What was seen on it does not count: it is the same machine as another hypervisor."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StatusSeen(Observation):
     status: HypervisorStatus
     reason: str

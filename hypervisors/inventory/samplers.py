@@ -1,12 +1,13 @@
-"""The thread that samples one hypervisor: usage every few seconds, storage pools and networks now and then.
+"""The thread that samples one hypervisor: usage every few seconds; host, storage pools and networks now and then.
 
 It has a connection of its own, because what it asks may block: statistics on a QEMU that hangs, a storage pool on a
-dead network share. A watchdog replaces it then; the follower is not held up.
+dead network share, the capabilities of a host that has never been asked. A watchdog replaces it then; the follower is
+not held up.
 """
 
 import logging
 import random
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from uuid import UUID
 
 import redis
@@ -17,20 +18,25 @@ from hypervisors.broadcast import publish_usage
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent
-from hypervisors.gateway.hosts import read_host_load
+from hypervisors.gateway.hosts import read_host, read_host_load
 from hypervisors.gateway.networks import list_networks
 from hypervisors.gateway.statistics import read_domain_statistics
 from hypervisors.gateway.storage_pools import list_storage_pools
 from hypervisors.inventory.connection_workers import ConnectionWorker
-from hypervisors.inventory.observations import DomainsAnswering, NetworksListed, StoragePoolsListed
+from hypervisors.inventory.host_claims import HostClaims
+from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed, StoragePoolsListed
 from hypervisors.inventory.session_states import SessionState
 from hypervisors.inventory.usage_meters import AnswerJudge, UsageMeter, monotonic_and_epoch
 from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, record_usage
+from hypervisors.states import HypervisorStatus
 
 logger = logging.getLogger(__name__)
 
 _STORAGE_POOLS_SECONDS = 30.0
 _NETWORKS_SECONDS = 60.0
+_HOST_SECONDS = 600.0
+# The first reading of capabilities has libvirt start and ask each QEMU that is installed.
+_HOST_HUNG_SECONDS = 120.0
 # A sweep may take this share of the period; slower ones come less often.
 _MAX_SHARE = 0.2
 
@@ -38,16 +44,26 @@ _MAX_SHARE = 0.2
 class Sampler(ConnectionWorker):
     """Takes samples while the follower is connected."""
 
-    def __init__(self, endpoint: Endpoint, *, state: SessionState, answers: AnswerJudge) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        state: SessionState,
+        answers: AnswerJudge,
+        claims: HostClaims,
+        on_host_known: Callable[[], None],
+    ) -> None:
         super().__init__(endpoint, label=f"sampler of {endpoint.key}")
         self._state = state
+        self._claims = claims
+        self._on_host_known = on_host_known
         self._answers = answers
         self._meter = UsageMeter()
         self._period_seconds = float(settings.USAGE_PERIOD_SECONDS)
 
     def hung_seconds(self) -> float:
         """After how long a call counts as hung."""
-        return 3 * self._period_seconds
+        return _HOST_HUNG_SECONDS if self.present_job == "host" else 3 * self._period_seconds
 
     def on_event(self, event: HypervisorEvent) -> None:
         """A storage pool or network changed. Called in libvirt's event thread."""
@@ -69,14 +85,19 @@ class Sampler(ConnectionWorker):
             super().close(connection)
 
     def on_connected(self, connection: Connection) -> None:
-        for job in ("networks", "storage_pools"):
+        for job in ("host", "networks", "storage_pools"):
             self.agenda.add(job)
         # Hundreds of hypervisors are not all asked in the same moment.
         self.agenda.add("usage", after_seconds=random.uniform(0, 1))  # noqa: S311 - spread, not secrecy
 
     def perform(self, connection: Connection, job: Hashable) -> None:
+        if self._state.status == HypervisorStatus.OFFLINE:
+            raise errors.ConnectionLost("The follower has lost its connection.")
         if job == "usage":
             self._sample(connection)
+        elif job == "host":
+            self.agenda.add("host", after_seconds=_HOST_SECONDS)
+            self._read_host(connection)
         elif job == "storage_pools":
             self.agenda.add("storage_pools", after_seconds=_STORAGE_POOLS_SECONDS)
             pools = tuple(list_storage_pools(connection))
@@ -85,6 +106,14 @@ class Sampler(ConnectionWorker):
             self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)
             networks = tuple(list_networks(connection))
             self._state.post(NetworksListed(hypervisor_id=self._state.hypervisor_id, networks=networks))
+
+    def _read_host(self, connection: Connection) -> None:
+        facts = read_host(connection)
+        self._state.host_uuid = facts.host_uuid
+        # The follower finds out whether the machine is another row's, and does not come back then.
+        self._on_host_known()
+        if self._claims.claim(facts.host_uuid, self._state.hypervisor_id) is None:
+            self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
 
     def _sample(self, connection: Connection) -> None:
         started, epoch = monotonic_and_epoch()

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from uuid import UUID
 
 from hypervisors.gateway.connections import Connection
 from hypervisors.inventory.observations import Observation, StatusSeen
@@ -20,6 +21,8 @@ class SessionState:
         self.seen_at: float | None = None
         self.cpu_percent: float | None = None
         self.memory_used_kib: int | None = None
+        # Known once the hypervisor's capabilities were read.
+        self.host_uuid: UUID | None = None
         # The follower's, while it stands.
         self.connection: Connection | None = None
         self._post = post

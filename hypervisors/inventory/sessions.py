@@ -63,9 +63,8 @@ class Session:
     def tell_all_again(self) -> None:
         """Tell the writer everything: it lost what it knew."""
         self.state.post_status()
-        for job in ("host", "full"):
-            self._follower.agenda.add(job)
-        for job in ("storage_pools", "networks"):
+        self._follower.agenda.add("full")
+        for job in ("host", "storage_pools", "networks"):
             self._sampler.agenda.add(job)
 
     def check(self) -> None:
@@ -90,7 +89,13 @@ class Session:
         )
 
     def _new_sampler(self) -> Sampler:
-        return Sampler(self._endpoint, state=self.state, answers=self._answers)
+        return Sampler(
+            self._endpoint,
+            state=self.state,
+            answers=self._answers,
+            claims=self._claims,
+            on_host_known=lambda: self._follower.agenda.add("claim"),
+        )
 
     def _on_other_event(self, event: HypervisorEvent) -> None:
         self._sampler.on_event(event)

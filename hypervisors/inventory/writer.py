@@ -26,6 +26,7 @@ from hypervisors.inventory.observations import (
     HostRead,
     NetworksListed,
     Observation,
+    SightingsWithdrawn,
     StatusSeen,
     StoragePoolsListed,
 )
@@ -59,6 +60,7 @@ class Writer:
             DomainRead: self._domains.take_reading,
             DomainStateSeen: self._domains.take_state,
             DomainsAnswering: self._domains.take_answering,
+            SightingsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
             HostRead: self._hypervisors.take_host,
             StoragePoolsListed: self._storage_pools.take_listing,
