@@ -5,6 +5,8 @@ from django.urls import URLPattern
 from hypervisors.web import (
     accounts,
     consoles,
+    domain_operations,
+    domain_pages,
     domains,
     grants,
     home,
@@ -20,6 +22,8 @@ urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
     *tree.urlpatterns,
     *domains.urlpatterns,
+    *domain_operations.urlpatterns,
+    *domain_pages.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,
     *hypervisor_editing.urlpatterns,

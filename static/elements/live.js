@@ -1,6 +1,7 @@
 // The page's one websocket: what changed goes at once to the elements that asked for it, and to everybody as an event.
 //
 //   follow("domain:<uuid>", element)   element.applyChange(fields, change) now and whenever that object changes
+//                                      "operations-of:<uuid>" hears of the operations on a machine
 //   followUsage("<uuid>" | "h<id>", element)   element.applyUsage(epochSeconds, [cpu, memory, reads, writes, in, out])
 // Both return a function that ends it. Events on document: vp:change, vp:usage, vp:resync, vp:connection.
 
@@ -25,7 +26,7 @@ let answerTimer = 0;
 export function follow(key, element) {
   add(followers, key, element);
   const known = recent.get(key);
-  if (known && performance.now() - known.at < RECENT_MS) element.applyChange(known.fields, { op: "update", fields: known.fields });
+  if (known && performance.now() - known.at < RECENT_MS) element.applyChange(known.fields, { op: "update", id: key.slice(key.indexOf(":") + 1), fields: known.fields });
   return () => remove(followers, key, element);
 }
 
@@ -99,6 +100,8 @@ function apply(change) {
   remember(key, change);
   const elements = followers.get(key);
   if (elements) for (const element of [...elements]) element.applyChange(change.fields, change);
+  const onDomain = change.what === "operation" && followers.get(`operations-of:${change.fields.domain}`);
+  if (onDomain) for (const element of [...onDomain]) element.applyChange(change.fields, change);
   document.dispatchEvent(new CustomEvent("vp:change", { detail: change }));
 }
 

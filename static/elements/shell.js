@@ -12,7 +12,15 @@ function remembered(key) {
 
 // --- navigation --------------------------------------------------------------------------------------------------
 
+// What somebody types is not overwritten by an answer that comes meanwhile.
+if (window.Idiomorph) window.Idiomorph.defaults.ignoreActiveValue = true;
+
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  // A reason in plain text is a notice, see vp-toasts; it replaces nothing.
+  if (detail.xhr.status >= 400 && detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/plain")) {
+    detail.shouldSwap = false;
+    detail.isError = true;
+  }
   if (!detail.boosted) return;
   const wasAtTop = detail.requestConfig?.path;
   detail.target = document.getElementById("main");
@@ -132,16 +140,31 @@ document.addEventListener("click", (event) => {
   if (root.classList.contains("vp-side-over") && !event.target.closest(".vp-side, .vp-side-toggle")) toggleSide();
 });
 
+// A menu's entries may be fetched when it opens.
+document.addEventListener("toggle", async ({ target }) => {
+  if (!(target instanceof HTMLDetailsElement) || !target.open || !target.dataset.src || !target.classList.contains("vp-menu")) return;
+  const items = target.querySelector(".vp-menu-items");
+  items.setAttribute("aria-busy", "true");
+  await window.htmx.ajax("GET", target.dataset.src, { target: items, swap: "innerHTML", source: items });
+  items.removeAttribute("aria-busy");
+  if (target.open) place(target);
+}, true);
+
 // A menu inside something that scrolls would be cut off: it is placed on the screen when it opens.
 document.addEventListener("toggle", ({ target }) => {
-  if (!(target instanceof HTMLDetailsElement) || !target.open || !target.classList.contains("vp-menu")) return;
-  const items = target.querySelector(".vp-menu-items");
-  const anchor = target.querySelector("summary").getBoundingClientRect();
-  const box = items.getBoundingClientRect();
-  const below = anchor.bottom + 4 + box.height < innerHeight;
-  items.style.top = `${below ? anchor.bottom + 4 : Math.max(4, anchor.top - 4 - box.height)}px`;
-  items.style.left = `${Math.max(4, Math.min(innerWidth - box.width - 4, target.classList.contains("vp-menu-end") ? anchor.right - box.width : anchor.left))}px`;
+  if (target instanceof HTMLDetailsElement && target.open && target.classList.contains("vp-menu")) place(target);
 }, true);
+
+function place(menu) {
+  const items = menu.querySelector(".vp-menu-items");
+  const anchor = menu.querySelector("summary").getBoundingClientRect();
+  const { width, height } = items.getBoundingClientRect();
+  const isBelow = anchor.bottom + 4 + height < innerHeight;
+  const left = menu.classList.contains("vp-menu-end") ? anchor.right - width : anchor.left;
+  items.style.top = `${isBelow ? anchor.bottom + 4 : Math.max(4, anchor.top - 4 - height)}px`;
+  items.style.left = `${Math.max(4, Math.min(innerWidth - width - 4, left))}px`;
+}
+
 document.addEventListener("scroll", (event) => {
   if (!(event.target instanceof Element) || !event.target.closest(".vp-menu-items")) closeMenus();
 }, true);

@@ -1,4 +1,5 @@
-// <vp-ago at="epoch seconds">12 s</vp-ago>: how long ago, ticking. `follow="hypervisor:3" field="seen_at"` keeps it true.
+// <vp-ago at="epoch seconds">12 s</vp-ago>: how long ago, ticking. `follow="hypervisor:3" field="seen_at"` keeps it true;
+// `restarts="state"`: a change of that field counts from now when it comes without a time.
 
 import { follow } from "./live.js";
 import { duration } from "./units.js";
@@ -25,7 +26,7 @@ class VpAgo extends HTMLElement {
   }
 
   applyChange(fields) {
-    const at = fields[this.getAttribute("field")];
+    const at = fields[this.getAttribute("field")] ?? (fields[this.getAttribute("restarts")] && Date.now() / 1000);
     if (at) this.setAttribute("at", at);
   }
 

@@ -2,12 +2,7 @@
 // With `hypervisor="id"` the same for a host.
 
 import { follow } from "./live.js";
-
-const WORDS = {
-  nostate: "No state", running: "Running", blocked: "Blocked", paused: "Paused", shutdown: "Shutting down", shutoff: "Off",
-  crashed: "Crashed", pmsuspended: "Suspended", vanished: "Gone",
-  connecting: "Connecting", online: "Online", stale: "Not answering", offline: "Offline", disabled: "Disabled",
-};
+import { word } from "./words.js";
 
 class VpState extends HTMLElement {
   connectedCallback() {
@@ -23,7 +18,7 @@ class VpState extends HTMLElement {
     const state = change.op === "remove" || fields.vanished ? "vanished" : fields.state ?? fields.status;
     if (!state || state === this.getAttribute("state")) return;
     this.setAttribute("state", state);
-    const words = document.documentElement.dataset[`word${state}`] ?? WORDS[state] ?? state;
+    const words = word(`state.${state}`);
     const label = this.querySelector(".vp-state-word");
     if (label) label.textContent = words;
     this.title = fields.state_reason || fields.status_reason || words;

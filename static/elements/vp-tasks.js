@@ -1,1 +1,167 @@
-// written below
+// <vp-tasks src="/tasks/">: the drawer of operations. Filled once, then from live messages; one of mine that fails or
+// takes long shows itself. Rows are made of the <template id="task-row">.
+
+import { progressWords } from "./progress-words.js";
+import { remember } from "./shell.js";
+import { duration } from "./units.js";
+import { word } from "./words.js";
+
+const UNFINISHED = new Set(["queued", "running"]);
+const FAILED = new Set(["failed", "interrupted"]);
+const AT_MOST = 60;
+const LONG_MS = 1500;
+
+class VpTasks extends HTMLElement {
+  tasks = new Map();
+  rows = new Map();
+
+  connectedCallback() {
+    this.list = this.querySelector(".vp-tasks-rows");
+    this.template = document.getElementById("task-row");
+    this.button = document.querySelector(".vp-tasks-toggle");
+    this.button.addEventListener("click", this.toggle);
+    this.querySelector(".vp-tasks-close").addEventListener("click", this.toggle);
+    document.addEventListener("vp:change", this.heard);
+    document.addEventListener("vp:resync", this.fetch);
+    this.ticking = setInterval(() => this.tick(), 1000);
+    this.shown = document.documentElement.dataset.tasks === "open";
+    this.fetch();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("vp:change", this.heard);
+    document.removeEventListener("vp:resync", this.fetch);
+    clearInterval(this.ticking);
+  }
+
+  get shown() {
+    return !this.hidden;
+  }
+
+  set shown(on) {
+    this.hidden = !on;
+    this.button.setAttribute("aria-expanded", String(on));
+    if (on) this.button.classList.remove("has-failure");
+    this.count();
+  }
+
+  toggle = () => {
+    this.shown = !this.shown;
+    remember("tasks.open", this.shown ? "1" : "0");
+  };
+
+  fetch = async () => {
+    let tasks = [];
+    try {
+      const answer = await fetch(this.getAttribute("src"));
+      if (!answer.ok || answer.redirected) return;
+      ({ tasks } = await answer.json());
+    } catch {
+      return;
+    }
+    this.tasks.clear();
+    this.rows.clear();
+    this.list.replaceChildren();
+    for (const task of tasks) {
+      this.tasks.set(task.id, task);
+      this.list.append(this.row(task));
+    }
+    this.count();
+  };
+
+  heard = ({ detail: { what, id, fields } }) => {
+    if (what !== "operation") return;
+    const known = this.tasks.get(id);
+    if (!known && !fields.kind) return;
+    const before = known?.state;
+    const task = { id, progress: {}, outcome: "", ...known, ...fields };
+    this.tasks.set(id, task);
+    if (known) this.fill(this.rows.get(id), task);
+    else this.list.prepend(this.row(task));
+    if (before !== task.state) this.stateChanged(task, !known);
+    while (this.list.children.length > AT_MOST) this.forget(this.list.lastElementChild.dataset.id);
+    this.count();
+  };
+
+  forget(id) {
+    this.rows.get(id)?.remove();
+    this.rows.delete(id);
+    this.tasks.delete(id);
+  }
+
+  stateChanged(task, isNew) {
+    if (task.requested_by !== document.body.dataset.user) return;
+    if (FAILED.has(task.state)) {
+      if (!this.shown) this.button.classList.add("has-failure");
+      const title = word("failed", `${word(`kind.${task.kind}`)} ${task.domain_name}`);
+      document.dispatchEvent(new CustomEvent("vp:toast", { detail: { kind: "error", title, text: task.outcome } }));
+    } else if (isNew) {
+      // What is over in a moment needs no drawer; what takes longer is worth watching.
+      setTimeout(() => { if (UNFINISHED.has(this.tasks.get(task.id)?.state) && innerWidth > 860) this.shown = true; }, LONG_MS);
+    }
+  }
+
+  row(task) {
+    const row = this.template.content.firstElementChild.cloneNode(true);
+    row.dataset.id = task.id;
+    this.rows.set(task.id, row);
+    this.fill(row, task);
+    const cancel = row.querySelector(".vp-task-cancel");
+    cancel.setAttribute("hx-post", `/operations/${task.id}/cancel/`);
+    window.htmx?.process(row);
+    return row;
+  }
+
+  fill(row, task) {
+    const part = (name) => row.querySelector(`.vp-task-${name}`);
+    row.dataset.state = task.state;
+    text(part("state"), word(`state.${task.state}`));
+    part("state").className = `vp-task-state vp-outcome is-${task.state}`;
+    text(part("kind"), word(`kind.${task.kind}`));
+    const name = part("name");
+    text(name, task.domain_name);
+    if (name.getAttribute("href") !== `/vms/${task.domain}/`) name.href = `/vms/${task.domain}/`;
+    text(part("route"), task.target_hypervisor_name ? `${task.hypervisor_name} → ${task.target_hypervisor_name}` : task.hypervisor_name ?? "");
+    text(part("who"), task.requested_by ?? "");
+    text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) : task.outcome);
+    const bar = part("bar");
+    bar.hidden = task.state !== "running";
+    if (task.progress?.percent === undefined) bar.removeAttribute("value");
+    else bar.value = task.progress.percent;
+    part("cancel").hidden = !UNFINISHED.has(task.state) || Boolean(task.cancel_requested_at);
+    this.time(row, task);
+  }
+
+  time(row, task) {
+    const from = task.started_at ?? task.requested_at;
+    if (!from) return;
+    const seconds = (task.ended_at ?? Date.now() / 1000) - from;
+    text(row.querySelector(".vp-task-time"), task.ended_at && seconds < 10 ? `${Math.max(0, seconds).toFixed(1)} s` : duration(seconds));
+    const when = row.querySelector(".vp-task-when");
+    if (!when.dateTime) {
+      const moment = new Date(task.requested_at * 1000);
+      when.dateTime = moment.toISOString();
+      when.textContent = moment.toLocaleTimeString();
+      when.title = moment.toLocaleString();
+    }
+  }
+
+  tick() {
+    for (const [id, task] of this.tasks) if (UNFINISHED.has(task.state)) this.time(this.rows.get(id), task);
+  }
+
+  count() {
+    const running = [...this.tasks.values()].filter((task) => UNFINISHED.has(task.state)).length;
+    const badge = this.button.querySelector(".vp-tasks-count");
+    const failed = this.button.classList.contains("has-failure");
+    badge.hidden = !running && !failed;
+    badge.textContent = failed && !running ? "!" : running;
+    this.classList.toggle("is-empty", !this.tasks.size);
+  }
+}
+
+function text(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+customElements.define("vp-tasks", VpTasks);

@@ -1,1 +1,179 @@
-// written below
+// <vp-tree src="/tree/">: the inventory. Fetched after the first paint, a host's machines when it is opened; remembers
+// what is open; arrow keys walk through it.
+
+import { remember } from "./shell.js";
+
+const STRUCTURE_MS = 900;
+const LEAVES_MS = 150;
+
+class VpTree extends HTMLElement {
+  leafTimers = new Map();
+
+  connectedCallback() {
+    this.open = new Set(read("tree.open"));
+    this.closed = new Set(read("tree.closed"));
+    this.innerHTML = `<label class="vp-filter"><svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M4 4h16v2.172a2 2 0 0 1 -.586 1.414l-4.414 4.414v7l-6 2v-8.5l-4.48 -4.928a2 2 0 0 1 -.52 -1.345v-2.227"/></svg><input type="search" autocomplete="off"></label><nav class="vp-branches"></nav>`;
+    this.field = this.querySelector("input");
+    this.branches = this.querySelector("nav");
+    const name = document.getElementById("side")?.getAttribute("aria-label") ?? "";
+    this.field.placeholder = name;
+    this.field.setAttribute("aria-label", name);
+    this.branches.setAttribute("aria-label", name);
+    this.field.addEventListener("input", () => this.fetchSoon(180));
+    this.branches.addEventListener("toggle", this.toggled, true);
+    this.addEventListener("keydown", this.keyed);
+    document.addEventListener("vp:change", this.heard);
+    document.addEventListener("vp:resync", this.fetch);
+    document.addEventListener("vp:navigated", this.markCurrent);
+    this.fetch();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("vp:change", this.heard);
+    document.removeEventListener("vp:resync", this.fetch);
+    document.removeEventListener("vp:navigated", this.markCurrent);
+  }
+
+  fetchSoon(wait) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.fetch, wait);
+  }
+
+  fetch = async () => {
+    const text = this.field.value.trim();
+    const answer = await ask(this.getAttribute("src") + (text ? `?q=${encodeURIComponent(text)}` : ""));
+    if (answer === null || text !== this.field.value.trim()) return;
+    const before = new Map([...this.branches.querySelectorAll(".vp-host[data-loaded]")].map((host) => [host.dataset.key, host]));
+    const fresh = document.createElement("nav");
+    fresh.innerHTML = answer;
+    for (const branch of fresh.querySelectorAll("details[data-key]")) {
+      if (text) continue;
+      const { key } = branch.dataset;
+      branch.open = branch.classList.contains("vp-host") ? this.open.has(key) : !this.closed.has(key);
+      const known = before.get(key);
+      if (known && branch.open) {
+        branch.querySelector("ul").replaceChildren(...known.querySelector("ul").childNodes);
+        branch.dataset.loaded = "1";
+        this.loadSoon(branch.dataset.host);
+      }
+    }
+    this.branches.replaceChildren(...fresh.childNodes);
+    window.htmx?.process(this.branches);
+    for (const host of this.branches.querySelectorAll(".vp-host[open][data-src]:not([data-loaded])")) this.load(host);
+    this.markCurrent();
+  };
+
+  toggled = ({ target }) => {
+    if (this.field.value.trim() || !target.dataset.key) return;
+    const isHost = target.classList.contains("vp-host");
+    const kept = isHost ? this.open : this.closed;
+    if (target.open === isHost) kept.add(target.dataset.key);
+    else kept.delete(target.dataset.key);
+    remember(isHost ? "tree.open" : "tree.closed", JSON.stringify([...kept]));
+    if (isHost && target.open && !target.dataset.loaded) this.load(target);
+  };
+
+  async load(host) {
+    host.dataset.loaded = "1";
+    const answer = await ask(host.dataset.src);
+    if (answer === null) {
+      delete host.dataset.loaded;
+      return;
+    }
+    const list = host.querySelector("ul");
+    list.innerHTML = answer;
+    window.htmx?.process(list);
+    host.querySelector(".vp-count").textContent = list.querySelectorAll("li[data-uuid]").length;
+    this.markCurrent();
+  }
+
+  host(id) {
+    return this.branches.querySelector(`.vp-host[data-host="${id}"]`);
+  }
+
+  loadSoon(id) {
+    clearTimeout(this.leafTimers.get(String(id)));
+    this.leafTimers.set(String(id), setTimeout(() => {
+      this.leafTimers.delete(String(id));
+      const host = this.host(id);
+      if (host?.dataset.loaded && host.dataset.src) this.load(host);
+    }, LEAVES_MS));
+  }
+
+  heard = ({ detail: { what, id, op, fields } }) => {
+    if (what === "hypervisor_pool" || (what === "hypervisor" && (op !== "update" || "name" in fields || "hypervisor_pool" in fields))) {
+      this.fetchSoon(LEAVES_MS);
+    } else if (what === "domain" && (op !== "update" || "hypervisor" in fields || "vanished" in fields)) {
+      this.moved(id, op === "remove" || fields.vanished, fields.hypervisor);
+    }
+  };
+
+  // The leaf goes at once from where it was; where it came to, and the numbers, are asked for.
+  moved(uuid, isGone, hypervisor) {
+    const leaf = this.branches.querySelector(`li[data-uuid="${CSS.escape(uuid)}"]`);
+    const before = leaf?.closest(".vp-host");
+    if (before && !isGone && hypervisor !== undefined && String(hypervisor) === before.dataset.host) return;
+    if (before && (isGone || hypervisor !== undefined)) {
+      leaf.remove();
+      const count = before.querySelector(".vp-count");
+      count.textContent = Math.max(0, Number(count.textContent) - 1);
+    }
+    if (hypervisor !== undefined && hypervisor !== null && !isGone) this.loadSoon(hypervisor);
+    this.fetchSoon(STRUCTURE_MS);
+  }
+
+  markCurrent = () => {
+    for (const link of this.branches.querySelectorAll("a[aria-current]")) link.removeAttribute("aria-current");
+    const path = location.pathname.match(/^\/(vms|hypervisors|hypervisor-pools)\/[^/]+\//)?.[0];
+    const link = path && this.branches.querySelector(`a[href="${CSS.escape(path)}"]`);
+    link?.setAttribute("aria-current", "page");
+  };
+
+  keyed = (event) => {
+    if (event.target === this.field) {
+      if (event.key === "Escape") {
+        this.field.value = "";
+        this.fetch();
+      } else if (event.key !== "ArrowDown") {
+        return;
+      }
+    }
+    const stops = [...this.branches.querySelectorAll("summary, li a")].filter((stop) => stop.checkVisibility());
+    const here = stops.indexOf(event.target.closest("summary, li a"));
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key in steps) {
+      stops[here + steps[event.key]]?.focus();
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+      const branch = event.target.closest("details");
+      if (!branch) return;
+      if (event.target.closest("li") && event.key === "ArrowLeft") branch.querySelector("summary").focus();
+      else branch.open = event.key === "ArrowRight";
+    } else if (event.key === "Enter" && event.target.matches("summary")) {
+      const link = event.target.querySelector("a");
+      if (!link) return;
+      link.click();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  };
+}
+
+async function ask(url) {
+  try {
+    const answer = await fetch(url, { headers: { "HX-Request": "true" } });
+    return answer.ok && !answer.redirected && !answer.headers.has("HX-Redirect") ? await answer.text() : null;
+  } catch {
+    return null;
+  }
+}
+
+function read(key) {
+  try {
+    return JSON.parse(localStorage.getItem(`vmportal.${key}`) ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
+customElements.define("vp-tree", VpTree);

@@ -1,0 +1,143 @@
+"""Numbers, times and states as people read them; static/elements/units.js says the same in the browser."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, json_script
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from hypervisors.operations.kinds import KIND_FACTS
+from hypervisors.states import OperationKind
+
+register = template.Library()
+
+_BINARY = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+STATE_WORDS = {
+    "nostate": gettext_lazy("No state"),
+    "running": gettext_lazy("Running"),
+    "blocked": gettext_lazy("Blocked"),
+    "paused": gettext_lazy("Paused"),
+    "shutdown": gettext_lazy("Shutting down"),
+    "shutoff": gettext_lazy("Off"),
+    "crashed": gettext_lazy("Crashed"),
+    "pmsuspended": gettext_lazy("Suspended"),
+    "vanished": gettext_lazy("Gone"),
+    "connecting": gettext_lazy("Connecting"),
+    "online": gettext_lazy("Online"),
+    "stale": gettext_lazy("Not answering"),
+    "offline": gettext_lazy("Offline"),
+    "disabled": gettext_lazy("Disabled"),
+    "queued": gettext_lazy("Queued"),
+    "succeeded": gettext_lazy("Done"),
+    "failed": gettext_lazy("Failed"),
+    "cancelled": gettext_lazy("Cancelled"),
+    "interrupted": gettext_lazy("Interrupted"),
+}
+
+
+@register.filter
+def memory(kib: float | None) -> str:
+    """KiB as "1.5 GiB"."""
+    return "" if kib is None else _scaled(float(kib))
+
+
+@register.filter
+def size(count_bytes: float | None) -> str:
+    """Bytes as "1.5 GiB"."""
+    return "" if count_bytes is None else _scaled(float(count_bytes) / 1024)
+
+
+@register.filter
+def epoch(moment: datetime | None) -> int:
+    """Seconds since 1970, for <vp-ago at=…>; 0 for none."""
+    return int(moment.timestamp()) if moment else 0
+
+
+@register.filter
+def state_word(state: str) -> str:
+    return str(STATE_WORDS.get(state, state))
+
+
+@register.filter
+def kind_word(kind: str) -> str:
+    return str(KIND_FACTS[OperationKind(kind)].label) if kind in KIND_FACTS else kind
+
+
+@register.filter
+def lookup(table: Any, key: Any) -> Any:
+    """The value of a table for a key that is a variable; empty when it has none."""
+    return table.get(key, "")
+
+
+@register.simple_tag
+def domain_state(domain: Any) -> SafeString:
+    """A virtual machine's state, which stays true: see static/elements/vp-state.js."""
+    state = "vanished" if domain.vanished_at else domain.state
+    return format_html(
+        '<vp-state domain="{}" state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
+        domain.uuid,
+        state,
+        domain.state_reason,
+        state_word(state),
+    )
+
+
+@register.simple_tag
+def hypervisor_state(hypervisor: Any) -> SafeString:
+    """A host's status, which stays true."""
+    return format_html(
+        '<vp-state hypervisor="{}" state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
+        hypervisor.pk,
+        hypervisor.status,
+        hypervisor.status_reason,
+        state_word(hypervisor.status),
+    )
+
+
+@register.simple_tag
+def page_words() -> SafeString:
+    """The words that the page's elements use, as a JSON block with the id "words"."""
+    words = {f"state.{name}": str(word) for name, word in STATE_WORDS.items()}
+    words |= {f"kind.{kind}": str(facts.label) for kind, facts in KIND_FACTS.items()}
+    words |= {
+        "started": _("Started: %s"),
+        "failed": _("Failed: %s"),
+        "asked": _("Asked for: %s"),
+        "cancel": _("Cancel"),
+        "close": _("Close"),
+        "left": _("%s left"),
+        "unsent": _("The server did not answer"),
+        "and_more": _("and %s more"),
+        "no_tasks": _("Nothing has been asked for yet"),
+    }
+    return json_script(words, "words")
+
+
+def _scaled(value: float) -> str:
+    unit = 0
+    while value >= 1024 and unit < len(_BINARY) - 1:
+        value /= 1024
+        unit += 1
+    text = f"{value:.1f}" if value < 10 and value % 1 else f"{value:.0f}"
+    return f"{text.removesuffix('.0')} {_BINARY[unit]}"
+
+
+@register.filter
+def took(operation: Any) -> str:
+    """How long an ended operation ran: "0.4 s", "2 min 05 s"."""
+    seconds = (operation.ended_at - (operation.started_at or operation.requested_at)).total_seconds()
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+@register.filter
+def free_memory(hypervisor: Any) -> str:
+    """What a host has left of its memory."""
+    return memory(max(0, hypervisor.memory_kib - hypervisor.memory_used_kib))

@@ -1,0 +1,225 @@
+"""The list of virtual machines as its URL asks for it: search, filters, order and page, in a handful of queries."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import CharField, Count, Q
+from django.db.models.functions import Cast
+from django.http import QueryDict
+
+from hypervisors.models import Domain, Hypervisor, Operation
+from hypervisors.models.domains import DomainQuerySet
+from hypervisors.models.usage import Metric, latest_ranking
+from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
+
+PAGE_SIZES = (50, 100)
+# What a person calls a state, and the states it stands for.
+STATE_FILTERS: dict[str, frozenset[DomainState]] = {
+    "running": frozenset({DomainState.RUNNING, DomainState.BLOCKED, DomainState.SHUTDOWN}),
+    "paused": frozenset({DomainState.PAUSED, DomainState.PMSUSPENDED}),
+    "off": frozenset({DomainState.SHUTOFF, DomainState.NOSTATE}),
+    "crashed": frozenset({DomainState.CRASHED}),
+}
+_COLUMNS = {
+    "name": "name",
+    "state": "state",
+    "host": "hypervisor__name",
+    "vcpu": "vcpu_count",
+    "memory": "memory_kib",
+}
+_RANKED: dict[str, Metric] = {"cpu": "cpu", "used": "memory"}
+# A column of measures is read from its greatest value.
+_DESCENDING_FIRST = frozenset({"vcpu", "memory", "cpu", "used"})
+_HEX_PREFIX = re.compile(r"[0-9a-f]{8,32}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainListQuery:
+    """What the URL asks for; nonsense in it falls back to the default."""
+
+    text: str = ""
+    state: str = ""
+    hypervisor_pool: int | None = None
+    hypervisor: int | None = None
+    sort: str = "name"
+    descending: bool = False
+    page: int = 1
+    page_size: int = PAGE_SIZES[0]
+
+    @classmethod
+    def from_url(cls, parameters: QueryDict) -> Self:
+        sort = parameters.get("sort", "name")
+        state = parameters.get("state", "")
+        page_size = _number(parameters.get("size"))
+        return cls(
+            text=parameters.get("q", "").strip()[:200],
+            state=state if state in STATE_FILTERS else "",
+            hypervisor_pool=_number(parameters.get("pool")),
+            hypervisor=_number(parameters.get("host")),
+            sort=sort if sort in _COLUMNS or sort in _RANKED else "name",
+            descending=parameters.get("order") == "desc",
+            page=max(1, _number(parameters.get("page")) or 1),
+            page_size=page_size if page_size in PAGE_SIZES else PAGE_SIZES[0],
+        )
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.text or self.state or self.hypervisor_pool or self.hypervisor)
+
+    def url(self, **changes: Any) -> str:
+        """The query string of this list with some things changed; another filter or order starts at page 1."""
+        query = replace(self, **({"page": 1} | changes))
+        default = DomainListQuery()
+        parameters = {
+            "q": query.text,
+            "state": query.state,
+            "pool": query.hypervisor_pool or "",
+            "host": query.hypervisor or "",
+            "sort": query.sort if (query.sort, query.descending) != ("name", False) else "",
+            "order": "desc" if query.descending else "",
+            "size": query.page_size if query.page_size != default.page_size else "",
+            "page": query.page if query.page > 1 else "",
+        }
+        return "?" + urlencode({name: value for name, value in parameters.items() if value != ""})
+
+    def sorted_by(self, column: str) -> str:
+        """The query string that sorts by this column, or turns its order round."""
+        descending = not self.descending if column == self.sort else column in _DESCENDING_FIRST
+        return self.url(sort=column, descending=descending)
+
+    def matching(self, user: AbstractBaseUser | AnonymousUser, *, any_state: bool = False) -> DomainQuerySet:
+        """The domains that the filters let through."""
+        found = Domain.objects.visible_to(user).present()
+        if self.text:
+            found = found.filter(_matches(self.text))
+        if self.hypervisor:
+            found = found.filter(hypervisor=self.hypervisor)
+        if self.hypervisor_pool:
+            found = found.filter(hypervisor__hypervisor_pool=self.hypervisor_pool)
+        if self.state and not any_state:
+            found = found.filter(state__in=STATE_FILTERS[self.state])
+        return found
+
+
+class DomainList:
+    """One page of the list, and what its frame shows."""
+
+    def __init__(self, query: DomainListQuery, user: AbstractBaseUser | AnonymousUser) -> None:
+        self.query = query
+        self.user = user
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many match in each state filter, and "" for any state."""
+        grouped = self.query.matching(self.user, any_state=True).order_by().values_list("state")
+        by_state = dict(grouped.annotate(Count("pk")))
+        counts = {name: sum(by_state.get(s, 0) for s in states) for name, states in STATE_FILTERS.items()}
+        return {"": sum(by_state.values())} | counts
+
+    @property
+    def total(self) -> int:
+        return self.counts[self.query.state]
+
+    @property
+    def page_count(self) -> int:
+        return max(1, -(-self.total // self.query.page_size))
+
+    @property
+    def page(self) -> int:
+        return min(self.query.page, self.page_count)
+
+    @property
+    def first_shown(self) -> int:
+        return (self.page - 1) * self.query.page_size + 1
+
+    @property
+    def last_shown(self) -> int:
+        return min(self.total, self.page * self.query.page_size)
+
+    @property
+    def pages(self) -> list[int | None]:
+        """The page numbers to offer; None is a gap."""
+        shown = sorted({1, self.page_count, *range(max(1, self.page - 1), min(self.page_count, self.page + 1) + 1)})
+        pages: list[int | None] = []
+        for number in shown:
+            if pages and number - (pages[-1] or 0) > 1:
+                pages.append(None)
+            pages.append(number)
+        return pages
+
+    @cached_property
+    def domains(self) -> Sequence[Domain]:
+        """The page's domains, each with `operation` (its unfinished one or None)."""
+        if not self.total:
+            return []
+        window = slice(self.first_shown - 1, self.last_shown)
+        ranked = _RANKED.get(self.query.sort)
+        found = list(self._ranked(ranked, window) if ranked else self._ordered()[window])
+        _attach_operations(found)
+        return found
+
+    def _ordered(self) -> DomainQuerySet:
+        column = _COLUMNS[self.query.sort]
+        order = ["-" + column if self.query.descending else column]
+        ties = [] if column == "name" else ["name"]
+        return _slim(self.query.matching(self.user)).order_by(*order, *ties, "uuid")
+
+    def _ranked(self, metric: Metric, window: slice) -> list[Domain]:
+        """By what was measured last; those that were not measured come last, by name, in either direction."""
+        rank = {uuid.replace("-", ""): place for place, uuid in enumerate(latest_ranking(metric))}
+        # As text: ten thousand UUID objects would take longer than everything else.
+        rows = self.query.matching(self.user).annotate(text=Cast("uuid", CharField())).order_by("name", "uuid")
+        measured, idle = [], []
+        for key, text, state in rows.values_list("pk", "text", "state"):
+            place = rank.get(text.replace("-", "")) if state in ACTIVE_DOMAIN_STATES else None
+            (idle if place is None else measured).append((place, key))
+        measured.sort(reverse=not self.query.descending)
+        keys = [key for _, key in [*measured, *idle][window]]
+        found = _slim(Domain.objects.all()).in_bulk(keys)
+        return [found[key] for key in keys if key in found]
+
+
+def _slim(domains: DomainQuerySet) -> DomainQuerySet:
+    return domains.select_related("hypervisor").only(
+        "uuid",
+        "name",
+        "title",
+        "state",
+        "state_reason",
+        "vcpu_count",
+        "memory_kib",
+        "vanished_at",
+        "hypervisor__name",
+        "hypervisor__status",
+    )
+
+
+def _attach_operations(domains: Sequence[Domain]) -> None:
+    unfinished = Operation.objects.unfinished().filter(domain__in=[domain.pk for domain in domains])
+    by_domain = {operation.domain_id: operation for operation in unfinished}
+    for domain in domains:
+        domain.operation = by_domain.get(domain.pk)  # type: ignore[attr-defined]
+
+
+def _matches(text: str) -> Q:
+    by_text = Q(name__icontains=text) | Q(title__icontains=text)
+    by_host = Q(hypervisor__in=Hypervisor.objects.filter(name__icontains=text).values("pk"))
+    return by_text | by_host | _matches_uuid(text)
+
+
+def _matches_uuid(text: str) -> Q:
+    """A UUID or its beginning, from eight digits on, with or without dashes."""
+    digits = text.lower().replace("-", "")
+    if not _HEX_PREFIX.fullmatch(digits):
+        return Q()
+    return Q(uuid__gte=UUID(digits.ljust(32, "0")), uuid__lte=UUID(digits.ljust(32, "f")))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -1,0 +1,13 @@
+// How far an operation is, in words: the keys are those of Operation.progress; every one may be missing.
+
+import { bytes, duration, rate } from "./units.js";
+import { word } from "./words.js";
+
+export function progressWords(progress) {
+  const { transferred_bytes: done, total_bytes: total, bytes_per_second: speed, remaining_seconds: left } = progress ?? {};
+  const parts = [];
+  if (done !== undefined) parts.push(total ? `${bytes(done)} / ${bytes(total)}` : bytes(done));
+  if (speed) parts.push(rate(speed));
+  if (left !== undefined && left !== null) parts.push(word("left", duration(left)));
+  return parts.join(" · ");
+}

@@ -1,0 +1,166 @@
+// <vp-charts domain src uplot memory>: four charts of the last hour, drawn by uPlot, one crosshair through all.
+
+import { followUsage } from "./live.js";
+import { memory, percent, rate } from "./units.js";
+
+const HOUR = 3600;
+const GAP_SECONDS = 20;
+const PLACES = { cpu: [0], memory: [1], disk: [2, 3], net: [4, 5] };
+const WORDS = { cpu: percent, memory, disk: rate, net: rate };
+
+class VpCharts extends HTMLElement {
+  plots = new Map();
+
+  async connectedCallback() {
+    this.ended = false;
+    this.end = followUsage(this.getAttribute("domain"), this);
+    document.addEventListener("vp:theme", this.redrawSoon);
+    document.addEventListener("vp:resync", this.load);
+    this.sizes = new ResizeObserver(() => this.resize());
+    this.scheme = window.matchMedia("(prefers-color-scheme: dark)");
+    this.scheme.addEventListener("change", this.redrawSoon);
+    const [{ default: UPlot }] = await Promise.all([import(this.getAttribute("uplot")), this.load()]);
+    if (this.ended) return;
+    this.UPlot = UPlot;
+    this.build();
+    this.sizes.observe(this);
+  }
+
+  disconnectedCallback() {
+    this.ended = true;
+    this.end();
+    document.removeEventListener("vp:theme", this.redrawSoon);
+    document.removeEventListener("vp:resync", this.load);
+    this.scheme.removeEventListener("change", this.redrawSoon);
+    this.sizes.disconnect();
+    this.clear();
+  }
+
+  load = async () => {
+    this.at ??= [];
+    this.columns ??= [[], [], [], [], [], []];
+    try {
+      const answer = await fetch(this.getAttribute("src"));
+      if (!answer.ok) return;
+      ({ at: this.at, columns: this.columns } = await answer.json());
+    } catch {
+      return;
+    }
+    this.show();
+  };
+
+  applyUsage(at, values) {
+    if (!this.at || at <= (this.at.at(-1) ?? 0)) return;
+    this.at.push(Math.round(at));
+    values.forEach((value, i) => this.columns[i].push(value));
+    while (this.at[0] < at - HOUR) {
+      this.at.shift();
+      for (const column of this.columns) column.shift();
+    }
+    this.show();
+  }
+
+  clear() {
+    for (const plot of this.plots.values()) plot.destroy();
+    this.plots.clear();
+  }
+
+  build() {
+    this.clear();
+    for (const figure of this.querySelectorAll("figure")) {
+      const name = figure.dataset.chart;
+      this.plots.set(name, new this.UPlot(this.options(name, figure), this.data(name), figure.querySelector("div")));
+    }
+    this.show();
+  }
+
+  // A gap in the samples is a gap in the line.
+  data(name) {
+    const columns = [[], ...PLACES[name].map(() => [])];
+    let before = 0;
+    this.at.forEach((at, i) => {
+      if (before && at - before > GAP_SECONDS) {
+        columns[0].push(before + 1);
+        columns.slice(1).forEach((column) => column.push(null));
+      }
+      columns[0].push(at);
+      PLACES[name].forEach((place, j) => columns[j + 1].push(this.columns[place][i]));
+      before = at;
+    });
+    return columns;
+  }
+
+  options(name, figure) {
+    const style = getComputedStyle(this);
+    const color = (token) => style.getPropertyValue(token).trim();
+    const colors = [color("--vp-chart-1"), color("--vp-chart-2")];
+    const words = WORDS[name];
+    const font = "11px system-ui, sans-serif";
+    const line = { stroke: color("--vp-line"), width: 1 };
+    return {
+      ...this.size(figure),
+      cursor: { sync: { key: `vm-${this.getAttribute("domain")}` }, drag: { x: false, y: false }, points: { size: 6 }, y: false },
+      legend: { show: false },
+      padding: [6, 8, 0, 0],
+      scales: {
+        x: { time: true, range: () => [Date.now() / 1000 - HOUR, Date.now() / 1000] },
+        y: { range: (plot, low, high) => [0, this.top(name, high)] },
+      },
+      axes: [
+        { stroke: color("--vp-muted"), font, grid: { show: false }, ticks: { show: false }, size: 22, space: 60, values: (plot, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })) },
+        { stroke: color("--vp-muted"), font, grid: line, ticks: { show: false }, size: 66, space: 30, splits: name === "memory" || name === "cpu" ? (plot, axis, low, high) => [0, high / 2, high] : undefined, values: (plot, splits) => splits.map((value) => (value ? words(value) : "0")) },
+      ],
+      series: [
+        {},
+        ...PLACES[name].map((_, i) => ({ stroke: colors[i], width: 1.25, fill: i ? undefined : `color-mix(in srgb, ${colors[i]} 14%, transparent)`, points: { show: false }, spanGaps: false })),
+      ],
+      hooks: { setCursor: [(plot) => this.say(name, figure, plot.cursor.idx)] },
+    };
+  }
+
+  top(name, high) {
+    if (name === "cpu") return 100;
+    if (name === "memory") return Math.max(Number(this.getAttribute("memory")), high ?? 0);
+    return Math.max(1024, (high ?? 0) * 1.15);
+  }
+
+  size(figure) {
+    return { width: Math.max(120, figure.clientWidth - 20), height: 118 };
+  }
+
+  resize() {
+    for (const figure of this.querySelectorAll("figure")) this.plots.get(figure.dataset.chart)?.setSize(this.size(figure));
+  }
+
+  redrawSoon = () => requestAnimationFrame(() => this.UPlot && !this.ended && this.build());
+
+  show() {
+    for (const [name, plot] of this.plots) {
+      plot.setData(this.data(name));
+      this.say(name, this.querySelector(`[data-chart="${name}"]`), plot.cursor.idx);
+    }
+  }
+
+  // Beside the title: what is under the crosshair, else the latest.
+  say(name, figure, index) {
+    const plot = this.plots.get(name);
+    const columns = plot ? plot.data : this.data(name);
+    const place = index ?? columns[0].length - 1;
+    const values = columns.slice(1).map((column) => column[place]);
+    const label = figure.querySelector("figcaption b");
+    if (values.some((value) => value === null || value === undefined)) label.textContent = "";
+    else if (name === "memory") label.textContent = `${memory(values[0])} / ${memory(Number(this.getAttribute("memory")))}`;
+    else if (name === "cpu") label.textContent = percent(values[0]);
+    else label.replaceChildren(...values.flatMap((value, i) => [key(i, i ? figure.dataset.second : figure.dataset.first), ` ${rate(value)}  `]));
+  }
+}
+
+function key(i, word) {
+  const element = document.createElement("span");
+  element.className = `vp-key-${i + 1}`;
+  element.textContent = word;
+  return element;
+}
+
+customElements.define("vp-charts", VpCharts);
+

@@ -1,0 +1,65 @@
+// <vp-meter domain="uuid" total="KiB">: memory used of what the machine has, as a bar and in words.
+
+import { follow, followUsage } from "./live.js";
+import { memory } from "./units.js";
+import { latestUsage, OFF, sheet } from "./usage.js";
+
+const STYLE = sheet(`
+  :host { display: flex; align-items: center; gap: 8px; }
+  div { flex: none; width: 56px; height: 5px; border-radius: 3px; background: var(--vp-sunken); box-shadow: inset 0 0 0 1px var(--vp-line); overflow: hidden; }
+  i { display: block; height: 100%; width: 0; border-radius: 3px; background: var(--vp-chart-1); }
+  span { white-space: nowrap; }
+  small { color: var(--vp-muted); font-size: inherit; }
+  @container list (max-width: 760px) { div { display: none; } }
+`);
+
+class VpMeter extends HTMLElement {
+  static observedAttributes = ["total"];
+
+  connectedCallback() {
+    if (!this.shadowRoot) {
+      this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
+      this.shadowRoot.innerHTML = '<div aria-hidden="true"><i></i></div><span></span>';
+    }
+    const domain = this.getAttribute("domain");
+    this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
+    this.used = null;
+    this.show();
+    latestUsage(domain).then((usage) => {
+      if (usage?.latest.length && this.used === null) this.applyUsage(usage.at, usage.latest);
+    });
+  }
+
+  disconnectedCallback() {
+    for (const end of this.ends) end();
+  }
+
+  attributeChangedCallback() {
+    if (this.shadowRoot && this.isConnected) this.show();
+  }
+
+  applyUsage(at, values) {
+    this.used = values[1];
+    this.show();
+  }
+
+  applyChange(fields) {
+    if (fields.memory_kib) this.setAttribute("total", fields.memory_kib);
+    if (OFF.has(fields.state)) {
+      this.used = null;
+      this.show();
+    }
+  }
+
+  show() {
+    const total = Number(this.getAttribute("total"));
+    const [words, bar] = [this.shadowRoot.querySelector("span"), this.shadowRoot.querySelector("i")];
+    bar.style.width = this.used === null || !total ? "0" : `${Math.min(100, (100 * this.used) / total).toFixed(1)}%`;
+    bar.parentElement.style.visibility = this.used === null ? "hidden" : "";
+    const of = document.createElement("small");
+    of.textContent = this.used === null ? memory(total) : ` / ${memory(total)}`;
+    words.replaceChildren(this.used === null ? "" : memory(this.used), of);
+  }
+}
+
+customElements.define("vp-meter", VpMeter);
