@@ -103,12 +103,14 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
     def close_with(self, code: int, reason: str) -> None:
         """Say goodbye after what waits, then hear the browser out. Takes 2 s at most and never raises."""
         deadline = time.monotonic() + _CLOSE_SECONDS
-        with suppress(OSError, AttributeError):
+        if not self._is_open():
+            return
+        with suppress(OSError):
             self.settimeout(_CLOSE_SECONDS)
             self._shutdown(code, close_reason(reason), deadline)
             # Closing while the browser's bytes lie unread would reset the connection and lose the close frame.
             while time.monotonic() < deadline and self._is_open():
-                with suppress(WebSocketWantReadError):
+                with suppress(WebSocketWantReadError, WebSocketWantWriteError):
                     if self.recvmsg() is None:
                         return
 

@@ -44,7 +44,7 @@ def authenticate(link: socket.socket, endpoint: Endpoint, password: str, deadlin
         _answer_challenge(link, password, deadline)
     elif _VENCRYPT in offered:
         link.sendall(bytes([_VENCRYPT]))
-        link = _start_tls(link, endpoint, password, deadline)
+        return _over_tls(link, endpoint, password, deadline)
     else:
         raise NotPossible(f"The VNC server wants a login that vmportal does not speak (types {list(offered)}).")
     _read_result(link, deadline)
@@ -93,19 +93,29 @@ def vnc_response(challenge: bytes, password: str) -> bytes:
     return encryptor.update(challenge) + encryptor.finalize()
 
 
-def _start_tls(link: socket.socket, endpoint: Endpoint, password: str, deadline: float) -> socket.socket:
+def _over_tls(link: socket.socket, endpoint: Endpoint, password: str, deadline: float) -> socket.socket:
     context = _tls_context(endpoint)
     subtype = _choose_subtype(link, deadline)
     link.settimeout(max(0.001, deadline - time.monotonic()))
+    wrapped = _wrap(link, context, endpoint.uri.host)
     try:
-        wrapped = context.wrap_socket(link, server_hostname=endpoint.uri.host or socket.gethostname())
+        if subtype == _X509_VNC:
+            _answer_challenge(wrapped, password, deadline)
+        _read_result(wrapped, deadline)
+    except BaseException:
+        # The caller knows only the socket inside, which is spent.
+        wrapped.close()
+        raise
+    return wrapped
+
+
+def _wrap(link: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    try:
+        return context.wrap_socket(link, server_hostname=host or socket.gethostname())
     except ssl.SSLCertVerificationError as error:
-        raise CertificateInvalid(f"The VNC certificate of {endpoint.uri.host}: {error.verify_message}.") from error
+        raise CertificateInvalid(f"The VNC certificate of {host}: {error.verify_message}.") from error
     except ssl.SSLError as error:
         raise AuthenticationFailed(f"TLS with the VNC server failed: {error.reason or error}.") from error
-    if subtype == _X509_VNC:
-        _answer_challenge(wrapped, password, deadline)
-    return wrapped
 
 
 def _choose_subtype(link: socket.socket, deadline: float) -> int:

@@ -166,7 +166,7 @@ class VpConsole extends HTMLElement {
   #gaveUp(error) {
     if (error instanceof Refusal && error.status === 409 && OFF_STATES.has(error.answer.state)) {
       this.#frozen?.remove();
-      this.#show("off", error.message, { canStart: error.answer.can_start });
+      this.#show("off", error.answer.state === "vanished" ? error.message : "", { canStart: error.answer.can_start });
     } else if (error instanceof Refusal && error.status === 401) {
       location.reload();
     } else if (error.code === Close.KICKED) {
