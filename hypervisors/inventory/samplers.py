@@ -112,8 +112,9 @@ class Sampler(ConnectionWorker):
         self._state.host_uuid = facts.host_uuid
         # The follower finds out whether the machine is another row's, and does not come back then.
         self._on_host_known()
-        if self._claims.claim(facts.host_uuid, self._state.hypervisor_id) is None:
-            self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
+        if self._claims.claim(facts.host_uuid, self._state.hypervisor_id) is not None:
+            raise errors.ConnectionLost("Another hypervisor's row is this machine.")
+        self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
 
     def _sample(self, connection: Connection) -> None:
         started, epoch = monotonic_and_epoch()
