@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from hypervisors.inventory.watcher import Watcher
+from hypervisors.operations.sweep import run_sweeper
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
+        threading.Thread(target=run_sweeper, args=(stopping,), name="sweeper", daemon=True).start()
         logger.info("Watching hypervisors.")
         Watcher(stopping).run()
         logger.info("Stopped.")
