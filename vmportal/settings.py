@@ -118,6 +118,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "hypervisors.web.accounts.ClosedSignupAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
+MFA_ADAPTER = "hypervisors.web.accounts.EncryptingMfaAdapter"
+MFA_TOTP_ISSUER = "vmportal"
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_PREVENT_ENUMERATION = True
 # nginx is the one proxy in front; it overwrites X-Forwarded-For.

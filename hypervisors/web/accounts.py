@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AbstractBaseUser
@@ -14,6 +15,7 @@ from django.urls import path
 from django.views.decorators.http import require_GET
 
 from hypervisors.models import DomainGrant
+from hypervisors.models.encryption import decrypted, encrypted
 from hypervisors.web.audit import note_of
 
 
@@ -25,6 +27,16 @@ class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return "/profile/"
+
+
+class EncryptingMfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Keeps the secrets of second factors encrypted, like those of hypervisors."""
+
+    def encrypt(self, text: str) -> str:
+        return encrypted(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return decrypted(encrypted_text)
 
 
 @require_GET

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from hypervisors.broadcast import Change, publish
+from hypervisors.inventory.nudges import nudge_hypervisors
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Operation
 from hypervisors.operations.connection_tests import (
     ConnectionTest,
@@ -179,7 +180,7 @@ def _remove(hypervisor: Hypervisor) -> None:
     changes.append(Change(what="hypervisor", id=str(hypervisor.pk), op="remove"))
     domains.update(vanished_at=timezone.now())
     hypervisor.delete()
-    transaction.on_commit(lambda: publish(changes))
+    _tell(changes)
 
 
 def _unfinished_operations(hypervisor: Hypervisor) -> "QuerySet[Operation]":
@@ -196,8 +197,13 @@ def _publish(hypervisor: Hypervisor, *, op: Literal["add", "update"] = "update")
         "status_reason": hypervisor.status_reason,
         "status_since": hypervisor.status_since.timestamp(),
     }
-    change = Change(what="hypervisor", id=str(hypervisor.pk), op=op, fields=fields)
-    transaction.on_commit(lambda: publish([change]))
+    _tell([Change(what="hypervisor", id=str(hypervisor.pk), op=op, fields=fields)])
+
+
+def _tell(changes: list[Change]) -> None:
+    """Say it to open pages, and to the watcher, once it is so."""
+    transaction.on_commit(lambda: publish(changes))
+    transaction.on_commit(nudge_hypervisors)
 
 
 def _chosen_pool(request: HttpRequest) -> dict[str, Any]:

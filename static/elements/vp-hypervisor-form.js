@@ -1,12 +1,12 @@
 // <vp-hypervisor-form>: writes the connection URI while the address is typed (as hypervisor_forms.compose_uri does), follows
-// a URI written by hand with the transport, and leads to the first field that was refused.
+// a URI written by hand with the transport, and leads to the outcome of a test or the first field that was refused.
 
 const SCHEMES = { "qemu": "unix", "qemu+unix": "unix", "qemu+ssh": "ssh", "qemu+tls": "tls", "qemu+tcp": "tcp" };
 
 class VpHypervisorForm extends HTMLElement {
   connectedCallback() {
     this.addEventListener("input", (event) => this.changed(event));
-    this.addEventListener("htmx:afterSettle", () => this.leadToError());
+    this.addEventListener("htmx:afterSettle", () => this.leadOn());
     this.compose();
   }
 
@@ -39,7 +39,8 @@ class VpHypervisorForm extends HTMLElement {
     if (error) error.textContent = "";
   }
 
-  leadToError() {
+  leadOn() {
+    if (this.querySelector("#test-outcome")) this.querySelector(".vp-form-buttons").scrollIntoView({ block: "nearest" });
     if (!this.querySelector(".vp-form-refused")) return;
     const error = [...this.querySelectorAll(".vp-field-error")].find((candidate) => candidate.textContent.trim());
     error?.closest("details:not([open])")?.setAttribute("open", "");
