@@ -201,13 +201,13 @@ class Stack:
     def states(self) -> dict[str, str]:
         """Supervisor's state of each process, such as RUNNING, BACKOFF or FATAL; empty when Supervisor is away."""
         try:
-            return {row["name"]: row["statename"] for row in self.supervisor.getAllProcessInfo()}
+            return {row["name"]: row["statename"] for row in self.ask_supervisor("getAllProcessInfo")}
         except (OSError, xmlrpc.client.Error):
             return {}
 
     def pid(self, process: str) -> int:
         """The process id of a running process. Raises StackError."""
-        row = self.supervisor.getProcessInfo(process)
+        row = self.ask_supervisor("getProcessInfo", process)
         if not row["pid"]:
             raise StackError(f"{process} is {row['statename']}")
         return int(row["pid"])
@@ -218,10 +218,10 @@ class Stack:
         self.start_process(process)
 
     def stop_process(self, process: str) -> None:
-        self.supervisor.stopProcess(process, True)
+        self.ask_supervisor("stopProcess", process, True)
 
     def start_process(self, process: str) -> None:
-        self.supervisor.startProcess(process, True)
+        self.ask_supervisor("startProcess", process, True)
 
     def kill(self, process: str, signal_number: int = signal.SIGKILL, *, group: bool = False) -> int:
         """Send a signal to the process (or with it to its children); Supervisor restarts what ends. Returns its id."""
@@ -230,11 +230,21 @@ class Stack:
         (os.killpg if group else os.kill)(pid, signal_number)
         return pid
 
-    @property
-    def supervisor(self) -> Any:
-        """Supervisor's XML-RPC interface, http://supervisord.org/api.html."""
+    def wait_restarted(self, process: str, former_pid: int, *, timeout_seconds: float = 30) -> int:
+        """Wait until Supervisor has put another in the place of the process; returns its id. Raises StackError."""
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            row = self.ask_supervisor("getProcessInfo", process)
+            if row["statename"] == "RUNNING" and row["pid"] not in (0, former_pid):
+                return int(row["pid"])
+            time.sleep(0.05)
+        raise StackError(f"{process} did not come back within {timeout_seconds:.0f} s.\n{self._tail(process)}")
+
+    def ask_supervisor(self, method: str, *arguments: Any) -> Any:
+        """Call a method of http://supervisord.org/api.html. Raises OSError, xmlrpc.client.Error."""
         transport = SupervisorTransport(None, None, f"unix://{self.places.supervisor_socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
     # --- Django
 

@@ -63,8 +63,7 @@ def fetch(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
 @pytest.mark.parametrize("name", PROCESSES)
 def test_a_killed_process_comes_back_alone(lone_stack: Stack, name: str) -> None:
     before = pids(lone_stack)
-    lone_stack.kill(name, signal.SIGKILL)
-    until(lambda: lone_stack.states()[name] == "RUNNING" and lone_stack.pid(name) != before[name])
+    lone_stack.wait_restarted(name, lone_stack.kill(name, signal.SIGKILL))
     lone_stack.wait_healthy(timeout_seconds=30)
     after = pids(lone_stack)
     assert {other for other in PROCESSES if after[other] != before[other]} == {name}
