@@ -1,0 +1,76 @@
+"""`manage.py register_hypervisor`: make, or bring up to date, a hypervisor's row from the command line."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from hypervisors.errors import InvalidUri
+from hypervisors.gateway.uris import parse_uri
+from hypervisors.inventory.nudges import nudge_hypervisors
+from hypervisors.models import Hypervisor, HypervisorPool
+
+# Option -> column: credentials come from files, for a command line is seen by everybody.
+_FILES = {
+    "sasl_password_file": "sasl_password",
+    "ssh_private_key_file": "ssh_private_key",
+    "ssh_known_hosts_file": "ssh_known_hosts",
+    "tls_ca_certificate_file": "tls_ca_certificate",
+    "tls_client_certificate_file": "tls_client_certificate",
+    "tls_client_key_file": "tls_client_key",
+}
+
+
+class Command(BaseCommand):
+    help = "Register a hypervisor; one of that name is brought up to date. The watcher picks it up by itself."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--pool", required=True, help="name of the hypervisor pool; made when it is missing")
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--uri", required=True, help="for example qemu:///system or qemu+ssh://root@host/system")
+        parser.add_argument("--migration-uri", default="", help="how other hypervisors reach it; empty: as --uri")
+        parser.add_argument("--sasl-username", default="")
+        for option in _FILES:
+            parser.add_argument(f"--{option.replace('_', '-')}", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for uri in filter(None, (options["uri"], options.get("migration_uri"))):
+            try:
+                parse_uri(uri, allow_test_driver=settings.ALLOW_TEST_DRIVER)
+            except InvalidUri as error:
+                raise CommandError(str(error)) from error
+        values = {"uri": options["uri"].strip(), "migration_uri": options.get("migration_uri") or ""}
+        values |= {"sasl_username": options.get("sasl_username") or ""}
+        values |= {column: _read(options[name]) for name, column in _FILES.items() if options.get(name)}
+        said = _register(options["pool"], options["name"], values)
+        nudge_hypervisors()
+        if options["verbosity"]:
+            self.stdout.write(said)
+
+
+@transaction.atomic
+def _register(pool_name: str, name: str, values: dict[str, str]) -> str:
+    pool, _created = HypervisorPool.objects.get_or_create(name=pool_name)
+    hypervisor, created = Hypervisor.objects.select_for_update().get_or_create(
+        name=name, defaults={"hypervisor_pool": pool, **values}
+    )
+    if created:
+        return f"Registered {name}."
+    if hypervisor.hypervisor_pool_id == pool.pk and all(getattr(hypervisor, k) == v for k, v in values.items()):
+        return f"{name} is registered already."
+    for column, value in values.items():
+        setattr(hypervisor, column, value)
+    hypervisor.hypervisor_pool = pool
+    hypervisor.revision += 1
+    hypervisor.save(update_fields=[*values, "hypervisor_pool", "revision"])
+    return f"Brought {name} up to date."
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from error
