@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import redis.asyncio
@@ -45,11 +45,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """One browser page."""
 
     recheck_seconds: float = RECHECK_SECONDS
+    user: User
+    # The group whose changes this page hears; empty until it is let in.
+    group: str = ""
+    asked: tuple[list[str], list[int]] = ([], [])
+    watched: Watched = Watched()
+    rechecking: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
-        self.asked: tuple[list[str], list[int]] = ([], [])
-        self.watched = Watched()
-        self.rechecking: asyncio.Task[None] | None = None
         user = self.scope["user"]
         if not isinstance(user, User) or not user.is_active:
             await self.close()
@@ -65,11 +68,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.rechecking is not None:
             self.rechecking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.rechecking
-        if hasattr(self, "group"):
-            for group in {self.group, *self.watched.groups}:
-                await self.channel_layer.group_discard(group, self.channel_name)
+        for group in {self.group, *self.watched.groups} - {""}:
+            await self.channel_layer.group_discard(group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parsed(text_data)
@@ -109,7 +109,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await asyncio.sleep(self.recheck_seconds)
             user = await _current_user(self.scope)
             if user is None or _changes_group(user) != self.group:
-                # Not awaited from here: closing cancels this very task.
                 await self.close(code=CLOSE_SIGNED_OUT)
                 return
             self.user = user
@@ -120,10 +119,11 @@ def _changes_group(user: User) -> str:
     return FLEET_GROUP if user.is_staff or user.is_superuser else user_group(user.pk)
 
 
-async def _current_user(scope: dict[str, Any]) -> User | None:
+async def _current_user(scope: Any) -> User | None:
     """The socket's user as the database has them now; None when the session is over or they are deactivated."""
     session = scope["session"].__class__(session_key=scope["session"].session_key)
-    user = await get_user({"session": session})
+    # It needs no more of a scope than the session.
+    user = await get_user(cast(Any, {"session": session}))
     return user if isinstance(user, User) and user.is_active else None
 
 

@@ -35,3 +35,9 @@ def _only(allowed: Callable[[AbstractBaseUser | AnonymousUser], bool], view: Vie
         return view(request, *args, **kwargs)
 
     return cast("View[P, R]", guarded)
+
+
+def person(request: HttpRequest) -> User:
+    """Who asks; LoginRequiredMiddleware has turned all others away."""
+    assert isinstance(request.user, User)
+    return request.user

@@ -1,4 +1,4 @@
-"""How a change answers: to htmx with a notice or a reason in plain text, to a plain form with a message and a way back."""
+"""How a change answers: htmx gets a notice, or a reason in plain text; a plain form gets a message and a way back."""
 
 import json
 
@@ -6,12 +6,16 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from hypervisors.models import Domain
 
-def done(request: HttpRequest, text: str, *, back: object, events: dict[str, object] | None = None) -> HttpResponse:
+
+def done(
+    request: HttpRequest, text: str, *, back: Domain | str, events: dict[str, object] | None = None
+) -> HttpResponse:
     """What was asked for is on its way. `events` are dispatched in the page, beside the notice."""
     if "HX-Request" not in request.headers:
         messages.success(request, text)
-        return redirect(back)  # type: ignore[arg-type]
+        return redirect(back)
     notices: dict[str, object] = {"vp:toast": {"title": text}, "vp:close-dialog": {}}
     return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(notices | (events or {}))})
 

@@ -1,5 +1,6 @@
 """What can be asked of one virtual machine now: words, icon, why not, and what is asked before."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -76,6 +77,12 @@ class DomainActions:
     migrate: DomainAction
     more: tuple[DomainAction, ...]
     all: tuple[DomainAction, ...]
+
+    @property
+    def common_reason(self) -> str:
+        """Why most of them cannot be done now, to be said once; empty when the reasons differ."""
+        reason, count = Counter(action.reason for action in self.all).most_common(1)[0]
+        return reason if count > 2 else ""
 
 
 def domain_actions(domain: Domain, user: AbstractBaseUser | AnonymousUser) -> DomainActions:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import CharField, Count, Q
 from django.db.models.functions import Cast
 from django.http import QueryDict
+from django.urls import reverse
 
 from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.models.domains import DomainQuerySet
@@ -73,7 +74,12 @@ class DomainListQuery:
         return bool(self.text or self.state or self.hypervisor_pool or self.hypervisor)
 
     def url(self, **changes: Any) -> str:
-        """The query string of this list with some things changed; another filter or order starts at page 1."""
+        """The URL of this list with some things changed; another filter or order starts at page 1."""
+        parameters = self.query_string(**changes)
+        return reverse("domains") + (f"?{parameters}" if parameters else "")
+
+    def query_string(self, **changes: Any) -> str:
+        """What `url` has behind the question mark."""
         query = replace(self, **({"page": 1} | changes))
         default = DomainListQuery()
         parameters = {
@@ -86,10 +92,10 @@ class DomainListQuery:
             "size": query.page_size if query.page_size != default.page_size else "",
             "page": query.page if query.page > 1 else "",
         }
-        return "?" + urlencode({name: value for name, value in parameters.items() if value != ""})
+        return urlencode({name: value for name, value in parameters.items() if value != ""})
 
     def sorted_by(self, column: str) -> str:
-        """The query string that sorts by this column, or turns its order round."""
+        """The URL that sorts by this column, or turns its order round."""
         descending = not self.descending if column == self.sort else column in _DESCENDING_FIRST
         return self.url(sort=column, descending=descending)
 
@@ -175,10 +181,14 @@ class DomainList:
         rank = {uuid.replace("-", ""): place for place, uuid in enumerate(latest_ranking(metric))}
         # As text: ten thousand UUID objects would take longer than everything else.
         rows = self.query.matching(self.user).annotate(text=Cast("uuid", CharField())).order_by("name", "uuid")
-        measured, idle = [], []
+        measured: list[tuple[int, int]] = []
+        idle: list[tuple[None, int]] = []
         for key, text, state in rows.values_list("pk", "text", "state"):
             place = rank.get(text.replace("-", "")) if state in ACTIVE_DOMAIN_STATES else None
-            (idle if place is None else measured).append((place, key))
+            if place is None:
+                idle.append((None, key))
+            else:
+                measured.append((place, key))
         measured.sort(reverse=not self.query.descending)
         keys = [key for _, key in [*measured, *idle][window]]
         found = _slim(Domain.objects.all()).in_bulk(keys)

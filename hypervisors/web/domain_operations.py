@@ -16,6 +16,7 @@ from hypervisors.operations.migration_targets import migration_targets
 from hypervisors.operations.requests import request_operation
 from hypervisors.states import OperationKind
 from hypervisors.templatetags.units import kind_word
+from hypervisors.web.access import person
 from hypervisors.web.answers import done, refused
 from hypervisors.web.domain_actions import may_operate
 from hypervisors.web.domain_forms import FORMS, OperationForm, initial_values
@@ -53,7 +54,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
             return _form(request, domain, operation_kind, form)
     try:
         request_operation(
-            user=request.user, domain=domain, kind=operation_kind, parameters=form.cleaned_data if form else None
+            user=person(request), domain=domain, kind=operation_kind, parameters=form.cleaned_data if form else None
         )
     except (Conflict, NotPossible) as error:
         if form is not None and operation_kind != OperationKind.SET_AUTOSTART:
@@ -89,7 +90,7 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
         else:
             try:
                 request_operation(
-                    user=request.user,
+                    user=person(request),
                     domain=domain,
                     kind=OperationKind.MIGRATE,
                     target_hypervisor=target.hypervisor,
@@ -99,7 +100,13 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
             else:
                 text = _("%(name)s moves to %(host)s") % {"name": domain.label, "host": target.hypervisor.name}
                 return done(request, text, back=domain)
-    context = {"domain": domain, "targets": targets, "error": error, "chosen": request.POST.get("target", "")}
+    context = {
+        "domain": domain,
+        "targets": targets,
+        "is_possible": any(target.is_possible for target in targets),
+        "error": error,
+        "chosen": request.POST.get("target", ""),
+    }
     return render(request, _dialog_or_page(request, "domains/migrate.html"), context)
 
 
@@ -122,7 +129,7 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
         try:
             if domain.pk not in operable:
                 raise NotPossible(_("You may look at this machine, but not operate it."))
-            request_operation(user=request.user, domain=domain, kind=operation_kind)
+            request_operation(user=person(request), domain=domain, kind=operation_kind)
             accepted += 1
         except (Conflict, NotPossible) as error:
             refusals.append((domain, str(error)))

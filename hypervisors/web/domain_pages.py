@@ -78,9 +78,7 @@ def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """All actions as entries of the list's menu."""
     machine = _visible(request, uuid)
-    return render(
-        request, "domains/menu.html", {"domain": machine, "actions": domain_actions(machine, request.user).all}
-    )
+    return render(request, "domains/menu.html", {"domain": machine, "actions": domain_actions(machine, request.user)})
 
 
 @require_GET
@@ -155,15 +153,8 @@ def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
 
 
 def _topology(numbers: str) -> str:
-    parts = numbers.split(":")
-    if len(parts) != 3:
-        return ""
-    sockets, cores, threads = parts
-    return _("%(sockets)s sockets × %(cores)s cores × %(threads)s threads") % {
-        "sockets": sockets,
-        "cores": cores,
-        "threads": threads,
-    }
+    """ "1:2:2" as words; empty when libvirt chooses."""
+    return f"{' × '.join(numbers.split(':'))} ({_('sockets × cores × threads')})" if numbers else ""
 
 
 def _parsed(machine: Domain) -> dict[str, Any]:

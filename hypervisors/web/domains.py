@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -28,19 +28,20 @@ def domains(request: HttpRequest) -> HttpResponse:
     # Read before the rows: what changes from here on makes the page look again.
     sequence = sequence_number(_changes_group(request.user))
     query = DomainListQuery.from_url(request.GET)
+    domain_list = DomainList(query, request.user)
     context = {
         "sequence": sequence,
         "query": query,
-        "list": DomainList(query, request.user),
+        "list": domain_list,
+        "state_filters": _state_filters(domain_list),
+        "pages": _pages(domain_list),
+        "has_hypervisors": bool(domain_list.total) or Hypervisor.objects.exists(),
         "place": _place(query),
         "columns": _columns(query),
         "page_sizes": [(size, query.url(page_size=size)) for size in PAGE_SIZES],
-        "clear_url": reverse("domains") + DomainListQuery(page_size=query.page_size).url(),
-        "here": reverse("domains") + query.url(page=query.page),
+        "clear_url": DomainListQuery(page_size=query.page_size).url(),
+        "here": query.url(page=query.page),
     }
-    context["state_filters"] = _state_filters(context["list"])
-    context["pages"] = _pages(context["list"])
-    context["has_hypervisors"] = bool(context["list"].total) or Hypervisor.objects.exists()
     if "HX-Request" not in request.headers or "HX-Boosted" in request.headers:
         return render(request, "domains/list.html", context)
     response = render(request, "domains/list.html#table", context)

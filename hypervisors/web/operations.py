@@ -17,6 +17,7 @@ from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.messages import operation_change
 from hypervisors.operations.requests import request_cancel
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
+from hypervisors.web.access import person
 from hypervisors.web.answers import done, refused
 
 DRAWER_LENGTH = 40
@@ -41,7 +42,7 @@ def operations(request: HttpRequest) -> HttpResponse:
     chosen = _shown(Operation.objects.visible_to(request.user), request, show)
     if domain is not None:
         chosen = chosen.filter(domain=domain)
-    vm = {"vm": domain.uuid} if domain else {}
+    vm = {"vm": str(domain.uuid)} if domain else {}
     context = {
         "page": Paginator(_with_names(chosen), PAGE_SIZE).get_page(request.GET.get("page")),
         "domain": domain,
@@ -63,7 +64,7 @@ def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     if not Domain.objects.operable_by(request.user).filter(pk=operation.domain_id).exists():
         return refused(request, _("You may look at %s, but not operate it.") % operation.domain_name, status=403)
     try:
-        request_cancel(operation, user=request.user)
+        request_cancel(operation, user=person(request))
     except (Conflict, NotPossible) as error:
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
     return done(request, _("Cancelling: %s") % operation.domain_name, back="operations")

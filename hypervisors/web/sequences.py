@@ -17,7 +17,7 @@ def sequence_number(group: str) -> int | str:
     except redis.RedisError as error:
         logger.warning("The sequence number of %s could not be read: %s", group, error)
         return ""
-    return int(value or 0)  # type: ignore[arg-type]
+    return int(value or 0)
 
 
 @lru_cache(maxsize=1)

@@ -107,7 +107,7 @@ class VpCharts extends HTMLElement {
         y: { range: (plot, low, high) => [0, this.top(name, high)] },
       },
       axes: [
-        { stroke: color("--vp-muted"), font, grid: { show: false }, ticks: { show: false }, size: 22, space: 60, values: (plot, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })) },
+        { stroke: color("--vp-muted"), font, grid: { show: false }, ticks: { show: false }, size: 22, space: 60, values: (plot, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })) },
         { stroke: color("--vp-muted"), font, grid: line, ticks: { show: false }, size: 66, space: 30, splits: name === "memory" || name === "cpu" ? (plot, axis, low, high) => [0, high / 2, high] : undefined, values: (plot, splits) => splits.map((value) => (value ? words(value) : "0")) },
       ],
       series: [

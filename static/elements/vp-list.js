@@ -192,7 +192,8 @@ class VpList extends HTMLElement {
     const bar = button.closest(".vp-bulk");
     const { kind, danger } = button.dataset;
     const count = this.allMatching ? this.total : this.selected.size;
-    const title = bar.querySelector(".vp-bulk-ask").dataset.words.replace("%s", word(`kind.${kind}`)).replace("%s", count);
+    const ask = bar.querySelector(".vp-bulk-ask").dataset;
+    const title = (count === 1 ? ask.one : ask.words).replace("%s", word(`kind.${kind}`)).replace("%s", count);
     for (const menu of bar.querySelectorAll("details[open]")) menu.open = false;
     const names = [...this.selected.values()];
     if (this.allMatching) names.push(...Array(Math.max(0, count - names.length)).fill(""));

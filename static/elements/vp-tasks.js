@@ -141,7 +141,7 @@ class VpTasks extends HTMLElement {
     if (!when.dateTime) {
       const moment = new Date(task.requested_at * 1000);
       when.dateTime = moment.toISOString();
-      when.textContent = moment.toLocaleTimeString();
+      when.textContent = moment.toLocaleTimeString([], { hourCycle: "h23" });
       when.title = moment.toLocaleString();
     }
   }

@@ -15,10 +15,9 @@ class VpTree extends HTMLElement {
     this.innerHTML = `<label class="vp-filter"><svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M4 4h16v2.172a2 2 0 0 1 -.586 1.414l-4.414 4.414v7l-6 2v-8.5l-4.48 -4.928a2 2 0 0 1 -.52 -1.345v-2.227"/></svg><input type="search" autocomplete="off"></label><nav class="vp-branches"></nav>`;
     this.field = this.querySelector("input");
     this.branches = this.querySelector("nav");
-    const name = document.getElementById("side")?.getAttribute("aria-label") ?? "";
-    this.field.placeholder = name;
-    this.field.setAttribute("aria-label", name);
-    this.branches.setAttribute("aria-label", name);
+    this.field.placeholder = this.dataset.filter;
+    this.field.setAttribute("aria-label", this.dataset.filter);
+    this.branches.setAttribute("aria-label", this.dataset.label);
     this.field.addEventListener("input", () => this.fetchSoon(180));
     this.branches.addEventListener("toggle", this.toggled, true);
     this.addEventListener("keydown", this.keyed);
