@@ -241,8 +241,11 @@ class DomainMirror:
             return next(iter(sightings))
 
         def rank(hypervisor_id: int) -> tuple[int, bool, bool, int]:
-            state = sightings[hypervisor_id].state
-            activity = 2 if state in _RUNNING_STATES else 1 if state in ACTIVE_DOMAIN_STATES else 0
+            sighting = sightings[hypervisor_id]
+            if sighting.state in _RUNNING_STATES:
+                activity = 2 if sighting.leaving else 3
+            else:
+                activity = 1 if sighting.state in ACTIVE_DOMAIN_STATES else 0
             return (activity, hypervisor_id in self._online, hypervisor_id == record.hypervisor_id, -hypervisor_id)
 
         return max(sightings, key=rank)
