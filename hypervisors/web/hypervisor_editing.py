@@ -134,7 +134,8 @@ _CONNECTION_FIELDS = {
 def _edit(request: HttpRequest, instance: Hypervisor) -> HttpResponse:
     user_id = _user_id(request)
     if request.method == "GET":
-        return _show_form(request, HypervisorForm(instance=instance, initial=_chosen_pool(request), user_id=user_id))
+        initial = {} if instance.pk else _chosen_pool(request)
+        return _show_form(request, HypervisorForm(instance=instance, initial=initial, user_id=user_id))
     form = HypervisorForm(request.POST, instance=instance, user_id=user_id)
     if not form.is_valid():
         return _refuse(request, form)

@@ -153,8 +153,8 @@ def _edit(request: HttpRequest, pool: HypervisorPool) -> HttpResponse:
 
 
 urlpatterns = [
-    path("pools/add/", hypervisor_pool_add, name="hypervisor_pool_add"),
-    path("pools/<int:pk>/", hypervisor_pool, name="hypervisor_pool"),
-    path("pools/<int:pk>/edit/", hypervisor_pool_edit, name="hypervisor_pool_edit"),
-    path("pools/<int:pk>/remove/", hypervisor_pool_remove, name="hypervisor_pool_remove"),
+    path("hypervisors/pools/add/", hypervisor_pool_add, name="hypervisor_pool_add"),
+    path("hypervisors/pools/<int:pk>/", hypervisor_pool, name="hypervisor_pool"),
+    path("hypervisors/pools/<int:pk>/edit/", hypervisor_pool_edit, name="hypervisor_pool_edit"),
+    path("hypervisors/pools/<int:pk>/remove/", hypervisor_pool_remove, name="hypervisor_pool_remove"),
 ]

@@ -75,11 +75,11 @@ class VpHostCharts extends HTMLElement {
       width: this.clientWidth, height: HEIGHT_PX,
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "host" } },
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 16, 0, 0],
       scales: { x: { time: true, range: () => [Date.now() / 1000 - HOUR_SECONDS, Date.now() / 1000] }, y: { range: (_, low, high) => [0, top || Math.max(high, 1)] } },
       axes: [
         { ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map(clock) },
-        { ...axis, size: 62, space: 36, splits: () => [0, 0.5, 1].map((share) => share * (top || 1)), values: (_, ticks) => ticks.map(words) },
+        { ...axis, size: 62, space: 36, splits: () => [0, 0.5, 1].map((share) => share * (top || 1)), values: (_, ticks) => ticks.map((tick) => (tick ? words(tick) : "0")) },
       ],
       series: [{}, { stroke: colour, width: 1.5, fill: `color-mix(in srgb, ${colour} 14%, transparent)`, points: { show: false }, spanGaps: false }],
       hooks: { setCursor: [(chart) => { caption.textContent = reading(label, chart, words); }] },
@@ -112,7 +112,7 @@ class VpHostCharts extends HTMLElement {
   }
 }
 
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 function reading(label, chart, words) {
   const { idx } = chart.cursor;

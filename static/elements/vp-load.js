@@ -1,12 +1,13 @@
 // <vp-load of="hypervisor:3" field="cpu_percent" total="100"><progress …></progress><span class="vp-load-text">…</span></vp-load>
-// A bar with its number, kept true. `unit="memory"`: KiB of `total` KiB.
+// A bar with its number, kept true; without `of` only coloured by how full it is. `unit="memory"`: KiB of `total` KiB.
 
 import { follow } from "./live.js";
 import { memory, percent } from "./units.js";
 
 class VpLoad extends HTMLElement {
   connectedCallback() {
-    this.end = follow(this.getAttribute("of"), this);
+    const followed = this.getAttribute("of");
+    if (followed) this.end = follow(followed, this);
     this.colour();
   }
 

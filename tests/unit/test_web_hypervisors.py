@@ -214,7 +214,11 @@ def test_an_address_becomes_a_uri(operator: Client, hypervisor_pool: HypervisorP
     save_untested(
         operator,
         reverse("hypervisor_add"),
-        **{"name": "six", "hypervisor_pool": hypervisor_pool.pk, "transport": "tcp", "host": "::1", "port": "1"},
+        name="six",
+        hypervisor_pool=hypervisor_pool.pk,
+        transport="tcp",
+        host="::1",
+        port="1",
     )
     assert Hypervisor.objects.get(name="six").uri == "qemu+tcp://[::1]:1/system"
 
@@ -463,3 +467,12 @@ def test_the_overview_costs_the_same_for_many_hosts(
         make_hypervisor()
     with django_assert_max_num_queries(7):
         operator.get(reverse("hypervisors"))
+
+
+def test_the_form_of_a_host_shows_its_own_pool_and_address(operator: Client, make_hypervisor: Any) -> None:
+    HypervisorPool.objects.create(name="a pool before all others")
+    row = make_hypervisor(uri="qemu+ssh://vm@host9:2222/system")
+    page = operator.get(reverse("hypervisor_edit", args=[row.pk])).content.decode()
+    assert f'<option value="{row.hypervisor_pool_id}" selected>' in page
+    for value in ("host9", "2222", "vm", row.uri):
+        assert f'value="{value}"' in page
