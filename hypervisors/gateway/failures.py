@@ -172,6 +172,11 @@ _OPENING = [
         "{host} does not answer. Check that it is up and that no firewall drops port {port}. {said}",
     ),
     _rule(
+        "failed to collect auth",
+        errors.AuthenticationFailed,
+        "{host} asks for a user name and password, and none are stored here.",
+    ),
+    _rule(
         "sasl|no mechanism available|authentication failed|failed to collect auth|username",
         errors.AuthenticationFailed,
         "{host} rejected the user name or password of {user}. libvirt said: {said}",
