@@ -1,0 +1,240 @@
+"""The live socket over a real Redis: who is let in, what each hears, and when it ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from channels.auth import AuthMiddlewareStack
+from channels.routing import URLRouter
+from django.contrib.auth.models import User
+from django.test import Client
+
+from hypervisors.broadcast import FLEET_GROUP, Change, publish, publish_usage
+from hypervisors.live import consumers
+from hypervisors.live.routing import websocket_urlpatterns
+from hypervisors.models import Domain, DomainGrant
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
+
+APPLICATION = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+
+
+class Websocket(ApplicationCommunicator):
+    """The browser's end. (channels.testing has one, which needs daphne.)"""
+
+    def __init__(self, session_key: str = "") -> None:
+        headers = [(b"cookie", f"sessionid={session_key}".encode())]
+        super().__init__(APPLICATION, {"type": "websocket", "path": "/ws/live/", "headers": headers})
+
+    async def connect(self) -> bool:
+        await self.send_input({"type": "websocket.connect"})
+        return bool((await self.receive_output(timeout=5))["type"] == "websocket.accept")
+
+    async def send(self, **message: Any) -> None:
+        await self.send_input({"type": "websocket.receive", **message})
+
+    async def receive(self) -> str:
+        message = await self.receive_output(timeout=5)
+        assert message["type"] == "websocket.send", message
+        return str(message["text"])
+
+    async def disconnect(self) -> None:
+        await self.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self.wait(timeout=5)
+
+
+@asynccontextmanager
+async def opened(client: Client) -> AsyncIterator[Websocket]:
+    """A socket with the client's session, after its greeting."""
+    socket = Websocket(client.cookies["sessionid"].value)
+    assert await socket.connect()
+    try:
+        yield socket
+    finally:
+        await socket.disconnect()
+
+
+def in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As the watcher and the workers call it."""
+    return sync_to_async(function, thread_sensitive=False)
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+async def hears(socket: Websocket, kind: str) -> dict[str, Any]:
+    """The next message of the kind."""
+    while True:
+        message: dict[str, Any] = json.loads(await socket.receive())
+        if message["type"] == kind:
+            return message
+
+
+async def pong(socket: Websocket) -> None:
+    """All that was sent to the consumer before has been dealt with."""
+    await socket.send(text='{"ping": 1}')
+    await hears(socket, "pong")
+
+
+def state_of(domain: Domain) -> Change:
+    return Change(what="domain", id=str(domain.uuid), fields={"state": "running"})
+
+
+def test_strangers_are_not_let_in() -> None:
+    async def scenario() -> None:
+        assert not await Websocket().connect()
+        assert not await Websocket("no-such-session").connect()
+
+    async_to_sync(scenario)()
+
+
+def test_a_deactivated_person_is_not_let_in(alice: User) -> None:
+    client = logged_in(alice)
+    User.objects.update(is_active=False)
+
+    async def scenario() -> None:
+        assert not await Websocket(client.cookies["sessionid"].value).connect()
+
+    async_to_sync(scenario)()
+
+
+def test_operators_hear_of_everything_in_order_with_numbers(alice: User, domain: Domain, redis_client: Any) -> None:
+    redis_client.set(f"vmportal:seq:{FLEET_GROUP}", 41)
+    client = logged_in(alice)
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            assert (await hears(socket, "hello"))["seq"] == 41
+            await in_thread(publish)([state_of(domain)])
+            message = await hears(socket, "changes")
+            assert message["seq"] == 42
+            assert message["changes"] == [
+                {"what": "domain", "id": str(domain.uuid), "op": "update", "fields": {"state": "running"}}
+            ]
+
+    async_to_sync(scenario)()
+
+
+def test_others_hear_of_their_own_machines_only(
+    bob: User, charlie: User, domain: Domain, make_domain: Callable[..., Domain]
+) -> None:
+    secret = make_domain(name="secret")
+    bobs, charlies = logged_in(bob), logged_in(charlie)
+
+    async def scenario() -> None:
+        async with opened(bobs) as of_bob, opened(charlies) as of_charlie:
+            await hears(of_bob, "hello")
+            await hears(of_charlie, "hello")
+            await in_thread(publish)([state_of(secret), state_of(domain)])
+            message = await hears(of_bob, "changes")
+            assert [change["id"] for change in message["changes"]] == [str(domain.uuid)]
+            await pong(of_charlie)
+            assert await of_charlie.receive_nothing()
+
+    async_to_sync(scenario)()
+
+
+def test_samples_come_of_what_is_watched_and_visible(
+    alice: User, bob: User, domain: Domain, make_domain: Callable[..., Domain]
+) -> None:
+    secret, other = make_domain(name="secret"), make_domain(name="other")
+    host = domain.hypervisor_id
+    assert host is not None
+    values = {str(machine.uuid): [1.0] * 6 for machine in (domain, secret, other)}
+    alices, bobs = logged_in(alice), logged_in(bob)
+    watch = {"watch": [str(domain.uuid), str(secret.uuid), "nonsense", 5], "watch_hypervisors": [host, "x", True]}
+
+    async def scenario() -> None:
+        async with opened(alices) as of_alice, opened(bobs) as of_bob:
+            for socket in (of_alice, of_bob):
+                await socket.send(text=json.dumps(watch))
+                await pong(socket)
+            await in_thread(publish_usage)(host, sampled_at=5.0, host=[9.0] * 6, domains=values)
+            of_operator = await hears(of_alice, "usage")
+            assert set(of_operator["domains"]) == {str(domain.uuid), str(secret.uuid)}
+            assert (of_operator["host"], of_operator["at"], of_operator["hypervisor"]) == ([9.0] * 6, 5.0, host)
+            of_viewer = await hears(of_bob, "usage")
+            assert set(of_viewer["domains"]) == {str(domain.uuid)}
+            assert of_viewer["host"] == []
+            # The list of what is watched is replaced, not added to.
+            await of_alice.send(text='{"watch": []}')
+            await pong(of_alice)
+            await in_thread(publish_usage)(host, sampled_at=10.0, host=[], domains=values)
+            await hears(of_bob, "usage")
+            await pong(of_alice)
+            assert await of_alice.receive_nothing()
+
+    async_to_sync(scenario)()
+
+
+def test_nonsense_does_not_end_the_socket(alice: User) -> None:
+    client = logged_in(alice)
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            for text in ("", "{", "[]", "null", '{"watch": 5}', '{"watch_hypervisors": {"a": 1}}', '{"watch": [[]]}'):
+                await socket.send(text=text)
+            await socket.send(bytes=b"\x00")
+            await pong(socket)
+
+    async_to_sync(scenario)()
+
+
+@pytest.mark.parametrize("ending", ["logout", "deactivation", "password", "demotion"])
+def test_a_session_that_ends_closes_its_socket_soon(alice: User, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
+    client = logged_in(alice)
+
+    def end() -> None:
+        if ending == "logout":
+            client.logout()
+        elif ending == "deactivation":
+            User.objects.update(is_active=False)
+        elif ending == "demotion":
+            User.objects.update(is_staff=False)
+        else:
+            alice.set_password("another-password")
+            alice.save()
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await pong(socket)
+            await sync_to_async(end)()
+            while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
+                pass
+            assert message["code"] == consumers.CLOSE_SIGNED_OUT
+
+    async_to_sync(scenario)()
+
+
+def test_a_right_that_is_taken_back_ends_the_samples(
+    bob: User, domain: Domain, make_domain: Callable[..., Domain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
+    kept = make_domain(name="kept")
+    DomainGrant.objects.create(domain=kept, user=bob, right="view")
+    host = domain.hypervisor_id
+    assert host is not None
+    client = logged_in(bob)
+    values = {str(machine.uuid): [1.0] * 6 for machine in (domain, kept)}
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await socket.send(text=json.dumps({"watch": list(values)}))
+            await pong(socket)
+            await sync_to_async(DomainGrant.objects.filter(domain=domain).delete)()
+            async with asyncio.timeout(5):
+                while True:
+                    await in_thread(publish_usage)(host, sampled_at=5.0, host=[], domains=values)
+                    if set((await hears(socket, "usage"))["domains"]) == {str(kept.uuid)}:
+                        break
+
+    async_to_sync(scenario)()

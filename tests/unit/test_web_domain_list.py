@@ -1,0 +1,257 @@
+"""The list of virtual machines: who sees what, search, filters, order, pages, and its number of queries."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from hypervisors.models import Domain, Hypervisor, Operation
+from hypervisors.models.usage import UsageSample, domain_key, record_usage
+from hypervisors.states import DomainState, OperationKind, OperationState
+
+pytestmark = pytest.mark.usefixtures("redis_client")
+
+
+@pytest.fixture
+def as_alice(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def names(client: Client, query: str = "") -> list[str]:
+    response = client.get(f"/vms/{query}")
+    assert response.status_code == 200
+    return [domain.name for domain in response.context["list"].domains]
+
+
+def test_strangers_are_sent_to_the_login_page(client: Client, domain: Domain) -> None:
+    response = client.get("/vms/")
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith("/accounts/login/")
+
+
+def test_a_lost_session_makes_htmx_load_the_login_page_whole(client: Client, domain: Domain) -> None:
+    response = client.get("/vms/", headers={"HX-Request": "true"})
+    assert response.status_code == 200
+    assert response.headers["HX-Redirect"].startswith("/accounts/login/")
+    assert response.content == b""
+
+
+def test_everybody_sees_their_own_machines_only(
+    client: Client, alice: User, bob: User, charlie: User, domain: Domain, make_domain: Callable[..., Domain]
+) -> None:
+    make_domain(name="secret")
+    for user, seen in ((alice, ["secret", "web1"]), (bob, ["web1"]), (charlie, [])):
+        client.force_login(user)
+        assert names(client) == seen
+
+
+def test_only_get_is_answered(as_alice: Client) -> None:
+    assert as_alice.post("/vms/").status_code == 405
+
+
+def test_vanished_machines_are_not_listed(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    make_domain(name="gone", vanished_at=timezone.now())
+    assert names(as_alice) == []
+
+
+def test_search_finds_name_title_host_and_the_beginning_of_a_uuid(
+    as_alice: Client, make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    make_domain(name="web1", title="Shop", uuid=UUID("0badcafe-0000-4000-8000-000000000000"))
+    make_domain(name="db1", hypervisor=make_hypervisor(name="muc7"))
+    for text, found in (
+        ("WEB", ["web1"]),
+        ("shop", ["web1"]),
+        ("0badcafe-00", ["web1"]),
+        ("0BADCAFE0000400080000000000000 00", []),
+        ("muc7", ["db1"]),
+        ("1", ["db1", "web1"]),
+        ("%", []),
+        ("nothing", []),
+    ):
+        response = as_alice.get("/vms/", {"q": text})
+        assert [domain.name for domain in response.context["list"].domains] == found, text
+
+
+def test_filters_by_state_host_and_pool(
+    as_alice: Client, make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    other = make_hypervisor()
+    make_domain(name="runs", state=DomainState.RUNNING)
+    make_domain(name="sleeps", state=DomainState.PMSUSPENDED, hypervisor=other)
+    make_domain(name="stopped")
+    assert names(as_alice, "?state=running") == ["runs"]
+    assert names(as_alice, "?state=paused") == ["sleeps"]
+    assert names(as_alice, "?state=off") == ["stopped"]
+    assert names(as_alice, f"?host={other.pk}") == ["sleeps"]
+    assert names(as_alice, f"?pool={other.hypervisor_pool_id}") == ["runs", "sleeps", "stopped"]
+    assert names(as_alice, "?pool=999999") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?page=0", "?page=-3", "?page=x", "?page=9999", "?sort=pk&order=up", "?state=<b>", "?host=1%00", "?size=7"],
+)
+def test_nonsense_in_the_url_falls_back(as_alice: Client, make_domain: Callable[..., Domain], query: str) -> None:
+    make_domain(name="one")
+    assert names(as_alice, query) == ["one"]
+
+
+def test_sorts_by_each_column_both_ways(
+    as_alice: Client, make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    make_domain(name="a", vcpu_count=4, memory_kib=10, state=DomainState.RUNNING, hypervisor=make_hypervisor(name="z"))
+    make_domain(name="b", vcpu_count=2, memory_kib=30, state=DomainState.SHUTOFF, hypervisor=make_hypervisor(name="x"))
+    make_domain(name="c", vcpu_count=8, memory_kib=20, state=DomainState.PAUSED, hypervisor=make_hypervisor(name="y"))
+    for column, ascending in (("name", "abc"), ("vcpu", "bac"), ("memory", "acb"), ("state", "cab"), ("host", "bca")):
+        assert names(as_alice, f"?sort={column}") == list(ascending)
+        assert names(as_alice, f"?sort={column}&order=desc") == list(reversed(ascending))
+
+
+def test_sorts_by_what_was_measured_and_puts_the_idle_last(
+    as_alice: Client, make_domain: Callable[..., Domain]
+) -> None:
+    now = int(timezone.now().timestamp())
+    machines = [make_domain(name=name, state=DomainState.RUNNING) for name in ("low", "high", "middle")]
+    make_domain(name="off")
+    samples = {
+        domain_key(machine.uuid): UsageSample(epoch=now, cpu_percent=cpu, memory_kib=100 - cpu)
+        for machine, cpu in zip(machines, (1, 90, 40), strict=True)
+    }
+    record_usage(samples, ranking="host1")
+    assert names(as_alice, "?sort=cpu&order=desc") == ["high", "middle", "low", "off"]
+    assert names(as_alice, "?sort=cpu") == ["low", "middle", "high", "off"]
+    assert names(as_alice, "?sort=used&order=desc") == ["low", "middle", "high", "off"]
+
+
+def test_pages_show_each_machine_once(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    for number in range(120):
+        make_domain(name=f"vm{number:03d}")
+    pages = [names(as_alice, f"?page={page}") for page in (1, 2, 3)]
+    assert [len(page) for page in pages] == [50, 50, 20]
+    assert [name for page in pages for name in page] == [f"vm{number:03d}" for number in range(120)]
+    assert len(names(as_alice, "?size=100")) == 100
+
+
+def test_the_number_of_queries_does_not_grow(
+    as_alice: Client,
+    make_domain: Callable[..., Domain],
+    alice: User,
+    django_assert_num_queries: Any,
+    hypervisor: Hypervisor,
+) -> None:
+    make_domain(name="first", state=DomainState.RUNNING)
+    with django_assert_num_queries(5):  # session, user, counts by state, rows with their hosts, operations
+        as_alice.get("/vms/")
+    rows = [
+        Domain(
+            uuid=uuid4(),
+            name=f"vm{n}",
+            hypervisor=hypervisor,
+            state=DomainState.RUNNING,
+            state_since=timezone.now(),
+            memory_kib=1024,
+        )
+        for n in range(1000)
+    ]
+    Domain.objects.bulk_create(rows)
+    Operation.objects.create(domain=rows[0], domain_name="vm0", kind=OperationKind.START, requested_by=alice)
+    with django_assert_num_queries(5):
+        as_alice.get("/vms/")
+    with django_assert_num_queries(6):  # and the keys in the order that was measured
+        as_alice.get("/vms/?sort=cpu&q=vm")
+
+
+def test_strange_names_are_shown_as_they_are(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    name = "\"quotes\" 'single' % <b>bold</b> 😀" + "x" * 160
+    make_domain(name=name)
+    page = as_alice.get("/vms/").content.decode()
+    assert "<b>bold</b>" not in page
+    assert "&lt;b&gt;bold&lt;/b&gt; 😀" in page
+    assert names(as_alice, "?q=%3Cb%3Ebold") == [name]
+
+
+def test_htmx_gets_the_table_alone_and_the_filter_replaces_the_url(as_alice: Client, domain: Domain) -> None:
+    response = as_alice.get("/vms/?q=web&state=", headers={"HX-Request": "true", "HX-Trigger": "filters"})
+    content = response.content.decode()
+    assert content.lstrip().startswith("<vp-list")
+    assert "<html" not in content
+    assert response.headers["HX-Replace-Url"] == "/vms/?q=web"
+    assert "HX-Boosted" in response.headers["Vary"]
+
+
+def test_boosted_navigation_gets_the_main_part_alone(as_alice: Client, domain: Domain) -> None:
+    content = as_alice.get("/vms/", headers={"HX-Request": "true", "HX-Boosted": "true"}).content.decode()
+    assert '<main id="main"' in content
+    assert "<vp-tree" not in content
+    assert "<title>" in content
+
+
+def test_an_unfinished_operation_shows_in_its_row(as_alice: Client, alice: User, domain: Domain) -> None:
+    operation = Operation.objects.create(
+        domain=domain,
+        domain_name="web1",
+        kind=OperationKind.MIGRATE,
+        state=OperationState.RUNNING,
+        progress={"percent": 42},
+        requested_by=alice,
+    )
+    assert f'operation="{operation.pk}" kind="migrate" percent="42"' in as_alice.get("/vms/").content.decode()
+
+
+def test_the_page_carries_the_number_of_the_last_message(
+    as_alice: Client, client: Client, bob: User, redis_client: redis.Redis
+) -> None:
+    redis_client.set("vmportal:seq:fleet", 7)
+    redis_client.set(f"vmportal:seq:user.{bob.pk}", 3)
+    assert 'data-seq="7"' in as_alice.get("/vms/").content.decode()
+    client.force_login(bob)
+    assert 'data-seq="3"' in client.get("/vms/").content.decode()
+
+
+def test_empty_lists_say_what_to_do_next(
+    client: Client, alice: User, charlie: User, make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    client.force_login(alice)
+    assert "Add your first hypervisor" in client.get("/vms/").content.decode()
+    make_hypervisor()
+    assert "No virtual machine yet" in client.get("/vms/").content.decode()
+    assert "Clear the filters" in client.get("/vms/?q=x").content.decode()
+    client.force_login(charlie)
+    assert "No virtual machine is shared with you" in client.get("/vms/").content.decode()
+
+
+def test_usage_is_told_of_visible_machines_only(
+    client: Client, bob: User, domain: Domain, make_domain: Callable[..., Domain]
+) -> None:
+    secret = make_domain(name="secret")
+    now = int(timezone.now().timestamp())
+    record_usage(
+        {domain_key(d.uuid): UsageSample(epoch=now, cpu_percent=12.34, memory_kib=2048) for d in (domain, secret)}
+    )
+    client.force_login(bob)
+    response = client.get("/vms/usage.json", {"uuid": [str(domain.uuid), str(secret.uuid), "nonsense"]})
+    told = json.loads(response.content)["domains"]
+    assert list(told) == [str(domain.uuid)]
+    assert told[str(domain.uuid)]["cpu"] == [12.3]
+    assert told[str(domain.uuid)]["latest"][:2] == [12.3, 2048]
+    assert client.post("/vms/usage.json").status_code == 405
+
+
+def test_places_keep_the_other_filters(as_alice: Client, client: Client, charlie: User, domain: Domain) -> None:
+    page = as_alice.get("/vms/places/?q=web&page=3").content.decode()
+    assert f"/vms/?q=web&amp;host={domain.hypervisor_id}" in page
+    client.force_login(charlie)
+    assert "host1" not in client.get("/vms/places/").content.decode()
+
+
+def test_the_root_leads_to_the_list(as_alice: Client) -> None:
+    response = as_alice.get("/")
+    assert (response.status_code, response.headers["Location"]) == (302, "/vms/")

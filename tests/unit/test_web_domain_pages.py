@@ -1,0 +1,189 @@
+"""One virtual machine's page: its tabs, who may open them, and what they say."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from hypervisors.models import Domain, DomainGrant, Operation
+from hypervisors.models.usage import UsageSample, domain_key, record_usage
+from hypervisors.states import DomainState, HypervisorStatus, OperationKind, OperationState, UserRight
+
+pytestmark = pytest.mark.usefixtures("redis_client")
+
+DOORS = ["", "screen/", "history/", "access/", "xml/", "buttons/", "menu/", "usage.json"]
+
+
+@pytest.fixture
+def as_alice(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_each_door_opens_for_those_who_may_see_it(
+    client: Client, alice: User, bob: User, charlie: User, domain: Domain, door: str
+) -> None:
+    url = f"/vms/{domain.uuid}/{door}"
+    for user, status in ((alice, 200), (bob, 200), (charlie, 404)):
+        client.force_login(user)
+        assert client.get(url).status_code == status, user
+    client.force_login(alice)
+    assert client.post(url).status_code == 405
+    assert client.get(f"/vms/{uuid4()}/{door}").status_code == 404
+    client.logout()
+    assert client.get(url).status_code == 302
+
+
+def test_the_overview_shows_what_it_is_made_of(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    parsed: dict[str, Any] = {
+        "domain_type": "qemu",
+        "machine": "pc-q35-7.2",
+        "firmware": "efi",
+        "cpu_topology": "1:2:2",
+        "disks": [
+            {"device": "disk", "target": "vda", "bus": "virtio", "source": "/srv/<b>/a b.qcow2", "format": "raw"}
+        ],
+        "interfaces": [{"mac": "52:54:00:00:00:01", "kind": "network", "source": "default", "link_up": False}],
+    }
+    machine = make_domain(name="web1", memory_kib=3 * 2**19, parsed=parsed, description="two\nlines")
+    page = as_alice.get(f"/vms/{machine.uuid}/").content.decode()
+    for text in (
+        "1.5 GiB",
+        "QEMU, plain emulation (slow)",
+        "UEFI",
+        "1 × 2 × 2",
+        "/srv/&lt;b&gt;/a b.qcow2",
+        "52:54:00:00:00:01",
+        "two<br>lines",
+        str(machine.uuid),
+    ):
+        assert text in page
+
+
+def test_a_machine_without_a_definition_yet_has_a_page(as_alice: Client, domain: Domain) -> None:
+    domain.definition.delete()
+    assert as_alice.get(f"/vms/{domain.uuid}/").status_code == 200
+    assert "No definition has been read yet" in as_alice.get(f"/vms/{domain.uuid}/xml/").content.decode()
+
+
+def test_xml_is_escaped_and_shown_apart_when_live_and_inactive_differ(as_alice: Client, domain: Domain) -> None:
+    domain.definition.live_xml = "<domain id='1'/>"
+    domain.definition.inactive_xml = "<domain/>"
+    domain.definition.save()
+    page = as_alice.get(f"/vms/{domain.uuid}/xml/").content.decode()
+    assert "&lt;domain id=&#x27;1&#x27;/&gt;" in page
+    assert "&lt;domain/&gt;" in page
+    assert "<domain" not in page
+
+
+def test_what_cannot_be_done_says_why(
+    client: Client, alice: User, bob: User, make_domain: Callable[..., Domain], domain: Domain
+) -> None:
+    client.force_login(alice)
+    running = make_domain(name="runs", state=DomainState.RUNNING)
+    buttons = client.get(f"/vms/{running.uuid}/buttons/").content.decode()
+    assert f'action="/vms/{running.uuid}/operations/shut_down/"' in buttons
+    assert 'data-confirm="Force “runs” off?"' in buttons
+    assert "operations/start/" not in buttons
+    client.force_login(bob)
+    buttons = client.get(f"/vms/{domain.uuid}/buttons/").content.decode()
+    assert "<form" not in buttons
+    assert 'aria-disabled="true" title="You may look at this machine, but not operate it."' in buttons
+
+
+def test_one_who_may_operate_it_gets_buttons(client: Client, charlie: User, domain: Domain) -> None:
+    DomainGrant.objects.create(domain=domain, user=charlie, right=UserRight.OPERATE)
+    client.force_login(charlie)
+    assert "operations/start/" in client.get(f"/vms/{domain.uuid}/buttons/").content.decode()
+
+
+def test_the_running_operation_and_its_reason_are_said_once(as_alice: Client, alice: User, domain: Domain) -> None:
+    operation = Operation.objects.create(
+        domain=domain,
+        domain_name="web1",
+        kind=OperationKind.MIGRATE,
+        state=OperationState.RUNNING,
+        requested_by=alice,
+        hypervisor=domain.hypervisor,
+    )
+    assert f"/operations/{operation.pk}/cancel/" in as_alice.get(f"/vms/{domain.uuid}/buttons/").content.decode()
+    menu = as_alice.get(f"/vms/{domain.uuid}/menu/").content.decode()
+    assert menu.count('class="vp-menu-note"') == 1
+    assert "vp-why" not in menu
+
+
+def test_a_host_that_does_not_answer_is_said(as_alice: Client, domain: Domain) -> None:
+    assert domain.hypervisor is not None
+    hidden_banner = f'hypervisor="{domain.hypervisor.pk}" hidden'
+    assert hidden_banner in as_alice.get(f"/vms/{domain.uuid}/").content.decode()
+    domain.hypervisor.status = HypervisorStatus.OFFLINE
+    domain.hypervisor.status_reason = "No route to host"
+    domain.hypervisor.save()
+    page = as_alice.get(f"/vms/{domain.uuid}/").content.decode()
+    assert "No route to host" in page
+    assert hidden_banner not in page
+
+
+def test_a_machine_that_is_gone_keeps_its_history(
+    as_alice: Client, alice: User, make_domain: Callable[..., Domain]
+) -> None:
+    gone = make_domain(name="gone", vanished_at=timezone.now(), hypervisor=None)
+    Operation.objects.create(
+        domain=gone,
+        domain_name="gone",
+        kind=OperationKind.START,
+        state=OperationState.SUCCEEDED,
+        outcome="It ran once.",
+        requested_by=alice,
+        ended_at=timezone.now(),
+    )
+    page = as_alice.get(f"/vms/{gone.uuid}/").content.decode()
+    assert "No host has this machine since" in page
+    assert "It ran once." in page
+    assert "operations/start/" not in page
+
+
+def test_parts_are_asked_for_alone(as_alice: Client, domain: Domain) -> None:
+    for door, start in (("", '<vp-refresh id="vm-facts"'), ("history/", '<vp-refresh id="history"')):
+        content = as_alice.get(f"/vms/{domain.uuid}/{door}", headers={"HX-Request": "true"}).content.decode()
+        assert content.lstrip().startswith(start)
+        assert "<html" not in content
+
+
+def test_the_last_hour_comes_in_columns(as_alice: Client, domain: Domain) -> None:
+    now = int(timezone.now().timestamp())
+    for age in (10, 5, 0):
+        sample = UsageSample(epoch=now - age, cpu_percent=age, memory_kib=5)
+        record_usage({domain_key(domain.uuid): sample})
+    usage = json.loads(as_alice.get(f"/vms/{domain.uuid}/usage.json").content)
+    assert usage["at"] == [now - 10, now - 5, now]
+    assert usage["columns"][0] == [10, 5, 0]
+    assert len(usage["columns"]) == 6
+
+
+def test_the_number_of_queries_does_not_grow(
+    as_alice: Client, alice: User, make_domain: Callable[..., Domain], django_assert_num_queries: Any, domain: Domain
+) -> None:
+    for number in range(30):
+        make_domain(name=f"vm{number}")
+        Operation.objects.create(
+            domain=domain,
+            domain_name="web1",
+            kind=OperationKind.START,
+            state=OperationState.SUCCEEDED,
+            requested_by=alice,
+            hypervisor=domain.hypervisor,
+            ended_at=timezone.now(),
+        )
+    # session, user, domain with host and pool, definition, right, unfinished operation twice (possible kinds, the head)
+    with django_assert_num_queries(7):
+        as_alice.get(f"/vms/{domain.uuid}/")
+    # session, user, domain, count and page of operations, right, unfinished operation twice
+    with django_assert_num_queries(8):
+        as_alice.get(f"/vms/{domain.uuid}/history/")
