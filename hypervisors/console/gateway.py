@@ -24,6 +24,7 @@ from websockify.websocketserver import WebSocketRequestHandler
 from hypervisors.console.access import find_domain, find_user
 from hypervisors.console.closing import (
     GOING_AWAY,
+    INTERNAL_ERROR,
     NOT_ALLOWED,
     PROTOCOL_ERROR,
     UNREACHABLE,
@@ -83,6 +84,9 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
             browser.close_with(closing.code, closing.reason)
         except OSError:
             logger.debug("The browser is gone.", exc_info=True)
+        except Exception:
+            logger.exception("A console failed.")
+            browser.close_with(INTERNAL_ERROR, "The gateway failed; its log says why.")
         finally:
             connections.close_all()
 

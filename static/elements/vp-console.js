@@ -70,9 +70,10 @@ class VpConsole extends HTMLElement {
   async connect() {
     this.#attempt?.abort();
     const attempt = (this.#attempt = new AbortController());
-    this.#show(this.#viewer || this.#frozen ? "reconnecting" : "connecting");
+    const follows = Boolean(this.#viewer || this.#frozen);
+    this.#show(follows ? "reconnecting" : "connecting");
     try {
-      await this.#tryFor(FOLLOW_MS, attempt.signal);
+      await this.#tryFor(FOLLOW_MS, { follows, signal: attempt.signal });
     } catch (error) {
       if (!attempt.signal.aborted) this.#gaveUp(error);
     } finally {
@@ -80,13 +81,13 @@ class VpConsole extends HTMLElement {
     }
   }
 
-  async #tryFor(patienceMs, signal) {
+  async #tryFor(patienceMs, { follows, signal }) {
     const until = performance.now() + patienceMs;
     for (let wait = RETRY_FIRST_MS; ; wait = Math.min(wait * 1.5, RETRY_MOST_MS)) {
       try {
         return await this.#tryOnce(signal);
       } catch (error) {
-        if (signal.aborted || !mayPass(error) || performance.now() + wait > until) throw error;
+        if (signal.aborted || !mayPass(error, follows) || performance.now() + wait > until) throw error;
       }
       await pause(wait, signal);
     }
@@ -185,6 +186,7 @@ class VpConsole extends HTMLElement {
     if (moved) this.#hypervisor = String(hypervisor);
     const cameBack = state !== undefined && !OFF_STATES.has(state) && ["off", "lost"].includes(this.#state);
     if (cameBack || (moved && this.#state !== "kicked" && this.#state !== "denied" && this.#state !== "")) this.connect();
+    else if (OFF_STATES.has(state) && ["lost", "reconnecting"].includes(this.#state) && !this.#viewer) this.connect();
     else if (OFF_STATES.has(state) && this.#state === "off") this.#enable(".vp-console-start", true);
   }
 
@@ -310,6 +312,7 @@ class VpConsole extends HTMLElement {
       headers: { "X-CSRFToken": this.#csrfToken(), Accept: "application/json", "HX-Request": "true" },
     }).catch(() => null);
     if (response?.ok) {
+      this.#focusWanted = true;
       this.status.textContent = this.dataset.textStarting;
       return;
     }
@@ -346,11 +349,12 @@ class VpConsole extends HTMLElement {
   }
 }
 
-// Whether the next try may succeed: the host is between two states, or the gateway restarts.
-function mayPass(error) {
+// Whether the next try may succeed: the host is between two states, or the gateway restarts. A screen that cannot be
+// reached at first stays so; one that could be a moment ago comes back.
+function mayPass(error, follows) {
   if (error instanceof Refusal) return error.status === 0 || error.status >= 500;
-  if ([Close.KICKED, Close.NOT_ALLOWED, Close.UNREACHABLE].includes(error.code)) return false;
-  return error.code !== undefined;
+  if (error.code === Close.UNREACHABLE) return follows;
+  return error.code !== undefined && ![Close.KICKED, Close.NOT_ALLOWED].includes(error.code);
 }
 
 function pause(ms, signal) {

@@ -32,54 +32,9 @@ from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.rfb_security import read_exactly
 from hypervisors.gateway.ssh_tunnels import close_shared_connections
 from hypervisors.gateway.uris import parse_uri
+from tests.lab.screens import NAME, accepts, free_port, start_screen, until
 
-NAME = "a screen"
-
-
-def free_port(lowest: int = 5900) -> int:
-    """VNC ports start at 5900."""
-    for port in range(lowest, lowest + 2000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
-
-
-def until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-@pytest.fixture
-def start_screen() -> Iterator[Callable[..., int]]:
-    """Starts a QEMU that waits at its first instruction, with a VNC server; returns the port."""
-    started = []
-
-    def start(vnc_options: str = "", *more: str, path: str = "") -> int:
-        port = free_port(6500)
-        where = f"unix:{path}" if path else f"127.0.0.1:{port - 5900}"
-        command = ["qemu-system-x86_64", "-S", "-m", "16", "-name", NAME, "-monitor", "none", "-serial", "none", *more]
-        started.append(subprocess.Popen([*command, "-vnc", f"{where}{vnc_options}"]))
-        until(lambda: os.path.exists(path) if path else accepts(port), "QEMU did not start")
-        return port
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+__all__ = ["start_screen"]
 
 
 def screen_name(link: DisplayLink) -> str:
