@@ -74,15 +74,15 @@ def lookup(table: Any, key: Any) -> Any:
 
 
 @register.simple_tag
-def domain_state(domain: Any) -> SafeString:
-    """A virtual machine's state, which stays true: see static/elements/vp-state.js."""
+def domain_state(domain: Any, *, in_row: bool = False) -> SafeString:
+    """A virtual machine's state, which stays true: see static/elements/vp-state.js. `in_row`: its row has the UUID."""
     state = "vanished" if domain.vanished_at else domain.state
     return format_html(
-        '<vp-state domain="{}" state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
-        domain.uuid,
+        '<vp-state{} state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
+        "" if in_row else format_html(' domain="{}"', domain.uuid),
         state,
         domain.state_reason,
-        state_word(state),
+        STATE_WORDS.get(state, state),
     )
 
 

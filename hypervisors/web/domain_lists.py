@@ -178,21 +178,25 @@ class DomainList:
 
     def _ranked(self, metric: Metric, window: slice) -> list[Domain]:
         """By what was measured last; those that were not measured come last, by name, in either direction."""
-        rank = {uuid.replace("-", ""): place for place, uuid in enumerate(latest_ranking(metric))}
-        # As text: ten thousand UUID objects would take longer than everything else.
-        rows = self.query.matching(self.user).annotate(text=Cast("uuid", CharField())).order_by("name", "uuid")
-        measured: list[tuple[int, int]] = []
-        idle: list[tuple[None, int]] = []
-        for key, text, state in rows.values_list("pk", "text", "state"):
-            place = rank.get(text.replace("-", "")) if state in ACTIVE_DOMAIN_STATES else None
-            if place is None:
-                idle.append((None, key))
-            else:
-                measured.append((place, key))
+        matching = self.query.matching(self.user)
+        measured = _measured(matching, metric)
         measured.sort(reverse=not self.query.descending)
-        keys = [key for _, key in [*measured, *idle][window]]
+        keys = [key for _, key in measured[window]]
+        if window.stop > len(measured):
+            known = {key for _, key in measured}
+            idle = [key for key in matching.order_by("name", "uuid").values_list("pk", flat=True) if key not in known]
+            keys += idle[max(0, window.start - len(measured)) : window.stop - len(measured)]
         found = _slim(Domain.objects.all()).in_bulk(keys)
         return [found[key] for key in keys if key in found]
+
+
+def _measured(domains: DomainQuerySet, metric: Metric) -> list[tuple[int, int]]:
+    """(Place in the ranking, primary key) of those that are in it."""
+    places = {uuid.replace("-", ""): place for place, uuid in enumerate(latest_ranking(metric))}
+    # As text: ten thousand UUID objects would take longer than everything else.
+    active = domains.filter(state__in=ACTIVE_DOMAIN_STATES).annotate(text=Cast("uuid", CharField())).order_by()
+    rows = ((places.get(text.replace("-", "")), key) for key, text in active.values_list("pk", "text"))
+    return [(place, key) for place, key in rows if place is not None]
 
 
 def _slim(domains: DomainQuerySet) -> DomainQuerySet:

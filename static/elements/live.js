@@ -39,6 +39,11 @@ export function followUsage(key, element) {
   };
 }
 
+// The machine that an element is about: its own attribute, or its row's.
+export function domainOf(element) {
+  return element.getAttribute("domain") ?? element.closest("[data-uuid]")?.dataset.uuid;
+}
+
 export function start() {
   if (!socket) connect();
 }

@@ -1,13 +1,13 @@
 // <vp-busy domain="uuid">: the unfinished operation of a machine as a small badge; empty while there is none.
 
-import { follow } from "./live.js";
+import { domainOf, follow } from "./live.js";
 import { word } from "./words.js";
 
 const UNFINISHED = new Set(["queued", "running"]);
 
 class VpBusy extends HTMLElement {
   connectedCallback() {
-    this.endDomain = follow(`operations-of:${this.getAttribute("domain")}`, this);
+    this.endDomain = follow(`operations-of:${domainOf(this)}`, this);
     this.watchOperation(this.getAttribute("operation"));
     this.show();
   }

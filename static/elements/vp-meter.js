@@ -1,6 +1,6 @@
 // <vp-meter domain="uuid" total="KiB">: memory used of what the machine has, as a bar and in words.
 
-import { follow, followUsage } from "./live.js";
+import { domainOf, follow, followUsage } from "./live.js";
 import { memory } from "./units.js";
 import { latestUsage, OFF, sheet } from "./usage.js";
 
@@ -21,7 +21,7 @@ class VpMeter extends HTMLElement {
       this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
       this.shadowRoot.innerHTML = '<div aria-hidden="true"><i></i></div><span></span>';
     }
-    const domain = this.getAttribute("domain");
+    const domain = domainOf(this);
     this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
     this.used = null;
     this.show();

@@ -1,6 +1,6 @@
 // <vp-rate domain="uuid" of="disk|net">: bytes a second, both directions together; their parts in the tooltip.
 
-import { follow, followUsage } from "./live.js";
+import { domainOf, follow, followUsage } from "./live.js";
 import { rate } from "./units.js";
 import { latestUsage, OFF } from "./usage.js";
 
@@ -8,7 +8,7 @@ const PLACES = { disk: [2, 3], net: [4, 5] };
 
 class VpRate extends HTMLElement {
   connectedCallback() {
-    const domain = this.getAttribute("domain");
+    const domain = domainOf(this);
     this.text = (this.shadowRoot ?? this.attachShadow({ mode: "open" })).appendChild(document.createTextNode(""));
     this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
     latestUsage(domain).then((usage) => {

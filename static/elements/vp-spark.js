@@ -1,6 +1,6 @@
 // <vp-spark domain="uuid">: CPU of the last minutes as a line, and the latest value.
 
-import { follow, followUsage } from "./live.js";
+import { domainOf, follow, followUsage } from "./live.js";
 import { percent } from "./units.js";
 import { latestUsage, OFF, sheet } from "./usage.js";
 
@@ -22,7 +22,7 @@ const MARKUP = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" aria-hidden="true" preserv
 class VpSpark extends HTMLElement {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
-    const domain = this.getAttribute("domain");
+    const domain = domainOf(this);
     this.values = [];
     this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
     latestUsage(domain).then((usage) => {

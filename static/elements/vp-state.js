@@ -1,13 +1,13 @@
-// <vp-state domain="uuid" state="running">Running</vp-state>: a state as shape, colour and words; kept true at once.
-// With `hypervisor="id"` the same for a host.
+// <vp-state state="running" domain="uuid">Running</vp-state>: a state as shape, colour and words; kept true at once.
+// Without `domain` it is its row's ([data-uuid]); with `hypervisor="id"` it is a host's.
 
-import { follow } from "./live.js";
+import { domainOf, follow } from "./live.js";
 import { word } from "./words.js";
 
 class VpState extends HTMLElement {
   connectedCallback() {
-    const domain = this.getAttribute("domain");
-    this.end = follow(domain ? `domain:${domain}` : `hypervisor:${this.getAttribute("hypervisor")}`, this);
+    const hypervisor = this.getAttribute("hypervisor");
+    this.end = follow(hypervisor ? `hypervisor:${hypervisor}` : `domain:${domainOf(this)}`, this);
   }
 
   disconnectedCallback() {

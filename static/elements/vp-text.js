@@ -1,11 +1,12 @@
-// <vp-text of="domain:uuid" field="name">web1</vp-text>: one field as text, kept true. `unit="gib"` shows KiB as GiB.
+// <vp-text of="domain:uuid" field="name">web1</vp-text>: one field as text, kept true; without `of` of its row's machine.
+// `unit="memory"` reads KiB.
 
-import { follow } from "./live.js";
+import { domainOf, follow } from "./live.js";
 import { memory } from "./units.js";
 
 class VpText extends HTMLElement {
   connectedCallback() {
-    this.end = follow(this.getAttribute("of"), this);
+    this.end = follow(this.getAttribute("of") ?? `domain:${domainOf(this)}`, this);
   }
 
   disconnectedCallback() {
