@@ -55,24 +55,22 @@ class AnswerJudge:
     """Tells which domains' QEMU stopped answering: those whose statistics stay incomplete twice running."""
 
     def __init__(self) -> None:
+        # How many sweeps in a row were incomplete, of every domain in the last one.
         self._incomplete: dict[UUID, int] = {}
 
     def judge(self, readings: Iterable[DomainStatistics]) -> dict[UUID, bool]:
-        """The changes since the last call."""
+        """The changes since the last call; and those that answer the first time they are met: a row may say otherwise."""
+        before = self._incomplete
+        self._incomplete = {
+            reading.uuid: 0 if reading.is_complete else before.get(reading.uuid, 0) + 1 for reading in readings
+        }
         changes: dict[UUID, bool] = {}
-        counts: dict[UUID, int] = {}
-        for reading in readings:
-            before = self._incomplete.get(reading.uuid, 0)
-            if reading.is_complete:
-                if before >= _SWEEPS_TO_BELIEVE:
-                    changes[reading.uuid] = True
-                continue
-            counts[reading.uuid] = before + 1
-            if before + 1 == _SWEEPS_TO_BELIEVE:
-                changes[reading.uuid] = False
-        gone = {uuid for uuid, count in self._incomplete.items() if count >= _SWEEPS_TO_BELIEVE} - counts.keys()
-        self._incomplete = counts
-        return dict.fromkeys(gone, True) | changes
+        for uuid, count in self._incomplete.items():
+            if count == 0 and before.get(uuid) != 0:
+                changes[uuid] = True
+            elif count == _SWEEPS_TO_BELIEVE:
+                changes[uuid] = False
+        return changes
 
 
 # A job such as a migration may hold the monitor for one sweep.
