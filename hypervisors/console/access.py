@@ -4,9 +4,9 @@ from importlib import import_module
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from hypervisors.models import Domain, Operation
 from hypervisors.models.console_grants import ConsoleMode
@@ -15,12 +15,12 @@ from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationKind
 
 def find_user(session_key: str) -> User | None:
     """The active user whom this login session belongs to; None when it ended or the password changed since."""
-    if not session_key:
+    stored = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load() if session_key else {}
+    user = User.objects.filter(pk=stored.get(SESSION_KEY, 0), is_active=True).first()
+    # Not auth.get_user(), which deletes a session whose password just changed: its own request still needs it.
+    if user is None or not constant_time_compare(stored.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
         return None
-    request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    user = get_user(request)
-    return user if isinstance(user, User) and user.is_active else None
+    return user
 
 
 def find_domain(user: User, uuid: UUID, mode: ConsoleMode) -> Domain | None:

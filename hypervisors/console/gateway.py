@@ -243,6 +243,13 @@ class ConsoleServer(ThreadingMixIn, HTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # Those who do not finish their request must not take up what open consoles need.
+        if threading.active_count() > 2 * MAX_SESSIONS:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         self.kicks.start()
         self._upkeep.start()

@@ -221,7 +221,7 @@ class VpConsole extends HTMLElement {
     names.delete(this.dataset.user);
     const place = this.querySelector(".vp-console-viewers");
     place.hidden = !names.size;
-    place.querySelector("span").textContent = [...names].join(", ");
+    place.querySelector(".vp-console-names").textContent = [...names].join(", ");
   }
 
   #showFocus() {

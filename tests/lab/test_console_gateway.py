@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
 from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -288,6 +289,18 @@ def test_deactivating_a_user_closes_their_consoles(gateway: DirectServer, screen
     alice.is_active = False
     alice.save()
     assert opened.closed()[0] == 4001
+
+
+def test_a_changed_password_closes_the_consoles_of_other_logins_and_breaks_no_login(
+    gateway: DirectServer, screen: Domain, alice: User
+) -> None:
+    opened = open_screen(gateway, alice, screen)
+    session = signed_in(alice)
+    alice.set_password("another-good-password")
+    alice.save()
+    assert opened.closed()[0] == 4001
+    # The request that changes the password goes on with its session afterwards.
+    assert SessionStore(session).exists(session)
 
 
 def test_a_move_is_told_as_a_move(gateway: DirectServer, screen: Domain, alice: User) -> None:
