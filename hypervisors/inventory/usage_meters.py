@@ -59,7 +59,7 @@ class AnswerJudge:
         self._incomplete: dict[UUID, int] = {}
 
     def judge(self, readings: Iterable[DomainStatistics]) -> dict[UUID, bool]:
-        """The changes since the last call; and those that answer the first time they are met: a row may say otherwise."""
+        """The changes since the last call; and those met for the first time that answer: a row may say otherwise."""
         before = self._incomplete
         self._incomplete = {
             reading.uuid: 0 if reading.is_complete else before.get(reading.uuid, 0) + 1 for reading in readings
