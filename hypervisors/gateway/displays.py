@@ -41,7 +41,7 @@ def read_vnc_display(connection: Connection, uuid: UUID) -> VncDisplay:
 def parse_vnc_display(live_xml: str) -> VncDisplay:
     """The first VNC server in a live XML. Raises: errors.NotPossible."""
     devices = parse_document(live_xml).find("devices")
-    graphics = () if devices is None else parse_graphics(devices)
+    graphics = () if devices is None else parse_graphics(devices.iterchildren("graphics"))
     for number, found in enumerate(graphics):
         if found.kind != "vnc":
             continue

@@ -44,7 +44,7 @@ def parse_document(xml: str) -> etree._Element:
 
 
 def child_at(element: etree._Element | None, path: str) -> etree._Element | None:
-    """The first element at "a/b"; itself for the empty path. Several times as fast as lxml's find()."""
+    """The first element at "a/b"; itself for the empty path. Faster than lxml's find()."""
     for tag in path.split("/") if path else ():
         if element is None:
             return None
@@ -62,6 +62,23 @@ def attribute_at(element: etree._Element | None, path: str, name: str) -> str:
     """The attribute of the first element at `path` (empty path: of the element itself); empty when there is none."""
     found = child_at(element, path)
     return "" if found is None else found.get(name, "")
+
+
+def children_of(element: etree._Element | None) -> dict[str, etree._Element]:
+    """The first child of each name: cheaper than a search for each, where several are asked for."""
+    if element is None:
+        return {}
+    return {str(child.tag): child for child in element.iterchildren(reversed=True)}
+
+
+def attribute_of(element: etree._Element | None, name: str) -> str:
+    """The attribute; empty when it or the element is missing."""
+    return "" if element is None else element.get(name, "")
+
+
+def text_of(element: etree._Element | None) -> str:
+    """The text, stripped; empty when there is none."""
+    return "" if element is None else (element.text or "").strip()
 
 
 def number(text: str) -> int | None:

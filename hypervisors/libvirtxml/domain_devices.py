@@ -1,10 +1,11 @@
 """The devices of a domain's XML as frozen values, https://libvirt.org/formatdomain.html#devices."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, child_at, number, text_at
+from hypervisors.libvirtxml.documents import attribute_at, attribute_of, child_at, children_of, number, text_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,43 +65,45 @@ class Filesystem:
     target: str = ""
 
 
-def parse_disks(devices: etree._Element) -> tuple[Disk, ...]:
-    return tuple(_disk(element) for element in devices.iterchildren("disk"))
+def parse_disks(elements: Iterable[etree._Element]) -> tuple[Disk, ...]:
+    return tuple(_disk(element) for element in elements)
 
 
-def parse_interfaces(devices: etree._Element) -> tuple[Interface, ...]:
-    return tuple(_interface(element) for element in devices.iterchildren("interface"))
+def parse_interfaces(elements: Iterable[etree._Element]) -> tuple[Interface, ...]:
+    return tuple(_interface(element) for element in elements)
 
 
-def parse_graphics(devices: etree._Element) -> tuple[Graphics, ...]:
-    return tuple(_graphics(element) for element in devices.iterchildren("graphics"))
+def parse_graphics(elements: Iterable[etree._Element]) -> tuple[Graphics, ...]:
+    return tuple(_graphics(element) for element in elements)
 
 
-def parse_character_devices(devices: etree._Element, tag: str) -> tuple[CharacterDevice, ...]:
-    return tuple(_character_device(element) for element in devices.iterchildren(tag))
+def parse_character_devices(elements: Iterable[etree._Element]) -> tuple[CharacterDevice, ...]:
+    return tuple(_character_device(element) for element in elements)
 
 
-def parse_filesystems(devices: etree._Element) -> tuple[Filesystem, ...]:
-    return tuple(_filesystem(element) for element in devices.iterchildren("filesystem"))
+def parse_filesystems(elements: Iterable[etree._Element]) -> tuple[Filesystem, ...]:
+    return tuple(_filesystem(element) for element in elements)
 
 
-def parse_host_devices(devices: etree._Element) -> tuple[str, ...]:
+def parse_host_devices(elements: Iterable[etree._Element]) -> tuple[str, ...]:
     """One line each: "usb 046d:c52b", "pci 0000:03:00.0", "mdev <uuid>"."""
-    return tuple(_host_device(element) for element in devices.iterchildren("hostdev"))
+    return tuple(_host_device(element) for element in elements)
 
 
 def _disk(element: etree._Element) -> Disk:
-    source = _disk_source(child_at(element, "source"))
+    parts = children_of(element)
+    source = _disk_source(parts.get("source"))
+    target = parts.get("target")
     return Disk(
         device=element.get("device", "disk"),
-        target=attribute_at(element, "target", "dev"),
-        bus=attribute_at(element, "target", "bus"),
+        target=attribute_of(target, "dev"),
+        bus=attribute_of(target, "bus"),
         source_kind=element.get("type", "none") if source else "none",
         source=source,
-        format=attribute_at(element, "driver", "type"),
-        read_only=child_at(element, "readonly") is not None,
-        shareable=child_at(element, "shareable") is not None,
-        boot_order=number(attribute_at(element, "boot", "order")),
+        format=attribute_of(parts.get("driver"), "type"),
+        read_only="readonly" in parts,
+        shareable="shareable" in parts,
+        boot_order=number(attribute_of(parts.get("boot"), "order")),
     )
 
 
@@ -115,14 +118,15 @@ def _disk_source(source: etree._Element | None) -> str:
 
 
 def _interface(element: etree._Element) -> Interface:
-    source = child_at(element, "source")
+    parts = children_of(element)
+    source = parts.get("source")
     return Interface(
-        mac=attribute_at(element, "mac", "address"),
+        mac=attribute_of(parts.get("mac"), "address"),
         kind=element.get("type", ""),
         source="" if source is None else next((source.get(n, "") for n in _SOURCE_NAMES if source.get(n)), ""),
-        model=attribute_at(element, "model", "type"),
-        target=attribute_at(element, "target", "dev"),
-        link_up=attribute_at(element, "link", "state") != "down",
+        model=attribute_of(parts.get("model"), "type"),
+        target=attribute_of(parts.get("target"), "dev"),
+        link_up=attribute_of(parts.get("link"), "state") != "down",
     )
 
 
@@ -130,12 +134,13 @@ _SOURCE_NAMES = ("network", "bridge", "dev", "name", "path", "address")
 
 
 def _graphics(element: etree._Element) -> Graphics:
+    listen = child_at(element, "listen")
     return Graphics(
         kind=element.get("type", ""),
         port=_port(element.get("port", "")),
-        listen=element.get("listen") or attribute_at(element, "listen", "address"),
+        listen=element.get("listen") or attribute_of(listen, "address"),
         tls_port=_port(element.get("tlsPort", "")),
-        socket=element.get("socket") or attribute_at(element, "listen", "socket"),
+        socket=element.get("socket") or attribute_of(listen, "socket"),
     )
 
 
@@ -146,10 +151,12 @@ def _port(text: str) -> int | None:
 
 
 def _character_device(element: etree._Element) -> CharacterDevice:
+    parts = children_of(element)
+    target = parts.get("target")
     return CharacterDevice(
         kind=element.get("type", ""),
-        target=attribute_at(element, "target", "name") or attribute_at(element, "target", "port"),
-        source=attribute_at(element, "source", "path"),
+        target=attribute_of(target, "name") or attribute_of(target, "port"),
+        source=attribute_of(parts.get("source"), "path"),
     )
 
 

@@ -1,12 +1,22 @@
 """A domain's XML as frozen values, https://libvirt.org/formatdomain.html; devices are in `domain_devices`."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, child_at, number, parse_document, size_kib, text_at
+from hypervisors.libvirtxml.documents import (
+    attribute_at,
+    attribute_of,
+    child_at,
+    children_of,
+    number,
+    parse_document,
+    size_kib,
+    text_of,
+)
 from hypervisors.libvirtxml.domain_devices import (
     CharacterDevice,
     Disk,
@@ -69,26 +79,27 @@ class ParsedDomain:
 def parse_domain(xml: str) -> ParsedDomain:
     """What the XML says; unknown elements are passed over. Raises: ValueError when it is not well-formed."""
     root = parse_document(xml)
-    devices = child_at(root, "devices")
-    if devices is None:
-        devices = etree.Element("devices")
-    channels = parse_character_devices(devices, "channel")
+    parts = children_of(root)
+    devices: dict[str, list[etree._Element]] = defaultdict(list)
+    for element in parts.get("devices", ()):
+        devices[str(element.tag)].append(element)
+    channels = parse_character_devices(devices["channel"])
     return ParsedDomain(
-        **_identity(root),
-        **_system(root),
-        **_processor(root),
-        **_memory(root),
-        disks=parse_disks(devices),
-        interfaces=parse_interfaces(devices),
-        graphics=parse_graphics(devices),
-        host_devices=parse_host_devices(devices),
-        serials=parse_character_devices(devices, "serial"),
+        **_identity(root, parts),
+        **_system(parts),
+        **_processor(parts),
+        **_memory(parts),
+        disks=parse_disks(devices["disk"]),
+        interfaces=parse_interfaces(devices["interface"]),
+        graphics=parse_graphics(devices["graphics"]),
+        host_devices=parse_host_devices(devices["hostdev"]),
+        serials=parse_character_devices(devices["serial"]),
         channels=channels,
-        filesystems=parse_filesystems(devices),
-        video_models=_attributes(devices, "video/model", "type"),
-        sound_models=_attributes(devices, "sound", "model"),
-        tpm=attribute_at(devices, "tpm", "model"),
-        watchdog=attribute_at(devices, "watchdog", "model"),
+        filesystems=parse_filesystems(devices["filesystem"]),
+        video_models=tuple(attribute_at(video, "model", "type") for video in devices["video"]),
+        sound_models=tuple(sound.get("model", "") for sound in devices["sound"]),
+        tpm="".join(tpm.get("model", "") for tpm in devices["tpm"][:1]),
+        watchdog="".join(watchdog.get("model", "") for watchdog in devices["watchdog"][:1]),
         has_guest_agent_channel=any(channel.target == _GUEST_AGENT_CHANNEL for channel in channels),
     )
 
@@ -120,57 +131,57 @@ def _known(kind: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(required, "") | known
 
 
-def _identity(root: etree._Element) -> dict[str, Any]:
+_Parts = Mapping[str, etree._Element]
+
+
+def _identity(root: etree._Element, parts: _Parts) -> dict[str, Any]:
     return {
-        "name": text_at(root, "name"),
-        "uuid": text_at(root, "uuid"),
-        "title": text_at(root, "title"),
-        "description": text_at(root, "description"),
+        "name": text_of(parts.get("name")),
+        "uuid": text_of(parts.get("uuid")),
+        "title": text_of(parts.get("title")),
+        "description": text_of(parts.get("description")),
         "domain_type": root.get("type", ""),
     }
 
 
-def _system(root: etree._Element) -> dict[str, Any]:
-    loader = child_at(root, "os/loader")
-    uses_efi = attribute_at(root, "os", "firmware") == "efi" or attribute_at(loader, "", "type") == "pflash"
+def _system(parts: _Parts) -> dict[str, Any]:
+    system = parts.get("os")
+    kind = child_at(system, "type")
+    uses_efi = attribute_of(system, "firmware") == "efi" or attribute_at(system, "loader", "type") == "pflash"
     return {
-        "architecture": attribute_at(root, "os/type", "arch"),
-        "machine": attribute_at(root, "os/type", "machine"),
+        "architecture": attribute_of(kind, "arch"),
+        "machine": attribute_of(kind, "machine"),
         "firmware": "efi" if uses_efi else "bios",
-        "os_name": _os_name(root),
-        "boot_devices": _attributes(root, "os/boot", "dev"),
+        "os_name": _os_name(parts.get("metadata")),
+        "boot_devices": () if system is None else tuple(boot.get("dev", "") for boot in system.iterchildren("boot")),
     }
 
 
-def _os_name(root: etree._Element) -> str:
+def _os_name(metadata: etree._Element | None) -> str:
     """ "Debian 12" for http://debian.org/debian/12; empty when nobody recorded the system."""
-    metadata = child_at(root, "metadata")
     recorded = None if metadata is None else metadata.find(f".//{_LIBOSINFO_OS}")
-    segments = [part for part in attribute_at(recorded, "", "id").split("://")[-1].split("/")[1:] if part]
+    segments = [part for part in attribute_of(recorded, "id").split("://")[-1].split("/")[1:] if part]
     if not segments:
         return ""
     family = _OS_WORDS.get(segments[0], segments[0].capitalize())
     return " ".join([family, *segments[1:]])[:100]
 
 
-def _processor(root: etree._Element) -> dict[str, Any]:
-    maximum = number(text_at(root, "vcpu")) or 1
-    topology = child_at(root, "cpu/topology")
+def _processor(parts: _Parts) -> dict[str, Any]:
+    vcpu, cpu = parts.get("vcpu"), parts.get("cpu")
+    maximum = number(text_of(vcpu)) or 1
+    topology = child_at(cpu, "topology")
     return {
-        "vcpu_count": number(attribute_at(root, "vcpu", "current")) or maximum,
+        "vcpu_count": number(attribute_of(vcpu, "current")) or maximum,
         "max_vcpu_count": maximum,
-        "cpu_mode": attribute_at(root, "cpu", "mode"),
-        "cpu_model": text_at(root, "cpu/model"),
+        "cpu_mode": attribute_of(cpu, "mode"),
+        "cpu_model": text_of(child_at(cpu, "model")),
         "cpu_topology": ""
         if topology is None
         else ":".join(topology.get(name, "1") for name in ("sockets", "cores", "threads")),
     }
 
 
-def _memory(root: etree._Element) -> dict[str, Any]:
-    maximum = size_kib(child_at(root, "memory"))
-    return {"memory_kib": size_kib(child_at(root, "currentMemory")) or maximum, "max_memory_kib": maximum}
-
-
-def _attributes(element: etree._Element, path: str, name: str) -> tuple[str, ...]:
-    return tuple(found.get(name, "") for found in element.findall(path))
+def _memory(parts: _Parts) -> dict[str, Any]:
+    maximum = size_kib(parts.get("memory"))
+    return {"memory_kib": size_kib(parts.get("currentMemory")) or maximum, "max_memory_kib": maximum}
