@@ -16,12 +16,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
-from hypervisors.broadcast import Change, publish
+from hypervisors.broadcast import FLEET_GROUP, Change, publish
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.access import operators_only
 from hypervisors.web.audit import note
 from hypervisors.web.hypervisors import hypervisor_rows
+from hypervisors.web.sequences import sequence_number
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[HypervisorPool]
@@ -58,10 +59,12 @@ class HypervisorPoolForm(ModelForm):
 @require_GET
 @operators_only
 def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
+    sequence = sequence_number(FLEET_GROUP)
     pool = get_object_or_404(HypervisorPool, pk=pk)
     rows = hypervisor_rows(pool.hypervisors.all())
     domains = Domain.objects.present().filter(hypervisor__hypervisor_pool=pool)
     context = {
+        "sequence": sequence,
         "pool": pool,
         "rows": rows,
         "online_count": sum(row.is_online for row in rows),

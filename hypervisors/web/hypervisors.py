@@ -8,10 +8,12 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.views.decorators.http import require_GET
 
+from hypervisors.broadcast import FLEET_GROUP
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, StoragePool
 from hypervisors.models.usage import hypervisor_key, read_usage
 from hypervisors.states import DomainState, HypervisorStatus
 from hypervisors.web.access import operators_only
+from hypervisors.web.sequences import sequence_number
 
 _DOMAINS_SHOWN = 200
 
@@ -20,12 +22,13 @@ _DOMAINS_SHOWN = 200
 @operators_only
 def hypervisors(request: HttpRequest) -> HttpResponse:
     """Every pool with its hypervisors."""
+    sequence = sequence_number(FLEET_GROUP)
     pools = list(HypervisorPool.objects.all())
     rows = hypervisor_rows(Hypervisor.objects.all())
     for pool in pools:
         pool.rows = [row for row in rows if row.hypervisor_pool_id == pool.pk]  # type: ignore[attr-defined]
     online = sum(row.is_online for row in rows)
-    context = {"pools": pools, "hypervisor_count": len(rows), "online_count": online}
+    context = {"pools": pools, "hypervisor_count": len(rows), "online_count": online, "sequence": sequence}
     return render(request, "hypervisors/overview.html", context)
 
 
@@ -97,8 +100,10 @@ _UNSHOWN = (
 
 
 def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
+    sequence = sequence_number(FLEET_GROUP)
     row = get_object_or_404(Hypervisor.objects.select_related("hypervisor_pool").defer(*_UNSHOWN), pk=pk)
     context |= {
+        "sequence": sequence,
         "hypervisor": row,
         "tab": tab,
         "disabled": row.status == HypervisorStatus.DISABLED,
