@@ -41,7 +41,7 @@ class VpConsole extends HTMLElement {
     this.addEventListener("focusin", () => this.#showFocus(), { signal });
     this.addEventListener("focusout", () => this.#showFocus(), { signal });
     document.addEventListener("vp:change", ({ detail }) => this.#changed(detail), { signal });
-    document.addEventListener("vp:resync", () => { if (this.#state === "off") this.connect(); }, { signal });
+    document.addEventListener("vp:resync", () => { if (["off", "lost"].includes(this.#state)) this.connect(); }, { signal });
     document.addEventListener("pointerdown", (event) => this.#closeKeys(event.target), { signal });
     document.addEventListener("fullscreenchange", () => this.#fullScreenChanged(), { signal });
     this.#showScale();
