@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from django.db import Error as DatabaseError
@@ -50,7 +51,9 @@ class Writer:
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
         self._queue: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
-        self.supervisor = SessionSupervisor(post=self._queue.put)
+        # States that events told overtake listings: they carry their time, so order does not matter to them.
+        self._told_states: deque[DomainStateSeen] = deque()
+        self.supervisor = SessionSupervisor(post=self._post)
         self._domains = DomainMirror()
         self._hypervisors = HypervisorMirror()
         self._storage_pools = StoragePoolMirror()
@@ -58,7 +61,6 @@ class Writer:
         self._takers: dict[type[Observation], Callable[..., None]] = {
             DomainsListed: self._domains.take_listing,
             DomainRead: self._domains.take_reading,
-            DomainStateSeen: self._domains.take_state,
             DomainsAnswering: self._domains.take_answering,
             SightingsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
@@ -83,6 +85,14 @@ class Writer:
         """Look at the hypervisors' rows at once."""
         self._rows_due = 0.0
         self._queue.put(None)
+
+    def _post(self, observation: Observation) -> None:
+        """Called by any thread."""
+        if isinstance(observation, DomainStateSeen):
+            self._told_states.append(observation)
+            self._queue.put(None)
+        else:
+            self._queue.put(observation)
 
     def _run(self) -> None:
         failures = 0
@@ -127,6 +137,7 @@ class Writer:
         """Start from the rows; what waits in the queue is older than what will be told again."""
         while not self._queue.empty():
             self._queue.get()
+        self._told_states.clear()
         for mirror in (self._domains, self._hypervisors, self._storage_pools, self._networks):
             mirror.load()
         self._match_rows()
@@ -137,6 +148,8 @@ class Writer:
         try:
             observation = self._queue.get(timeout=timeout_seconds) if timeout_seconds else self._queue.get_nowait()
             for _ in range(_MAX_OBSERVATIONS):
+                while self._told_states:
+                    self._domains.take_state(self._told_states.popleft())
                 if observation is not None:
                     self._takers[type(observation)](observation)
                 if self._domains.unsaved_count() >= _MAX_ROWS:
