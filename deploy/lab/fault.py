@@ -1,0 +1,78 @@
+"""Faults: what goes wrong with real hosts, done to the lab's on purpose, and undone."""
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+
+from deploy.lab import network
+from deploy.lab.host import Host
+from deploy.lab.process import kill
+
+
+def freeze(host: Host) -> None:
+    """Its libvirtd takes connections and answers nothing."""
+    host.signal_libvirtd(signal.SIGSTOP)
+
+
+def thaw(host: Host) -> None:
+    host.signal_libvirtd(signal.SIGCONT)
+
+
+def cut(host: Host) -> None:
+    """Its cable is out; the guests run on."""
+    network.set_link(host.lab, host.plan, up=False)
+
+
+def mend(host: Host) -> None:
+    network.set_link(host.lab, host.plan, up=True)
+
+
+def kill_libvirtd(host: Host) -> None:
+    """Its guests run on."""
+    kill([host.libvirtd_pid()])
+
+
+def start_libvirtd(host: Host) -> None:
+    host.start_libvirtd()
+
+
+def kill_host(host: Host) -> None:
+    """Power failure: its guests are gone, what it had written down stays."""
+    host.kill()
+
+
+def start_host(host: Host) -> None:
+    host.begin()
+    host.wait_until_up()
+
+
+def freeze_qemu(host: Host, domain: str) -> None:
+    """The guest's QEMU answers libvirtd no more."""
+    host.signal_qemu(domain, signal.SIGSTOP)
+
+
+def thaw_qemu(host: Host, domain: str) -> None:
+    host.signal_qemu(domain, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def during(begin: Callable[..., None], end: Callable[..., None], *arguments: object) -> Iterator[None]:
+    """A fault that is undone at the end, come what may: `with during(cut, mend, host):`."""
+    begin(*arguments)
+    try:
+        yield
+    finally:
+        end(*arguments)
+
+
+HOST_FAULTS: dict[str, Callable[[Host], None]] = {
+    "freeze": freeze,
+    "thaw": thaw,
+    "cut": cut,
+    "mend": mend,
+    "kill-libvirtd": kill_libvirtd,
+    "start-libvirtd": start_libvirtd,
+    "kill-host": kill_host,
+    "start-host": start_host,
+}
+QEMU_FAULTS: dict[str, Callable[[Host, str], None]] = {"freeze-qemu": freeze_qemu, "thaw-qemu": thaw_qemu}
