@@ -10,7 +10,8 @@ from django.conf import settings
 from hypervisors.inventory.nudges import nudge_domain
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.states import DomainState, HypervisorStatus
-from tests.fakehost.conftest import FakeHosts, domain_xml, wait_until
+from tests.fakehost.conftest import FakeHosts, domain_xml
+from tests.watching import wait_until
 
 A, B, C = (f"00000000-0000-4000-8000-00000000000{n}" for n in "abc")
 
