@@ -19,7 +19,7 @@ class VpTree extends HTMLElement {
     this.field.setAttribute("aria-label", this.dataset.filter);
     this.branches.setAttribute("aria-label", this.dataset.label);
     this.field.addEventListener("input", () => this.fetchSoon(180));
-    this.branches.addEventListener("toggle", this.toggled, true);
+    this.branches.addEventListener("click", this.clicked);
     this.addEventListener("keydown", this.keyed);
     document.addEventListener("vp:change", this.heard);
     document.addEventListener("vp:resync", this.fetch);
@@ -45,12 +45,13 @@ class VpTree extends HTMLElement {
     const before = new Map([...this.branches.querySelectorAll(".vp-host[data-loaded]")].map((host) => [host.dataset.key, host]));
     const fresh = document.createElement("nav");
     fresh.innerHTML = answer;
-    for (const branch of fresh.querySelectorAll("details[data-key]")) {
+    for (const branch of fresh.querySelectorAll("[data-key]")) {
       if (text) continue;
       const { key } = branch.dataset;
-      branch.open = branch.classList.contains("vp-host") ? this.open.has(key) : !this.closed.has(key);
+      const isOpen = branch.classList.contains("vp-host") ? this.open.has(key) : !this.closed.has(key);
+      set(branch, isOpen);
       const known = before.get(key);
-      if (known && branch.open) {
+      if (known && isOpen) {
         branch.querySelector("ul").replaceChildren(...known.querySelector("ul").childNodes);
         branch.dataset.loaded = "1";
         this.loadSoon(branch.dataset.host);
@@ -58,19 +59,27 @@ class VpTree extends HTMLElement {
     }
     this.branches.replaceChildren(...fresh.childNodes);
     window.htmx?.process(this.branches);
-    for (const host of this.branches.querySelectorAll(".vp-host[open][data-src]:not([data-loaded])")) this.load(host);
+    for (const host of this.branches.querySelectorAll(".vp-host[data-open][data-src]:not([data-loaded])")) this.load(host);
     this.markCurrent();
   };
 
-  toggled = ({ target }) => {
-    if (this.field.value.trim() || !target.dataset.key) return;
-    const isHost = target.classList.contains("vp-host");
-    const kept = isHost ? this.open : this.closed;
-    if (target.open === isHost) kept.add(target.dataset.key);
-    else kept.delete(target.dataset.key);
-    remember(isHost ? "tree.open" : "tree.closed", JSON.stringify([...kept]));
-    if (isHost && target.open && !target.dataset.loaded) this.load(target);
+  // A click beside the name opens and closes; the name itself is a link.
+  clicked = ({ target }) => {
+    if (target.closest("a")) return;
+    const branch = target.closest(".vp-branch-row")?.parentElement;
+    if (branch) this.toggle(branch, !("open" in branch.dataset));
   };
+
+  toggle(branch, isOpen) {
+    set(branch, isOpen);
+    if (this.field.value.trim()) return;
+    const isHost = branch.classList.contains("vp-host");
+    const kept = isHost ? this.open : this.closed;
+    if (isOpen === isHost) kept.add(branch.dataset.key);
+    else kept.delete(branch.dataset.key);
+    remember(isHost ? "tree.open" : "tree.closed", JSON.stringify([...kept]));
+    if (isHost && isOpen && !branch.dataset.loaded) this.load(branch);
+  }
 
   async load(host) {
     host.dataset.loaded = "1";
@@ -137,25 +146,29 @@ class VpTree extends HTMLElement {
         return;
       }
     }
-    const stops = [...this.branches.querySelectorAll("summary, li a")].filter((stop) => stop.checkVisibility());
-    const here = stops.indexOf(event.target.closest("summary, li a"));
+    const stops = [...this.branches.querySelectorAll(".vp-twist, li a")].filter((stop) => stop.checkVisibility());
+    const row = event.target.closest(".vp-branch-row");
+    const here = stops.indexOf(row?.querySelector(".vp-twist") ?? event.target.closest("li a"));
     const steps = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key in steps) {
       stops[here + steps[event.key]]?.focus();
     } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
-      const branch = event.target.closest("details");
+      const branch = event.target.closest(".vp-branch");
       if (!branch) return;
-      if (event.target.closest("li") && event.key === "ArrowLeft") branch.querySelector("summary").focus();
-      else branch.open = event.key === "ArrowRight";
-    } else if (event.key === "Enter" && event.target.matches("summary")) {
-      const link = event.target.querySelector("a");
-      if (!link) return;
-      link.click();
+      if (!row) branch.querySelector(".vp-twist").focus();
+      else this.toggle(branch, event.key === "ArrowRight");
+    } else if (event.key === "Enter" && event.target.matches(".vp-twist") && row.querySelector("a")) {
+      row.querySelector("a").click();
     } else {
       return;
     }
     event.preventDefault();
   };
+}
+
+function set(branch, isOpen) {
+  branch.toggleAttribute("data-open", isOpen);
+  branch.querySelector(".vp-twist").setAttribute("aria-expanded", String(isOpen));
 }
 
 async function ask(url) {
