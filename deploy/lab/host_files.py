@@ -72,8 +72,21 @@ for directory in lib log cache; do
     mkdir -p "$files/$directory"
     mount --bind "$files/$directory" "/var/$directory/libvirt"
 done
-# The lab's guests are emulated everywhere, whatever this machine can do.
-if [ -e /dev/kvm ]; then mount --bind /dev/null /dev/kvm; fi
+
+# Its own /dev, without kvm: the lab's guests are emulated everywhere, whatever this machine can do. (In place of kvm
+# there must be nothing at all, else libvirt asks QEMU anew what it can do before each and every call.)
+mkdir -p /run/dev/pts /run/dev/shm /run/dev/net
+for node in null zero full random urandom tty fuse net/tun; do
+    if [ -e "/dev/$node" ]; then cp -a "/dev/$node" "/run/dev/$node"; fi
+done
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts /run/dev/pts
+ln -s pts/ptmx /run/dev/ptmx
+ln -s /proc/self/fd /run/dev/fd
+ln -s fd/0 /run/dev/stdin
+ln -s fd/1 /run/dev/stdout
+ln -s fd/2 /run/dev/stderr
+mount --rbind /run/dev /dev
+chmod 1777 /dev/shm
 
 /usr/sbin/sshd -f "$files/ssh/sshd_config" -E /run/sshd.log
 libvirtd --daemon --listen

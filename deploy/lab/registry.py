@@ -76,7 +76,8 @@ def _free_number(name: str) -> int:
     taken = {plan_from_json(path.read_text()).number for path in REGISTRY.glob("*.json")}
     routes = run("ip", "-4", "route", "show", "table", "all")
     start = zlib.crc32(name.encode()) % len(_NUMBERS)
-    for number in [*_NUMBERS[start:], *_NUMBERS[:start]]:
+    numbers: list[int] = [*_NUMBERS[start:], *_NUMBERS[:start]]
+    for number in numbers:
         if number not in taken and not re.search(rf"\b10\.{number}\.0\.", routes):
             return number
     raise LabError("All networks from 10.60.0.0 to 10.190.0.0 are taken.")
