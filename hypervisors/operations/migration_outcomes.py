@@ -4,6 +4,7 @@
 |---|---|---|
 | absent or off | active  | it moved |
 | active  | absent or off | it stayed |
+| running | cannot be asked | it stayed |
 | off     | absent  | it stayed, or was shut off meanwhile |
 | absent  | off     | it moved, shut off |
 | active  | active  | one of them is still being tidied up, or the machine runs twice: alarm |
@@ -42,7 +43,9 @@ class BothHosts:
     @property
     def has_stayed(self) -> bool:
         if _active(self.source):
-            return self.target is None or _off(self.target)
+            # The source lets it run again only when the target has not taken over; nobody needs to ask there.
+            unasked = isinstance(self.target, HypervisorError) and self.source != DomainState.PAUSED
+            return self.target is None or _off(self.target) or unasked
         return _off(self.source) and self.target is None
 
     @property
@@ -72,7 +75,8 @@ def explain(run: Run, seen: BothHosts) -> str:
     """What was seen and, where it is not as it should be, what to do."""
     hosts = {"name": run.name, "source": run.source.name, "target": run.target.name}
     if seen.has_stayed:
-        return _stayed_text(seen) % hosts
+        unasked = _("%(target)s does not answer.") if isinstance(seen.target, HypervisorError) else ""
+        return f"{_stayed_text(seen)} {unasked}".strip() % hosts
     if _active(seen.source) and _active(seen.target):
         if DomainState.PAUSED in (seen.source, seen.target):
             return (

@@ -20,9 +20,9 @@ from django.utils import timezone
 from hypervisors.models import Operation
 from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.delivery import deliver
-from hypervisors.operations.kinds import MIGRATIONS_QUEUE, OPERATIONS_QUEUE
+from hypervisors.operations.kinds import KIND_FACTS, MIGRATIONS_QUEUE, OPERATIONS_QUEUE
 from hypervisors.operations.records import STALE_SECONDS
-from hypervisors.states import OperationState
+from hypervisors.states import OperationKind, OperationState
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ QUEUED_SECONDS = 8.0
 # Between two deliveries of one operation by the sweep.
 _DELIVER_AGAIN_SECONDS = 8.0
 # Most per sweep, and most messages in a queue that the sweep adds to: a worker that is away must not drown later.
-_MOST_AT_ONCE, _MOST_IN_QUEUE = 200, 1000
+_MOST_AT_ONCE, _MOST_IN_QUEUE = 200, 200
 
 
 def run_sweeper(stopping: threading.Event) -> None:
@@ -58,10 +58,11 @@ class Sweeper:
     def sweep(self) -> int:
         """Deliver what is left lying; how many."""
         due = list(self._due())
-        if not due or _queues_are_full():
-            return 0
+        open_queues = _open_queues() if due else set()
         count = 0
         for operation_id, kind, state in due:
+            if KIND_FACTS[OperationKind(kind)].queue not in open_queues:
+                continue
             if not self._deliver(operation_id, kind):
                 break
             logger.info("Delivered operation %s (%s, %s) again.", operation_id, kind, state)
@@ -83,11 +84,11 @@ def _left_lying() -> OperationQuerySet:
     return Operation.objects.filter(queued | (Q(state=OperationState.RUNNING) & silent))
 
 
-def _queues_are_full() -> bool:
+def _open_queues() -> set[str]:
+    """Those that take more; none while Redis is away, when delivering would fail too."""
+    queues = (OPERATIONS_QUEUE, MIGRATIONS_QUEUE)
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
-            lengths = [client.llen(queue) for queue in (OPERATIONS_QUEUE, MIGRATIONS_QUEUE)]
+            return {queue for queue in queues if int(client.llen(queue)) < _MOST_IN_QUEUE}
     except redis.RedisError:
-        # Delivering would fail too.
-        return True
-    return max(int(length) for length in lengths) > _MOST_IN_QUEUE
+        return set()
