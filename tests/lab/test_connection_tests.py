@@ -1,0 +1,110 @@
+"""Connection tests against real hypervisors by each transport: what is found, and what a wrong credential comes to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from deploy.lab.lab import Lab
+from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.operations.connection_tests import (
+    ConnectionCandidate,
+    ConnectionTest,
+    find_connection_test,
+    request_connection_test,
+)
+from hypervisors.operations.ssh_keys import generate_private_key
+from vmportal.celery import app
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def tasks_at_once(redis_client: Any) -> Iterator[None]:
+    """Celery runs tasks in the caller."""
+    app.conf.task_always_eager = True
+    yield
+    app.conf.task_always_eager = False
+
+
+def outcome(uri: str, **credentials: str) -> ConnectionTest:
+    asked = request_connection_test(user_id=1, candidate=ConnectionCandidate(uri=uri, **credentials))
+    test = find_connection_test(asked.id, user_id=1)
+    assert test is not None
+    return test
+
+
+def tls_credentials(pki: Path) -> dict[str, str]:
+    return {
+        "tls_ca_certificate": (pki / "cacert.pem").read_text(),
+        "tls_client_certificate": (pki / "clientcert.pem").read_text(),
+        "tls_client_key": (pki / "clientkey.pem").read_text(),
+    }
+
+
+def assert_found(test: ConnectionTest, host: Any) -> None:
+    """What the test found is what virsh says."""
+    assert test.state == "succeeded", test.message
+    assert test.facts is not None
+    assert str(test.facts.host_uuid) == host.host_uuid
+    assert test.facts.hostname == host.virsh("hostname")
+    assert f"libvirt {test.facts.libvirt_version}" in host.virsh("version")
+    assert f"QEMU {test.facts.qemu_version}" in host.virsh("version")
+
+
+def test_tcp(lab: Lab) -> None:
+    host = lab.hosts[0]
+    assert_found(outcome(host.uri), host)
+
+
+def test_tls(lab: Lab) -> None:
+    host = lab.hosts[0]
+    assert_found(outcome(host.tls_uri, **tls_credentials(lab.plan.pki_path)), host)
+
+
+def test_ssh_after_its_host_key_is_accepted(lab: Lab) -> None:
+    host = lab.hosts[0]
+    key = lab.plan.ssh_key_path.read_text()
+    unknown = outcome(host.ssh_uri, ssh_private_key=key)
+    assert unknown.failure == "HostKeyChanged"
+    known = "\n".join(one.line for one in unknown.host_keys)
+    assert_found(outcome(host.ssh_uri, ssh_private_key=key, ssh_known_hosts=known), host)
+    rejected = outcome(host.ssh_uri, ssh_private_key=generate_private_key(), ssh_known_hosts=known)
+    assert rejected.failure == "AuthenticationFailed"
+    stranger = outcome(lab.hosts[1].ssh_uri, ssh_private_key=key, ssh_known_hosts=known)
+    assert stranger.failure == "HostKeyChanged"
+    assert stranger.host_key_changed
+
+
+def test_tls_without_a_client_certificate(lab: Lab) -> None:
+    credentials = tls_credentials(lab.plan.pki_path) | {"tls_client_certificate": "", "tls_client_key": ""}
+    test = outcome(lab.hosts[0].tls_uri, **credentials)
+    assert test.failure in ("AuthenticationFailed", "CertificateInvalid")
+
+
+def test_a_host_is_added_once_by_whatever_uri(
+    lab: Lab, client: Client, alice: User, hypervisor_pool: HypervisorPool
+) -> None:
+    client.force_login(alice)
+    host = lab.hosts[0]
+
+    def submit(fields: dict[str, Any]) -> str:
+        url = reverse("hypervisor_add")
+        fields = {"hypervisor_pool": hypervisor_pool.pk, "uri_by_hand": "on", **fields}
+        answer = client.post(url, fields, headers=HTMX).content.decode()
+        outcome = client.get(answer.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")).content.decode()
+        if 'data-state="succeeded"' in outcome:
+            test_id = outcome.split('name="test" value="')[1].split('"')[0]
+            client.post(url, {**fields, "test": test_id}, headers=HTMX)
+        return outcome
+
+    submit({"name": "first", "uri": host.uri})
+    assert str(Hypervisor.objects.get().host_uuid) == host.host_uuid
+    refused = submit({"name": "second", "uri": host.tls_uri, **tls_credentials(lab.plan.pki_path)})
+    assert 'data-state="twin"' in refused
+    assert "first" in refused
+    assert Hypervisor.objects.count() == 1
