@@ -2,8 +2,8 @@
 """Does, as root, what vmportal needs of the machine while it runs: libvirt's daemons, the lab.
 
 `./run` starts this with sudo where it is not root itself, and holds its standard input open. When that closes, however
-`./run` ended, everything that was started here is ended. It prints one line of JSON when all is up: {"ready": true}
-or {"error": text}. Python's standard library only: it runs on the system's own python3.
+`./run` ended, everything that was started here is ended. It prints one line of JSON when all is up:
+{"hosts": the lab's} or {"error": text}. Python's standard library only: it runs on the system's own python3.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> int:
         except (KeeperError, OSError) as error:
             print(json.dumps({"error": str(error)}), flush=True)
             return 1
-        print(json.dumps({"ready": True}), flush=True)
+        print(json.dumps({"hosts": lab_hosts(arguments) if arguments.lab else []}), flush=True)
         while not input_closes_within(1):
             daemons.restart_ended()
     finally:
@@ -65,8 +65,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--libvirtd", action="store_true", help="start libvirtd and virtlogd, which nobody else does")
     parser.add_argument("--lab", type=int, default=0, metavar="HOSTS", help="bring up a lab of so many hypervisors")
     parser.add_argument("--lab-dir", type=Path)
-    parser.add_argument("--lab-name", default="run")
-    parser.add_argument("--guests", type=int, default=3)
+    parser.add_argument("--lab-name")
+    parser.add_argument("--guests", type=int, default=0)
     return parser.parse_args()
 
 
@@ -110,12 +110,19 @@ def _children() -> "list[int]":
 
 def bring_lab_up(arguments: argparse.Namespace) -> None:
     # What an earlier run may have left behind when the machine was switched off.
-    run_lab("down", "--state-dir", str(arguments.lab_dir))
+    if arguments.lab_dir.exists():
+        run_lab("down", "--state-dir", str(arguments.lab_dir))
     options = {"name": arguments.lab_name, "hosts": arguments.lab, "guests": arguments.guests}
     given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     status = run_lab("up", "--state-dir", str(arguments.lab_dir), *given)
     if status != 0:
         raise KeeperError(f"The lab did not come up (status {status}); the reason stands above.")
+
+
+def lab_hosts(arguments: argparse.Namespace) -> "list[dict[str, str]]":
+    """Name and URI of each of the lab's hosts; its files are root's alone."""
+    hosts = json.loads((arguments.lab_dir / "lab.json").read_text())["hosts"]
+    return [{"name": host["name"], "uri": host["uri"]} for host in hosts]
 
 
 def run_lab(*arguments: str) -> int:

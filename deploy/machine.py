@@ -1,5 +1,6 @@
 """What `./run` asks of the machine below vmportal: is its libvirt there, and the keeper that starts what is missing."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -50,22 +51,25 @@ class Keeper:
     """The process that runs as root beside `./run`: deploy/keeper.py, alive as long as its standard input."""
 
     def __init__(self, *, data_dir: Path, libvirtd: bool, lab_hosts: int) -> None:
-        self.lab_file = data_dir / "lab" / "lab.json"
+        self.lab_hosts: list[dict[str, str]] = []
         python = _SYSTEM_PYTHON if Path(_SYSTEM_PYTHON).exists() else sys.executable
         self._command = [*as_root(), python, str(REPOSITORY / "deploy" / "keeper.py"), "--state-dir", str(data_dir)]
         if libvirtd:
             self._command.append("--libvirtd")
         if lab_hosts:
-            lab = {"lab": lab_hosts, "lab-dir": self.lab_file.parent, "lab-name": f"run{os.getpid()}"}
+            # The name decides the hosts' UUIDs and, mostly, addresses: at the next start they are the same hosts.
+            name = f"lab-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:4]}"
+            lab = {"lab": lab_hosts, "lab-dir": data_dir / "lab", "lab-name": name, "guests": lab_hosts + 1}
             self._command += [part for name, value in lab.items() for part in (f"--{name}", str(value))]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Returns when everything is up. Raises MachineError."""
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        answer = json.loads(self._output.readline() or "{}")
-        if not answer.get("ready"):
+        answer: dict[str, Any] = json.loads(self._output.readline() or "{}")
+        if "hosts" not in answer:
             raise MachineError(answer.get("error", "What needs root could not be started; the reason stands above."))
+        self.lab_hosts = answer["hosts"]
 
     def stop(self) -> None:
         """Close its input, and wait until it has taken everything down; harmless when it does not run."""
@@ -76,12 +80,6 @@ class Keeper:
                 stream.close()
         self._process.wait()
         self._process = None
-
-    @property
-    def lab_hosts(self) -> list[dict[str, Any]]:
-        """The lab's hosts as its lab.json has them, each with "name" and "uri"."""
-        hosts: list[dict[str, Any]] = json.loads(self.lab_file.read_text())["hosts"]
-        return hosts
 
     @property
     def _output(self) -> IO[str]:

@@ -81,8 +81,8 @@ def _arguments(given: list[str]) -> argparse.Namespace:
 
 
 def _host_count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 16:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hosts from 1 to 16")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hosts from 1 to 32")
     return int(text)
 
 
@@ -118,7 +118,7 @@ def _machine_hypervisors(stack: Stack, lab_hosts: int, cleanup: contextlib.ExitS
         cleanup.callback(_undisturbed, keeper.stop)
         keeper.start()
         problem = libvirt_problem()
-    lab = [("lab", host["name"], host["uri"]) for host in keeper.lab_hosts] if lab_hosts else []
+    lab = [("lab", host["name"], host["uri"]) for host in keeper.lab_hosts]
     if problem:
         _say(f"This machine's own libvirt does not answer, and is left out: {problem}")
         return lab
