@@ -72,11 +72,12 @@ def install_sasl(plan: LabPlan, host: HostPlan, etc: Path) -> None:
     (etc / "sasl2").mkdir(exist_ok=True)
     (etc / "sasl2" / "libvirt.conf").write_text(_SASL_CONFIGURATION)
     if host.sasl:
-        _write_password_database(etc / "libvirt" / "passwd.db", sasl_password(plan))
+        _write_password_database(etc / "libvirt" / "passwd.db", sasl_password(plan), realm=host.name)
 
 
-def _write_password_database(path: Path, password: str) -> None:
-    run("saslpasswd2", "-p", "-c", "-a", "libvirt", "-f", str(path), SASL_USERNAME, text_input=password)
+def _write_password_database(path: Path, password: str, *, realm: str) -> None:
+    """`realm`: the host's own name, in which its libvirtd looks the user up."""
+    run("saslpasswd2", "-p", "-c", "-a", "libvirt", "-u", realm, "-f", str(path), SASL_USERNAME, text_input=password)
 
 
 def _make_key(path: Path, comment: str) -> None:
