@@ -60,6 +60,11 @@ def test_ssh(lab: Lab, host: Host) -> None:
     assert _answers(_endpoint(host.ssh_uri, **_ssh(lab, host)))
 
 
+def test_a_local_socket(host: Host) -> None:
+    socket = f"/proc/{host.init_pid()}/root/run/libvirt/libvirt-sock"
+    assert _answers(_endpoint(f"qemu+unix:///system?socket={socket}"))
+
+
 def test_a_cached_connection_is_shared_until_the_endpoint_changes(host: Host) -> None:
     endpoint = _endpoint(host.uri)
     first = cached_connection(endpoint)
