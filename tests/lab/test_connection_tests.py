@@ -9,7 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from deploy.lab.host import Host
 from deploy.lab.lab import Lab
+from deploy.lab.sign_in import SASL_USERNAME, sasl_password
 from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.operations.connection_tests import (
     ConnectionCandidate,
@@ -38,6 +40,11 @@ def outcome(uri: str, **credentials: str) -> ConnectionTest:
     return test
 
 
+def open_hosts(lab: Lab) -> list[Host]:
+    """Those that want no password."""
+    return [host for host in lab.hosts if not host.plan.sasl]
+
+
 def tls_credentials(pki: Path) -> dict[str, str]:
     return {
         "tls_ca_certificate": (pki / "cacert.pem").read_text(),
@@ -46,7 +53,7 @@ def tls_credentials(pki: Path) -> dict[str, str]:
     }
 
 
-def assert_found(test: ConnectionTest, host: Any) -> None:
+def assert_found(test: ConnectionTest, host: Host) -> None:
     """What the test found is what virsh says."""
     assert test.state == "succeeded", test.message
     assert test.facts is not None
@@ -57,17 +64,17 @@ def assert_found(test: ConnectionTest, host: Any) -> None:
 
 
 def test_tcp(lab: Lab) -> None:
-    host = lab.hosts[0]
+    host, *_ = open_hosts(lab)
     assert_found(outcome(host.uri), host)
 
 
 def test_tls(lab: Lab) -> None:
-    host = lab.hosts[0]
+    host, *_ = open_hosts(lab)
     assert_found(outcome(host.tls_uri, **tls_credentials(lab.plan.pki_path)), host)
 
 
 def test_ssh_after_its_host_key_is_accepted(lab: Lab) -> None:
-    host = lab.hosts[0]
+    host, *_ = open_hosts(lab)
     key = lab.plan.ssh_key_path.read_text()
     unknown = outcome(host.ssh_uri, ssh_private_key=key)
     assert unknown.failure == "HostKeyChanged"
@@ -75,22 +82,36 @@ def test_ssh_after_its_host_key_is_accepted(lab: Lab) -> None:
     assert_found(outcome(host.ssh_uri, ssh_private_key=key, ssh_known_hosts=known), host)
     rejected = outcome(host.ssh_uri, ssh_private_key=generate_private_key(), ssh_known_hosts=known)
     assert rejected.failure == "AuthenticationFailed"
-    stranger = outcome(lab.hosts[1].ssh_uri, ssh_private_key=key, ssh_known_hosts=known)
+    stranger = outcome(open_hosts(lab)[1].ssh_uri, ssh_private_key=key, ssh_known_hosts=known)
     assert stranger.failure == "HostKeyChanged"
     assert stranger.host_key_changed
 
 
 def test_tls_without_a_client_certificate(lab: Lab) -> None:
     credentials = tls_credentials(lab.plan.pki_path) | {"tls_client_certificate": "", "tls_client_key": ""}
-    test = outcome(lab.hosts[0].tls_uri, **credentials)
+    test = outcome(open_hosts(lab)[0].tls_uri, **credentials)
     assert test.failure in ("AuthenticationFailed", "CertificateInvalid")
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_user_and_a_password(lab: Lab, transport: str) -> None:
+    host = next(host for host in lab.hosts if host.plan.sasl)
+    uri = {"tcp": host.uri, "tls": host.tls_uri}[transport]
+    certificates = tls_credentials(lab.plan.pki_path) if transport == "tls" else {}
+    password = sasl_password(lab.plan)
+    right = outcome(uri, sasl_username=SASL_USERNAME, sasl_password=password, **certificates)
+    assert_found(right, host)
+    for username, wrong in ((SASL_USERNAME, "wrong"), ("nobody", password), ("", "")):
+        test = outcome(uri, sasl_username=username, sasl_password=wrong, **certificates)
+        assert test.failure == "AuthenticationFailed"
+        assert password not in test.message
 
 
 def test_a_host_is_added_once_by_whatever_uri(
     lab: Lab, client: Client, alice: User, hypervisor_pool: HypervisorPool
 ) -> None:
     client.force_login(alice)
-    host = lab.hosts[0]
+    host, *_ = open_hosts(lab)
 
     def submit(fields: dict[str, Any]) -> str:
         url = reverse("hypervisor_add")
