@@ -1,5 +1,6 @@
 """One virtual machine's page: its head, and the tabs, each with a URL of its own."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -69,8 +70,12 @@ def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 @require_GET
 def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """The head's buttons, asked for again after each change."""
+    """The head's buttons, asked for again after each change; when the machine is gone, its whole page."""
     machine = _visible(request, uuid)
+    if machine.vanished_at:
+        page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
+        swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
+        return HttpResponse(headers={"HX-Location": json.dumps(page | swap)})
     return render(request, "domains/buttons.html", _head(request, machine))
 
 

@@ -149,6 +149,12 @@ def test_a_machine_that_is_gone_keeps_its_history(
     assert "operations/start/" not in page
 
 
+def test_an_open_page_becomes_the_tombstone(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    gone = make_domain(name="gone", vanished_at=timezone.now())
+    response = as_alice.get(f"/vms/{gone.uuid}/buttons/", headers={"HX-Request": "true"})
+    assert json.loads(response.headers["HX-Location"])["path"] == f"/vms/{gone.uuid}/"
+
+
 def test_parts_are_asked_for_alone(as_alice: Client, domain: Domain) -> None:
     for door, start in (("", '<vp-refresh id="vm-facts"'), ("history/", '<vp-refresh id="history"')):
         content = as_alice.get(f"/vms/{domain.uuid}/{door}", headers={"HX-Request": "true"}).content.decode()
