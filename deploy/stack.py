@@ -107,7 +107,8 @@ class Stack:
         done = subprocess.run(
             [sys.executable, "-m", "deploy.prepare", *arguments],
             cwd=REPOSITORY,
-            env=self.environment,
+            # That no watcher listens yet is no news.
+            env=self.environment | {"VMPORTAL_LOG_LEVEL": "ERROR"},
             stdout=subprocess.PIPE,
             check=False,
             umask=0o077,
