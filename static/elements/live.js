@@ -9,7 +9,7 @@ const HEARTBEAT_MS = 10_000;
 const ANSWER_MS = 6_000;
 const REORDERING_MS = 500;
 const RECENT_MS = 10_000;
-const RETRY_MS = [200, 400, 800, 1600, 3000, 5000];
+const RETRY_MS = [200, 400, 800, 1500, 2500];
 
 const followers = new Map();
 const usageFollowers = new Map();

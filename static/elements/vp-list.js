@@ -3,9 +3,9 @@
 import { word } from "./words.js";
 import { confirmed } from "./vp-confirm.js";
 
-const AFTER_NEW_MS = 120;
+const AFTER_NEW_MS = 30;
 const AFTER_COUNTS_MS = 1500;
-const AT_LEAST_MS = 400;
+const AT_LEAST_MS = 300;
 const COUNTS_AT_LEAST_MS = 5000;
 const SORT_FIELDS = { name: ["name"], state: ["state"], host: ["hypervisor"], vcpu: ["vcpu_count"], memory: ["memory_kib"] };
 

@@ -2,8 +2,8 @@
 // "operation" is any of them; "operation@uuid" those on one machine; "domain:uuid" one object;
 // "status:id" a host when its status differs from data-status.
 
-const WAIT_MS = 120;
-const AT_LEAST_MS = 600;
+const WAIT_MS = 40;
+const AT_LEAST_MS = 400;
 
 class VpRefresh extends HTMLElement {
   fetchedAt = 0;

@@ -4,7 +4,7 @@
 import { remember } from "./shell.js";
 
 const STRUCTURE_MS = 900;
-const LEAVES_MS = 150;
+const LEAVES_MS = 60;
 
 class VpTree extends HTMLElement {
   leafTimers = new Map();
