@@ -4,6 +4,7 @@ libvirt's event thread calls `_on_event`: what a lifecycle event itself tells go
 thread reads the domain again.
 """
 
+import random
 import time
 from collections.abc import Callable, Hashable
 from uuid import UUID
@@ -98,7 +99,7 @@ class Follower(ConnectionWorker):
         )
 
     def _list_domains(self, connection: Connection) -> None:
-        self.agenda.add("full", after_seconds=_FULL_SECONDS)
+        self.agenda.add("full", after_seconds=_FULL_SECONDS * random.uniform(0.7, 1.0))  # noqa: S311
         with READING.passed():
             self.touch()
             started_at = time.monotonic()
