@@ -32,7 +32,7 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What the pool's hosts have in all, and what its virtual machines that are active were promised."""
+    """What the pool's hosts have in all, how much those online use, and what active virtual machines were promised."""
 
     cpu_count: int
     cpu_percent: float | None
@@ -126,13 +126,13 @@ def _representative(same: list[StoragePool]) -> StoragePool:
 
 def _capacity(rows: list[Hypervisor], promised: dict[str, int | None]) -> Capacity:
     online = [row for row in rows if row.is_online]
-    cpus = sum(row.cpu_count or 0 for row in online)
-    busy = [(row.cpu_percent or 0) * (row.cpu_count or 0) for row in online if row.cpu_percent is not None]
+    measured = [(row.cpu_percent, row.cpu_count or 0) for row in online if row.cpu_percent is not None]
+    measured_cpus = sum(cpus for _, cpus in measured)
     return Capacity(
-        cpu_count=cpus,
-        cpu_percent=sum(busy) / cpus if cpus and busy else None,
+        cpu_count=sum(row.cpu_count or 0 for row in rows),
+        cpu_percent=sum(percent * cpus for percent, cpus in measured) / measured_cpus if measured_cpus else None,
         vcpu_count=promised["vcpus"] or 0,
-        memory_kib=sum(row.memory_kib or 0 for row in online),
+        memory_kib=sum(row.memory_kib or 0 for row in rows),
         memory_used_kib=sum(row.memory_used_kib or 0 for row in online),
         promised_memory_kib=promised["memory"] or 0,
     )

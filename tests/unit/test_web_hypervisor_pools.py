@@ -60,7 +60,7 @@ def test_a_pool_with_hosts_is_not_removed(operator: Client, hypervisor: Hypervis
     assert HypervisorPool.objects.exists()
 
 
-def test_the_page_sums_up_what_is_online(
+def test_the_page_sums_up_what_there_is_and_what_is_used(
     operator: Client, make_hypervisor: Callable[..., Hypervisor], make_domain: Callable[..., Domain]
 ) -> None:
     one = make_hypervisor(cpu_count=8, cpu_percent=50.0, memory_kib=16 << 20, memory_used_kib=8 << 20)
@@ -72,7 +72,7 @@ def test_the_page_sums_up_what_is_online(
     # The fourth is the fixture of make_domain.
     assert "3 of 4 hosts online" in page
     assert "3 vCPUs of active VMs · 25 % busy" in " ".join(page.split())
-    assert "32 GiB" in page
+    assert "96 GiB" in page
     assert "9 GiB used · 2 GiB given to active VMs" in " ".join(page.split())
 
 
