@@ -57,7 +57,8 @@ def why_it_closed(hypervisor: Hypervisor, uuid: UUID) -> ConsoleClosed:
 
 
 def _has_moved(facts: DomainFacts | None, hypervisor: Hypervisor, uuid: UUID) -> bool:
-    left = facts is not None and facts.state_reason == "migrated"
+    # Gone from its host a moment after it ran there: a migration that undefined it (or the end of a transient one).
+    left = facts is None or facts.state_reason == "migrated"
     return left or is_migrating(uuid) or current_hypervisor_id(uuid) not in (None, hypervisor.pk)
 
 
