@@ -25,7 +25,8 @@ class Action:
     is_done: Callable[[Connection, UUID, Parameters], bool] | None
     # For people; may contain %(name)s, %(host)s and the names of the parameters.
     done: str | Promise
-    timeout_seconds: float = 60.0
+    # libvirt itself waits up to 30 s for the domain's job lock.
+    timeout_seconds: float = 40.0
 
     def __call__(self, run: Run) -> Result:
         problem = self._stale(run) if run.adopted else self._act(run)

@@ -141,4 +141,9 @@ class Run:
                 _("%(host)s said it was done, but looking at %(name)s shows it was not. Try again.")
                 % {"host": self.source.name, "name": self.name}
             )
+        if isinstance(problem, NotAnswered):
+            return interrupted(
+                _("%(said)s It is not done so far, and may still be. Look at %(name)s before you try again.")
+                % {"said": problem, "name": self.name}
+            )
         return failed(str(problem))
