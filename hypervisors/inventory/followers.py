@@ -59,8 +59,9 @@ class Follower(ConnectionWorker):
         self._state.note_answer()
         self._state.set_status(HypervisorStatus.ONLINE)
         self._list_domains(connection)
-        self.agenda.add("heartbeat", after_seconds=_HEARTBEAT_SECONDS)
-        self.agenda.add("glance", after_seconds=_GLANCE_SECONDS)
+        # Hundreds of hypervisors that were connected together are not all looked at in the same moment for ever.
+        self.agenda.add("heartbeat", after_seconds=random.uniform(0, _HEARTBEAT_SECONDS))  # noqa: S311
+        self.agenda.add("glance", after_seconds=random.uniform(0, _GLANCE_SECONDS))  # noqa: S311
 
     def perform(self, connection: Connection, job: Hashable) -> None:
         if isinstance(job, UUID):
