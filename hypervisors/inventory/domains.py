@@ -215,7 +215,7 @@ class DomainMirror:
             record = DomainRecord(uuid=uuid, hypervisor_id=None, state_since=timezone.now())
             self._records[uuid] = record
         owner = self._owner(record, sightings)
-        sighting = sightings[owner]
+        sighting, has_moved = sightings[owner], record.hypervisor_id != owner
         self._set(
             record,
             {
@@ -229,7 +229,7 @@ class DomainMirror:
                 "vanished_at": None,
             },
         )
-        if sighting.state not in ACTIVE_DOMAIN_STATES:
+        if has_moved or sighting.state not in ACTIVE_DOMAIN_STATES:
             self._set(record, {"answering": True})
         if facts is not None and owner == facts_of:
             self._define(record, facts)

@@ -166,7 +166,11 @@ class Writer:
         rows = read_rows()
         for row in rows.values():
             self._hypervisors.note_row(row.pk, row.status)
-        for pk in self.supervisor.match(rows):
+        removed = self.supervisor.match(rows)
+        watched = {session.hypervisor_id for session in self.supervisor.sessions()}
+        for pk in rows.keys() - watched:
+            self._domains.set_online(pk, online=False)
+        for pk in removed:
             self._domains.forget_hypervisor(pk)
             self._storage_pools.forget_hypervisor(pk)
             self._networks.forget_hypervisor(pk)

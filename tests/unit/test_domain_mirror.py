@@ -10,7 +10,7 @@ from hypervisors.broadcast import Change
 from hypervisors.gateway.domain_reading import DomainFacts
 from hypervisors.inventory import domains
 from hypervisors.inventory.domains import DomainMirror
-from hypervisors.inventory.observations import DomainRead, DomainsListed, DomainStateSeen
+from hypervisors.inventory.observations import DomainRead, DomainsAnswering, DomainsListed, DomainStateSeen
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.states import DomainState
 
@@ -163,6 +163,17 @@ def test_a_domain_restarted_elsewhere_while_its_host_is_away_moves(scene: Scene)
     scene.mirror.set_online(1, online=False)
     scene.lists(2, _facts())
     assert _row().hypervisor_id == 2
+
+
+def test_a_domain_that_did_not_answer_is_believed_again_where_it_moved(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.mirror.take_answering(DomainsAnswering(hypervisor_id=2, answering={A: False}))
+    assert scene.save() == [], "another host's word does not count"
+    scene.mirror.take_answering(DomainsAnswering(hypervisor_id=1, answering={A: False}))
+    assert [change.fields for change in scene.save()] == [{"answering": False}]
+    scene.hears(1, None, "migration")
+    scene.lists(2, _facts())
+    assert (_row().hypervisor_id, _row().answering) == (2, True)
 
 
 def test_rows_of_a_host_that_was_not_heard_yet_stay_as_they_are(scene: Scene) -> None:
