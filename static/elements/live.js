@@ -123,7 +123,7 @@ function remember(key, change) {
 }
 
 function tell(elements, at, values) {
-  if (elements) for (const element of [...elements]) element.applyUsage(at, values);
+  if (elements && values?.length) for (const element of [...elements]) element.applyUsage(at, values);
 }
 
 // Messages may overtake one another by a little; a number that stays missing means that one was lost.

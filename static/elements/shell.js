@@ -13,7 +13,9 @@ function remembered(key) {
 // --- navigation --------------------------------------------------------------------------------------------------
 
 // What somebody types is not overwritten by an answer that comes meanwhile.
-if (window.Idiomorph) window.Idiomorph.defaults.ignoreActiveValue = true;
+if (window.Idiomorph) {
+  window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "value" || node !== document.activeElement;
+}
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   // A reason in plain text is a notice, see vp-toasts; it replaces nothing.

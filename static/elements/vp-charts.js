@@ -84,10 +84,15 @@ class VpCharts extends HTMLElement {
         columns.slice(1).forEach((column) => column.push(null));
       }
       columns[0].push(at);
-      PLACES[name].forEach((place, j) => columns[j + 1].push(this.columns[place][i]));
+      PLACES[name].forEach((place, j) => columns[j + 1].push(this.value(name, this.columns[place][i])));
       before = at;
     });
     return columns;
+  }
+
+  // Without a balloon's word the hypervisor counts its own overhead in.
+  value(name, measured) {
+    return name === "memory" ? Math.min(measured, Number(this.getAttribute("memory"))) : measured;
   }
 
   options(name, figure) {
@@ -120,7 +125,7 @@ class VpCharts extends HTMLElement {
 
   top(name, high) {
     if (name === "cpu") return 100;
-    if (name === "memory") return Math.max(Number(this.getAttribute("memory")), high ?? 0);
+    if (name === "memory") return Number(this.getAttribute("memory")) || 1;
     return Math.max(1024, (high ?? 0) * 1.15);
   }
 

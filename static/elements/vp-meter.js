@@ -58,7 +58,9 @@ class VpMeter extends HTMLElement {
     bar.parentElement.style.visibility = this.used === null ? "hidden" : "";
     const of = document.createElement("small");
     of.textContent = this.used === null ? memory(total) : ` / ${memory(total)}`;
-    words.replaceChildren(this.used === null ? "" : memory(this.used), of);
+    // Without a balloon's word the hypervisor counts its own overhead in.
+    words.replaceChildren(this.used === null ? "" : memory(Math.min(this.used, total)), of);
+    this.title = this.used > total ? memory(this.used) : "";
   }
 }
 

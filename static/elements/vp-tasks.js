@@ -9,7 +9,8 @@ import { word } from "./words.js";
 const UNFINISHED = new Set(["queued", "running"]);
 const FAILED = new Set(["failed", "interrupted"]);
 const AT_MOST = 60;
-const LONG_MS = 1500;
+const LONG_MS = 3000;
+const LINGERS_MS = 8000;
 
 class VpTasks extends HTMLElement {
   tasks = new Map();
@@ -46,6 +47,7 @@ class VpTasks extends HTMLElement {
   }
 
   toggle = () => {
+    this.opensItself = false;
     this.shown = !this.shown;
     remember("tasks.open", this.shown ? "1" : "0");
   };
@@ -97,8 +99,23 @@ class VpTasks extends HTMLElement {
       document.dispatchEvent(new CustomEvent("vp:toast", { detail: { kind: "error", title, text: task.outcome } }));
     } else if (isNew) {
       // What is over in a moment needs no drawer; what takes longer is worth watching.
-      setTimeout(() => { if (UNFINISHED.has(this.tasks.get(task.id)?.state) && innerWidth > 860) this.shown = true; }, LONG_MS);
+      setTimeout(() => this.showWhatTakesLong(task.id), LONG_MS);
+    } else if (!UNFINISHED.has(task.state)) {
+      setTimeout(() => this.hideAgain(), LINGERS_MS);
     }
+  }
+
+  showWhatTakesLong(id) {
+    if (this.shown || !UNFINISHED.has(this.tasks.get(id)?.state) || innerWidth <= 860) return;
+    this.opensItself = true;
+    this.shown = true;
+  }
+
+  hideAgain() {
+    const isBusy = [...this.tasks.values()].some((task) => UNFINISHED.has(task.state));
+    if (!this.opensItself || isBusy || this.matches(":hover, :focus-within")) return;
+    this.opensItself = false;
+    this.shown = false;
   }
 
   row(task) {
