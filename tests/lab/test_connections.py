@@ -1,13 +1,16 @@
 """Every way to reach a real hypervisor, and every precise way not to."""
 
+import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.lab import sign_in
 from deploy.lab.host import Host
-from deploy.lab.lab import Lab
+from deploy.lab.lab import Lab, bring_up, take_down
 from deploy.lab.process import run
 from hypervisors import errors
 from hypervisors.gateway.connections import cached_connection, open_connection
@@ -18,8 +21,7 @@ from hypervisors.gateway.uris import parse_uri
 
 @pytest.fixture
 def host(lab: Lab) -> Host:
-    """One that wants no password."""
-    return next(host for host in lab.hosts if not host.plan.sasl)
+    return lab.hosts[0]
 
 
 def _endpoint(uri: str, **fields: str) -> Endpoint:
@@ -123,16 +125,24 @@ def test_a_certificate_that_is_garbage(lab: Lab, host: Host) -> None:
         open_connection(_endpoint(host.tls_uri, **(_tls(lab) | {"tls_ca_certificate": "garbage"})))
 
 
-def test_a_password_is_wanted(lab: Lab) -> None:
-    host = next((host for host in lab.hosts if host.plan.sasl), None)
-    if host is None:
-        pytest.skip("no host of this lab wants a password")
-    password = sign_in.sasl_password(lab.plan)
-    assert _answers(_endpoint(host.uri, sasl_username=sign_in.SASL_USERNAME, sasl_password=password))
+@pytest.fixture(scope="module")
+def host_with_password() -> Iterator[Host]:
+    """One more host, which wants a user name and a password."""
+    with tempfile.TemporaryDirectory(prefix="vmportal-lab-", ignore_cleanup_errors=True) as directory:
+        lab = bring_up(f"sasl{os.getpid()}", Path(directory) / "lab", host_count=1, sasl_host=1)
+        try:
+            yield lab.hosts[0]
+        finally:
+            take_down(lab.plan)
+
+
+def test_a_password_is_wanted(host_with_password: Host) -> None:
+    uri, password = host_with_password.uri, sign_in.sasl_password(host_with_password.lab)
+    assert _answers(_endpoint(uri, sasl_username=sign_in.SASL_USERNAME, sasl_password=password))
     with pytest.raises(errors.AuthenticationFailed, match=f"password of user {sign_in.SASL_USERNAME}"):
-        open_connection(_endpoint(host.uri, sasl_username=sign_in.SASL_USERNAME, sasl_password="wrong"))
+        open_connection(_endpoint(uri, sasl_username=sign_in.SASL_USERNAME, sasl_password="wrong"))
     with pytest.raises(errors.AuthenticationFailed, match="none are stored"):
-        open_connection(_endpoint(host.uri))
+        open_connection(_endpoint(uri))
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,11 @@ AT_ONCE = 1.0
 
 @pytest.fixture
 def hosts(lab: Lab, redis_client: redis.Redis, transactional_db: None) -> Iterator[list[tuple[Host, Hypervisor]]]:
-    """Two hosts of the lab that want no password, watched and online."""
+    """The lab's two hosts, watched and online."""
     pool = HypervisorPool.objects.create(name="lab")
-    open_hosts = [host for host in lab.hosts if not host.plan.sasl][:2]
-    rows = [Hypervisor.objects.create(hypervisor_pool=pool, name=host.name, uri=host.uri) for host in open_hosts]
+    rows = [Hypervisor.objects.create(hypervisor_pool=pool, name=host.name, uri=host.uri) for host in lab.hosts]
     with running_watcher():
-        yield [
-            (host, wait_for_status(row, HypervisorStatus.ONLINE)) for host, row in zip(open_hosts, rows, strict=True)
-        ]
+        yield [(host, wait_for_status(row, HypervisorStatus.ONLINE)) for host, row in zip(lab.hosts, rows, strict=True)]
 
 
 class Guest:
