@@ -34,6 +34,7 @@ _FILES = {
     "counter": "etc/counter",
     "udhcpc": "etc/udhcpc",
     "profile": "etc/profile",
+    "passwd": "etc/passwd",
     "power-button": "etc/acpi/PWRF/00000080",
 }
 
@@ -146,7 +147,7 @@ def _initramfs(modules: Path) -> bytes:
 
 def _entry(name: str, *, mode: int, content: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
     encoded = name.encode() + b"\0"
-    # inode, mode, uid, gid, links, mtime, size, device of the file (2), device it stands for (2), length of name, checksum
+    # inode, mode, uid, gid, links, mtime, size, its device (2), the device that it is (2), length of its name, checksum
     numbers = (0, mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(encoded), 0)
     header = b"070701" + b"".join(b"%08X" % number for number in numbers)
     return _padded(header + encoded) + _padded(content)

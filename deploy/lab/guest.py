@@ -1,6 +1,6 @@
 """Tiny guests: a kernel and busybox that boot in seconds without KVM (libvirt's domain XML, formatdomain.html).
 
-Each has a shell on its screen and counts the seconds of its run on its serial line, which is logged on the shared storage.
+Each has a shell on its screen, and counts the seconds of its run on its serial line, logged on the shared storage.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.lab.boot_image import BootImage, cached_boot_image
 from deploy.lab.host import Host, new_uuid
-from deploy.lab.process import LabError
+from deploy.lab.process import LabError, wait_until
 from deploy.lab.storage import make_disk
 
 DEFAULT_MEMORY_KIB = 96 * 1024
@@ -39,6 +39,11 @@ class Guest:
     def boots(self) -> int:
         """How often it has booted."""
         return len(re.findall(r"^boot ", self._serial_log(), re.MULTILINE))
+
+    def wait_until_counting(self, *, timeout_seconds: float = 90) -> None:
+        """Until it has booted, or counts on after what happened to it. Raises LabError."""
+        before = len(self.counts())
+        wait_until(lambda: len(self.counts()) > before, timeout_seconds, waiting_for=f"{self.name} counts")
 
     def as_json(self) -> dict[str, str]:
         return asdict(self)

@@ -1,16 +1,18 @@
 """A lab as a whole: bringing it up, reading it, taking it down."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deploy.lab import certificates, network, sign_in, storage
 from deploy.lab.boot_image import cached_boot_image
-from deploy.lab.guest import Guest, define_example_guests
+from deploy.lab.guest import DEFAULT_MEMORY_KIB, Guest, define_example_guests, define_guest, remove_guest
 from deploy.lab.host import Host
 from deploy.lab.host_files import init_path, make_host_files
 from deploy.lab.plan import LabPlan, plan_from_json
@@ -37,6 +39,24 @@ class Lab:
             if name in (host.name, str(host.plan.number), f"host{host.plan.number}"):
                 return host
         raise LabError(f"The lab {self.name} has no host {name!r}, only {', '.join(host.name for host in self.hosts)}.")
+
+    def host_running(self, guest: Guest) -> Host | None:
+        """The host on which the guest is running right now."""
+        for host in self.hosts:
+            if guest.uuid in host.virsh("list", "--state-running", "--uuid").split():
+                return host
+        return None
+
+    @contextlib.contextmanager
+    def guest(
+        self, host: Host, name: str, *, memory_kib: int = DEFAULT_MEMORY_KIB, vcpu_count: int = 1, start: bool = True
+    ) -> Iterator[Guest]:
+        """A guest that is removed at the end, wherever it is then. It may not have booted yet."""
+        guest = define_guest(host, name, memory_kib=memory_kib, vcpu_count=vcpu_count, start=start)
+        try:
+            yield guest
+        finally:
+            remove_guest(self.hosts, guest)
 
 
 def bring_up(name: str, directory: Path, *, host_count: int, guest_count: int = 0, sasl_host: int = 0) -> Lab:
@@ -124,7 +144,7 @@ def _begin(plan: LabPlan, host: Host) -> None:
 def _revive(plan: LabPlan, *, host_count: int, sasl_host: int) -> Lab:
     if (plan.host_count, plan.sasl_host) != (host_count, sasl_host):
         raise LabError(
-            f"The lab {plan.name} is up with --hosts {plan.host_count} --sasl-host {plan.sasl_host}. Take it down first."
+            f"The lab {plan.name} is up with --hosts {plan.host_count} --sasl-host {plan.sasl_host}: take it down."
         )
     lab = load_lab(plan.directory)
     for host in lab.hosts:

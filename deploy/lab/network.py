@@ -1,6 +1,6 @@
 """The lab's network: a switch in a namespace of its own, a port for each host, one link to the machine.
 
-In its own namespace the switch is out of reach of the machine's firewall, which may drop bridged packets (Docker's does).
+There the switch is out of reach of the machine's firewall, which may drop bridged packets (Docker's does).
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a lab is made of: names, numbers, addresses and paths, all following from its name, its number and its directory."""
+"""What a lab is made of: names, addresses and paths, all following from its name, its number and its directory."""
 
 import dataclasses
 import json

@@ -52,7 +52,7 @@ def wait_until(predicate: Callable[[], Answer], timeout_seconds: float, *, waiti
 
 
 def processes_in(namespace: str) -> dict[int, int]:
-    """Process ids of this machine, each with its innermost one, of all that live in a network namespace of that name."""
+    """The machine's ids of all processes in the network namespace of that name, each with its innermost id."""
     try:
         wanted = os.stat(f"/run/netns/{namespace}")
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def processes_in(namespace: str) -> dict[int, int]:
 
 
 def running_script(path: Path) -> list[int]:
-    """Process ids of what was started with that file as an argument; for a lab whose namespaces have lost their names."""
+    """Ids of what was started with that file as an argument; for a lab whose namespaces have lost their names."""
     return [pid for pid in _all_pids() if os.fsencode(path) in _read(pid, "cmdline").split(b"\0")]
 
 

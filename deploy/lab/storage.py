@@ -1,7 +1,7 @@
 """Shared storage: one mount, made before the hosts' namespaces, that libvirt takes for a cluster's file system.
 
-libvirt trusts what /proc/mounts calls fuse.glusterfs, and QEMU's image locks hold in it across the hosts, as long as it is
-one and the same mount for all.
+libvirt trusts what /proc/mounts calls fuse.glusterfs, and QEMU's image locks hold in it across the hosts, as long as
+it is one and the same mount for all.
 """
 
 import contextlib
