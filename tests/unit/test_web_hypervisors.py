@@ -77,7 +77,7 @@ def door(name: str, pk: int) -> str:
 def test_strangers_meet_404_and_nobody_the_login(
     method: str, name: str, client: Client, bob: User, hypervisor: Hypervisor
 ) -> None:
-    pk = hypervisor.hypervisor_pool_id if "pool" in name else hypervisor.pk
+    pk = hypervisor.hypervisor_pool_id if "hypervisor_pool" in name else hypervisor.pk
     answer = getattr(client, method)(door(name, pk))
     assert answer.status_code == 302
     assert answer["Location"].startswith(reverse("account_login"))
@@ -92,7 +92,7 @@ def test_an_unknown_id_is_404(method: str, name: str, operator: Client) -> None:
 
 @pytest.mark.parametrize(("method", "name"), DOORS)
 def test_the_wrong_method_is_refused(method: str, name: str, operator: Client, hypervisor: Hypervisor) -> None:
-    pk = hypervisor.hypervisor_pool_id if "pool" in name else hypervisor.pk
+    pk = hypervisor.hypervisor_pool_id if "hypervisor_pool" in name else hypervisor.pk
     assert operator.put(door(name, pk)).status_code == 405
     if method == "post":
         assert operator.get(door(name, pk)).status_code == 405
@@ -100,7 +100,7 @@ def test_the_wrong_method_is_refused(method: str, name: str, operator: Client, h
 
 @pytest.mark.parametrize(("method", "name"), [one for one in DOORS if one[0] == "get"])
 def test_every_page_opens(method: str, name: str, operator: Client, hypervisor: Hypervisor) -> None:
-    pk = hypervisor.hypervisor_pool_id if "pool" in name else hypervisor.pk
+    pk = hypervisor.hypervisor_pool_id if "hypervisor_pool" in name else hypervisor.pk
     assert operator.get(door(name, pk)).status_code == 200
 
 
