@@ -83,7 +83,6 @@ _LINTERS = {
     "types": ["mypy", *_PYTHON_FILES],
     "layers": ["lint-imports"],
     "templates": ["djlint", "--lint", "--quiet", "templates"],
-    "template format": ["djlint", "--check", "templates"],
     "migrations": [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
     "system checks": [sys.executable, "manage.py", "check", "--fail-level", "WARNING"],
 }

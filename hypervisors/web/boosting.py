@@ -12,6 +12,11 @@ from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
 
 
+def wants_part(request: HttpRequest) -> bool:
+    """True when htmx asks for a part of the page, and not, boosted, for another page."""
+    return "HX-Request" in request.headers and "HX-Boosted" not in request.headers
+
+
 class BoostingMiddleware:
     """Marks what differs for htmx; turns its redirects to the login page into a navigation of the whole window."""
 

@@ -18,6 +18,7 @@ from hypervisors.states import OperationKind
 from hypervisors.templatetags.units import kind_word
 from hypervisors.web.access import person
 from hypervisors.web.answers import done, refused
+from hypervisors.web.boosting import wants_part
 from hypervisors.web.domain_actions import may_operate
 from hypervisors.web.domain_forms import FORMS, OperationForm, initial_values
 from hypervisors.web.domain_lists import DomainListQuery
@@ -178,7 +179,7 @@ def _form(request: HttpRequest, domain: Domain, kind: OperationKind, form: Opera
 
 def _dialog_or_page(request: HttpRequest, template: str) -> str:
     """A dialog's content for htmx; without JavaScript the same on a page of its own."""
-    return f"{template}#dialog" if "HX-Request" in request.headers and "HX-Boosted" not in request.headers else template
+    return f"{template}#dialog" if wants_part(request) else template
 
 
 urlpatterns = [

@@ -15,11 +15,10 @@ from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
 from hypervisors.models import Domain, DomainDefinition, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.web.access import is_operator
+from hypervisors.web.boosting import wants_part
 from hypervisors.web.domain_actions import domain_actions
 from hypervisors.web.grants import grants_context
 from hypervisors.web.operations import history_page
-
-_PART_HEADER = "HX-Request"
 
 
 @require_GET
@@ -27,7 +26,7 @@ def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The overview: what it is made of, and what it used in the last hour."""
     machine = _visible(request, uuid)
     parsed = parsed_from_json(_parsed(machine))
-    if _wants_part(request):
+    if wants_part(request):
         return render(
             request,
             "domains/overview.html#facts",
@@ -45,7 +44,7 @@ def domain_screen(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def domain_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
     machine = _visible(request, uuid)
     page = history_page(machine, request.GET.get("page"))
-    if _wants_part(request):
+    if wants_part(request):
         return render(request, "domains/history.html#rows", {"domain": machine, "page": page})
     return _page(request, machine, "history", page=page)
 

@@ -14,6 +14,7 @@ from hypervisors.broadcast import FLEET_GROUP, user_group
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, read_recent
 from hypervisors.web.access import is_operator
+from hypervisors.web.boosting import wants_part
 from hypervisors.web.domain_lists import PAGE_SIZES, DomainList, DomainListQuery
 from hypervisors.web.sequences import sequence_number
 
@@ -42,7 +43,7 @@ def domains(request: HttpRequest) -> HttpResponse:
         "clear_url": DomainListQuery(page_size=query.page_size).url(),
         "here": query.url(page=query.page),
     }
-    if "HX-Request" not in request.headers or "HX-Boosted" in request.headers:
+    if not wants_part(request):
         return render(request, "domains/list.html", context)
     response = render(request, "domains/list.html#table", context)
     if request.headers.get("HX-Trigger") == "filters":

@@ -19,6 +19,7 @@ from hypervisors.operations.requests import request_cancel
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
 from hypervisors.web.access import person
 from hypervisors.web.answers import done, refused
+from hypervisors.web.boosting import wants_part
 
 DRAWER_LENGTH = 40
 PAGE_SIZE = 50
@@ -53,8 +54,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         ],
         "query": urlencode({"show": show, **vm}),
     }
-    wants_rows = "HX-Request" in request.headers and "HX-Boosted" not in request.headers
-    return render(request, "operations/list.html#rows" if wants_rows else "operations/list.html", context)
+    return render(request, "operations/list.html#rows" if wants_part(request) else "operations/list.html", context)
 
 
 @require_POST

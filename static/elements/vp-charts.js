@@ -69,7 +69,7 @@ class VpCharts extends HTMLElement {
     this.clear();
     for (const figure of this.querySelectorAll("figure")) {
       const name = figure.dataset.chart;
-      this.plots.set(name, new this.UPlot(this.options(name, figure), this.data(name), figure.querySelector("div")));
+      this.plots.set(name, new this.UPlot(this.options(name, figure), this.data(name), figure));
     }
     this.show();
   }
