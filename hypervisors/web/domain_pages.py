@@ -177,10 +177,6 @@ def _visible(request: HttpRequest, uuid: UUID) -> Domain:
     return get_object_or_404(seen, uuid=uuid)
 
 
-def _wants_part(request: HttpRequest) -> bool:
-    return _PART_HEADER in request.headers and "HX-Boosted" not in request.headers
-
-
 urlpatterns = [
     path("vms/<uuid:uuid>/", domain, name="domain"),
     path("vms/<uuid:uuid>/screen/", domain_screen, name="domain_screen"),
