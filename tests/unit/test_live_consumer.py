@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.auth import AuthMiddlewareStack
+from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
 from django.test import Client
@@ -61,7 +62,7 @@ async def opened(client: Client) -> AsyncIterator[Websocket]:
 
 def in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
     """As the watcher and the workers call it."""
-    return sync_to_async(function, thread_sensitive=False)
+    return database_sync_to_async(function, thread_sensitive=False)
 
 
 def logged_in(user: User) -> Client:
