@@ -1,5 +1,6 @@
 """Connection tests against real hypervisors by each transport: what is found, and what a wrong credential comes to."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from deploy.lab.host import Host
-from deploy.lab.lab import Lab
+from deploy.lab.lab import Lab, bring_up, take_down
 from deploy.lab.sign_in import SASL_USERNAME, sasl_password
 from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.operations.connection_tests import (
@@ -40,9 +41,13 @@ def outcome(uri: str, **credentials: str) -> ConnectionTest:
     return test
 
 
-def open_hosts(lab: Lab) -> list[Host]:
-    """Those that want no password."""
-    return [host for host in lab.hosts if not host.plan.sasl]
+@pytest.fixture(scope="module")
+def guarded_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One host that wants a user and a password."""
+    directory = tmp_path_factory.mktemp("guarded") / "lab"
+    guarded = bring_up(f"sasl{os.getpid()}", directory, host_count=1, sasl_host=1)
+    yield guarded
+    take_down(guarded.plan)
 
 
 def tls_credentials(pki: Path) -> dict[str, str]:
@@ -64,17 +69,17 @@ def assert_found(test: ConnectionTest, host: Host) -> None:
 
 
 def test_tcp(lab: Lab) -> None:
-    host, *_ = open_hosts(lab)
+    host = lab.hosts[0]
     assert_found(outcome(host.uri), host)
 
 
 def test_tls(lab: Lab) -> None:
-    host, *_ = open_hosts(lab)
+    host = lab.hosts[0]
     assert_found(outcome(host.tls_uri, **tls_credentials(lab.plan.pki_path)), host)
 
 
 def test_ssh_after_its_host_key_is_accepted(lab: Lab) -> None:
-    host, *_ = open_hosts(lab)
+    host = lab.hosts[0]
     key = lab.plan.ssh_key_path.read_text()
     unknown = outcome(host.ssh_uri, ssh_private_key=key)
     assert unknown.failure == "HostKeyChanged"
@@ -82,23 +87,23 @@ def test_ssh_after_its_host_key_is_accepted(lab: Lab) -> None:
     assert_found(outcome(host.ssh_uri, ssh_private_key=key, ssh_known_hosts=known), host)
     rejected = outcome(host.ssh_uri, ssh_private_key=generate_private_key(), ssh_known_hosts=known)
     assert rejected.failure == "AuthenticationFailed"
-    stranger = outcome(open_hosts(lab)[1].ssh_uri, ssh_private_key=key, ssh_known_hosts=known)
+    stranger = outcome(lab.hosts[1].ssh_uri, ssh_private_key=key, ssh_known_hosts=known)
     assert stranger.failure == "HostKeyChanged"
     assert stranger.host_key_changed
 
 
 def test_tls_without_a_client_certificate(lab: Lab) -> None:
     credentials = tls_credentials(lab.plan.pki_path) | {"tls_client_certificate": "", "tls_client_key": ""}
-    test = outcome(open_hosts(lab)[0].tls_uri, **credentials)
+    test = outcome(lab.hosts[0].tls_uri, **credentials)
     assert test.failure in ("AuthenticationFailed", "CertificateInvalid")
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
-def test_a_user_and_a_password(lab: Lab, transport: str) -> None:
-    host = next(host for host in lab.hosts if host.plan.sasl)
+def test_a_user_and_a_password(guarded_lab: Lab, transport: str) -> None:
+    (host,) = guarded_lab.hosts
     uri = {"tcp": host.uri, "tls": host.tls_uri}[transport]
-    certificates = tls_credentials(lab.plan.pki_path) if transport == "tls" else {}
-    password = sasl_password(lab.plan)
+    certificates = tls_credentials(guarded_lab.plan.pki_path) if transport == "tls" else {}
+    password = sasl_password(guarded_lab.plan)
     right = outcome(uri, sasl_username=SASL_USERNAME, sasl_password=password, **certificates)
     assert_found(right, host)
     for username, wrong in ((SASL_USERNAME, "wrong"), ("nobody", password), ("", "")):
@@ -111,7 +116,7 @@ def test_a_host_is_added_once_by_whatever_uri(
     lab: Lab, client: Client, alice: User, hypervisor_pool: HypervisorPool
 ) -> None:
     client.force_login(alice)
-    host, *_ = open_hosts(lab)
+    host = lab.hosts[0]
 
     def submit(fields: dict[str, Any]) -> str:
         url = reverse("hypervisor_add")
