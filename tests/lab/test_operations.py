@@ -57,7 +57,7 @@ def test_a_life_from_start_to_shut_down(portal: Portal) -> None:
         assert guest.wait_until_it_counts() > counted
         assert guest.lab_guest.boots() == 1
         do(OperationKind.RESET, "running", DomainState.RUNNING)
-        wait_until(lambda: guest.lab_guest.boots() == 2, seconds=60)
+        wait_until(lambda: guest.lab_guest.boots() == 2, seconds=150)
         guest.wait_until_it_counts()
         do(OperationKind.SHUT_DOWN, "shut off", DomainState.SHUTOFF)
         assert host.virsh("domstate", guest.uuid, "--reason") == "shut off (shutdown)"
@@ -67,13 +67,15 @@ def test_a_reboot_ends_when_the_guest_was_reset(portal: Portal) -> None:
     with portal.guest("ops-reboot") as guest:
         operation = guest.do(OperationKind.REBOOT)
         assert (operation.state, operation.outcome) == (OperationState.SUCCEEDED, "The guest rebooted.")
-        wait_until(lambda: guest.lab_guest.boots() == 2, seconds=60)
+        wait_until(lambda: guest.lab_guest.boots() == 2, seconds=150)
 
 
-def test_force_off_goes_ahead_of_a_shut_down_that_waits(portal: Portal) -> None:
-    with portal.guest("ops-deaf") as guest:
-        # A frozen guest hears no button; libvirt itself takes the request.
-        portal.hosts[0].virsh("qemu-monitor-command", guest.uuid, "--hmp", "stop")
+def test_force_off_goes_ahead_of_a_shut_down_that_waits(portal: Portal, tmp_path: Path) -> None:
+    with portal.deaf_guest("ops-deaf", tmp_path) as guest:
+        ignored = guest.do(OperationKind.SHUT_DOWN, timeout_seconds=2)
+        assert ignored.state == OperationState.FAILED
+        assert "did not react to the power button within 2 s" in ignored.outcome
+        assert guest.state_on(portal.hosts[0]) == "running"
         waiting = guest.ask(OperationKind.SHUT_DOWN)
         wait_for_operation(waiting, lambda row: "asked_at" in row.progress)
         with pytest.raises(Conflict, match="Shut down"):
