@@ -31,48 +31,60 @@ class MigrationTarget:
 
 
 def migration_targets(domain: Domain) -> list[MigrationTarget]:
-    """Every hypervisor of its pool, possible ones first, by name. Five queries, whatever the size of the pool."""
-    targets = [_target(domain, hypervisor) for hypervisor in _hypervisors(domain)]
+    """Every hypervisor of its pool, possible ones first, by name. Six queries, whatever the size of the pool."""
+    move = _move_of(domain)
+    targets = [_target(move, hypervisor) for hypervisor in _hypervisors(domain)]
     return sorted(targets, key=lambda target: (not target.is_possible, target.hypervisor.name))
 
 
 def find_migration_target(domain: Domain, hypervisor: Hypervisor) -> MigrationTarget | None:
     """This one alone; None when it is not of the same pool."""
     found = next((row for row in _hypervisors(domain) if row.pk == hypervisor.pk), None)
-    return None if found is None else _target(domain, found)
+    return None if found is None else _target(_move_of(domain), found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Move:
+    """What is to move; `namesakes_at` are the hypervisors that have another domain of its name."""
+
+    domain: Domain
+    parsed: ParsedDomain
+    namesakes_at: frozenset[int | None]
+
+
+def _move_of(domain: Domain) -> _Move:
+    try:
+        parsed = parsed_from_json(domain.definition.parsed)
+    except DomainDefinition.DoesNotExist:
+        parsed = ParsedDomain(name=domain.name)
+    namesakes = Domain.objects.present().filter(name=domain.name).exclude(pk=domain.pk)
+    return _Move(domain=domain, parsed=parsed, namesakes_at=frozenset(namesakes.values_list("hypervisor", flat=True)))
 
 
 def _hypervisors(domain: Domain) -> list[Hypervisor]:
     if domain.hypervisor is None:
         return []
-    rows = Hypervisor.objects.filter(hypervisor_pool=domain.hypervisor.hypervisor_pool)
+    rows = Hypervisor.objects.filter(hypervisor_pool=domain.hypervisor.hypervisor_pool_id)
     return list(rows.prefetch_related("storage_pools", "networks"))
 
 
-def _target(domain: Domain, target: Hypervisor) -> MigrationTarget:
-    if target.pk == domain.hypervisor_id:
+def _target(move: _Move, target: Hypervisor) -> MigrationTarget:
+    if target.pk == move.domain.hypervisor_id:
         return MigrationTarget(hypervisor=target, obstacles=[_("It is on this host already.")])
     unreachable = why_unreachable(target)
     if unreachable:
         return MigrationTarget(hypervisor=target, obstacles=[unreachable])
-    parsed = _parsed(domain)
     obstacles = [
         *_uri_obstacles(target),
-        *_machine_obstacles(domain, parsed, target),
-        *_memory_obstacles(domain, target),
-        *_disk_obstacles(parsed, target),
-        *_network_obstacles(parsed, target),
-        *_device_obstacles(parsed),
-        *_name_obstacles(domain, target),
+        *_machine_obstacles(move.parsed, target),
+        *_memory_obstacles(move.domain, target),
+        *_disk_obstacles(move.parsed, target),
+        *_network_obstacles(move.parsed, target),
+        *_device_obstacles(move.parsed),
+        *_name_obstacles(move, target),
     ]
-    return MigrationTarget(hypervisor=target, obstacles=obstacles, warnings=list(_warnings(domain, parsed, target)))
-
-
-def _parsed(domain: Domain) -> ParsedDomain:
-    try:
-        return parsed_from_json(domain.definition.parsed)
-    except DomainDefinition.DoesNotExist:
-        return ParsedDomain(name=domain.name)
+    warnings = list(_warnings(move.domain, move.parsed, target))
+    return MigrationTarget(hypervisor=target, obstacles=obstacles, warnings=warnings)
 
 
 def _uri_obstacles(target: Hypervisor) -> Iterator[str]:
@@ -88,7 +100,7 @@ def _uri_obstacles(target: Hypervisor) -> Iterator[str]:
         ) % {"uri": target.peer_uri, "host": target.name}
 
 
-def _machine_obstacles(domain: Domain, parsed: ParsedDomain, target: Hypervisor) -> Iterator[str]:
+def _machine_obstacles(parsed: ParsedDomain, target: Hypervisor) -> Iterator[str]:
     if parsed.architecture and target.architecture and parsed.architecture != target.architecture:
         yield _("It is an %(architecture)s machine; this host is %(other)s.") % {
             "architecture": parsed.architecture,
@@ -175,9 +187,9 @@ def _device_obstacles(parsed: ParsedDomain) -> Iterator[str]:
         yield _("It shares the directory %(path)s with its host; detach it first.") % {"path": filesystem.source}
 
 
-def _name_obstacles(domain: Domain, target: Hypervisor) -> Iterator[str]:
-    if target.domains.filter(name=domain.name, vanished_at=None).exclude(pk=domain.pk).exists():
-        yield _("There is another virtual machine called “%(name)s” on this host.") % {"name": domain.name}
+def _name_obstacles(move: _Move, target: Hypervisor) -> Iterator[str]:
+    if target.pk in move.namesakes_at:
+        yield _("There is another virtual machine called “%(name)s” on this host.") % {"name": move.domain.name}
 
 
 def _warnings(domain: Domain, parsed: ParsedDomain, target: Hypervisor) -> Iterator[str]:
