@@ -17,7 +17,7 @@ from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domain_reading import domain_state
 from hypervisors.gateway.reboots import watch_for_reboot
 from hypervisors.operations.lifecycle import IS_OFF
-from hypervisors.operations.records import Later
+from hypervisors.operations.records import NOTE, Later
 from hypervisors.operations.runs import Result, Run, cancelled, failed, interrupted, succeeded
 
 TIMEOUT_SECONDS = 120.0
@@ -102,7 +102,11 @@ def _look(
         return failed(unheard % {"seconds": round(timeout_seconds)})
     return Later(
         seconds=_QUICK_LOOK_SECONDS if waited_seconds < _QUICK_FOR_SECONDS else _LOOK_SECONDS,
-        progress={"asked_at": asked_at, "waits_until": asked_at + timeout_seconds},
+        progress={
+            "asked_at": asked_at,
+            "waits_until": asked_at + timeout_seconds,
+            NOTE: _("The guest was asked; waiting for it."),
+        },
     )
 
 

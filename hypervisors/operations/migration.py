@@ -16,7 +16,7 @@ from hypervisors.inventory.endpoints import endpoint_of
 from hypervisors.operations.bounded_calls import BackgroundCall
 from hypervisors.operations.jobs import JobFollower
 from hypervisors.operations.migration_outcomes import BothHosts, explain, look_at_both, unreachable_hosts
-from hypervisors.operations.records import Later
+from hypervisors.operations.records import NOTE, Later
 from hypervisors.operations.runs import Outcome, Result, Run, cancelled, failed, interrupted, succeeded
 
 logger = logging.getLogger(__name__)
@@ -128,5 +128,5 @@ def _undecided(run: Run, away: list[tuple[str, HypervisorError]]) -> Result:
         return interrupted(f"{text} {advice}")
     return Later(
         seconds=_LOOK_AGAIN_SECONDS,
-        progress=dict(run.operation.progress) | {"undecided_since": since, "note": text},
+        progress=dict(run.operation.progress) | {"undecided_since": since, NOTE: text},
     )

@@ -37,7 +37,8 @@ _FINISH_TRIES = 20
 
 # Keys of `progress` that are the runner's own.
 PARKED = "parked"
-WAITS_FOR = "waits_for"
+# What it waits for, in words for people.
+NOTE = "note"
 ADOPTIONS = "adoptions"
 
 
@@ -124,10 +125,10 @@ def _busy_slots(operation: Operation, hypervisor_id: int) -> int:
 
 def _put_off(operation: Operation, host: str) -> Later:
     text = _("Waits until other operations on %(host)s are done.") % {"host": host}
-    if operation.progress.get(WAITS_FOR) != text:
+    if operation.progress.get(NOTE) != text:
         waiting = Operation.objects.filter(pk=operation.pk, state=OperationState.QUEUED)
-        if waiting.update(progress={WAITS_FOR: text}):
-            operation.progress = {WAITS_FOR: text}
+        if waiting.update(progress={NOTE: text}):
+            operation.progress = {NOTE: text}
             transaction.on_commit(lambda: _publish(operation))
     return Later(seconds=1.0 if KIND_FACTS[OperationKind(operation.kind)].queue == MIGRATIONS_QUEUE else 0.25)
 

@@ -4,6 +4,7 @@ import { bytes, duration, rate } from "./units.js";
 import { word } from "./words.js";
 
 export function progressWords(progress) {
+  if (progress?.note) return progress.note;
   const { transferred_bytes: done, total_bytes: total, bytes_per_second: speed, remaining_seconds: left } = progress ?? {};
   const parts = [];
   if (done !== undefined) parts.push(total ? `${bytes(done)} / ${bytes(total)}` : bytes(done));

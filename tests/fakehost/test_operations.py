@@ -195,7 +195,7 @@ def test_one_host_gets_half_of_the_slots(fake_host: FakeHost, alice: User, make_
     assert run_operation(operation.pk) is not None
     operation.refresh_from_db()
     assert operation.state == OperationState.QUEUED
-    assert fake_host.hypervisor.name in operation.progress[records.WAITS_FOR]
+    assert fake_host.hypervisor.name in operation.progress[records.NOTE]
     Operation.objects.filter(state=OperationState.RUNNING).update(state=OperationState.SUCCEEDED)
     run_to_end(operation)
     assert operation.state == OperationState.SUCCEEDED
