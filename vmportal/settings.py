@@ -174,8 +174,8 @@ STORAGES = {
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# Messages are acknowledged when a task begins: the operation's row remembers what is to be done (docs/decisions/0007).
+CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "operations"
 CELERY_TASK_ROUTES = {"hypervisors.migrate": {"queue": "migrations"}}

@@ -78,8 +78,10 @@ def request_cancel(operation: Operation, *, user: User | AnonymousUser) -> None:
             _("“%(kind)s” cannot be stopped once it has begun; it takes a moment only.")
             % {"kind": kind_label(operation.kind)}
         )
-    now = timezone.now()
-    Operation.objects.unfinished().filter(pk=operation.pk, cancel_requested_at=None).update(cancel_requested_at=now)
+    operation.cancel_requested_at = operation.cancel_requested_at or timezone.now()
+    wish = {"cancel_requested_at": operation.cancel_requested_at}
+    Operation.objects.unfinished().filter(pk=operation.pk, cancel_requested_at=None).update(**wish)
+    transaction.on_commit(lambda: broadcast.publish([operation_change(operation)]))
     # It may wait between two looks.
     transaction.on_commit(lambda: deliver_soon(operation.pk, operation.kind))
 

@@ -9,8 +9,6 @@ from hypervisors.operations.kinds import MIGRATIONS_QUEUE, OPERATIONS_QUEUE
 from hypervisors.operations.runner import run_operation
 from hypervisors.states import OperationKind
 
-# Messages are acknowledged when a task begins: the row remembers what is to be done, and the sweep delivers what was
-# lost. (A late acknowledgement after a loss of Redis brings kombu 5.7 down, and every task of that worker with it.)
 # Every call to a hypervisor is bounded by itself. Should a worker's process hang all the same, it is killed after so
 # long, and the sweep has another one look at what came of it.
 _HARD_LIMIT_SECONDS = 1200
@@ -18,15 +16,13 @@ _HARD_LIMIT_SECONDS = 1200
 _MIGRATION_HARD_LIMIT_SECONDS = 48 * 3600
 
 
-@shared_task(name="hypervisors.operate", time_limit=_HARD_LIMIT_SECONDS, queue=OPERATIONS_QUEUE, acks_late=False)
+@shared_task(name="hypervisors.operate", time_limit=_HARD_LIMIT_SECONDS, queue=OPERATIONS_QUEUE)
 def operate(operation_id: str) -> None:
     """Do the operation, of whatever kind but a migration."""
     _run(operation_id, OperationKind.START)
 
 
-@shared_task(
-    name="hypervisors.migrate", time_limit=_MIGRATION_HARD_LIMIT_SECONDS, queue=MIGRATIONS_QUEUE, acks_late=False
-)
+@shared_task(name="hypervisors.migrate", time_limit=_MIGRATION_HARD_LIMIT_SECONDS, queue=MIGRATIONS_QUEUE)
 def migrate(operation_id: str) -> None:
     """Do the migration."""
     _run(operation_id, OperationKind.MIGRATE)
