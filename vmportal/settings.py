@@ -174,7 +174,7 @@ STORAGES = {
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
-# Messages are acknowledged when a task begins: the operation's row remembers what is to be done (docs/decisions/0007).
+# Messages are acknowledged when a task begins: the operation's row remembers what is to be done (docs/decisions/0008).
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "operations"
