@@ -65,6 +65,10 @@ class ConnectionWorker:
     def close(self, connection: Connection) -> None:
         connection.close()
 
+    def rest(self) -> None:
+        """The present job waits for something on our side."""
+        self.busy_since = None
+
     # What a subclass fills in. Each may raise errors.HypervisorError.
     def on_connected(self, connection: Connection) -> None:
         raise NotImplementedError

@@ -101,6 +101,7 @@ class Follower(ConnectionWorker):
 
     def _list_domains(self, connection: Connection) -> None:
         self.agenda.add("full", after_seconds=_FULL_SECONDS * random.uniform(0.7, 1.0))  # noqa: S311
+        self.rest()
         with READING.passed():
             self.touch()
             started_at = time.monotonic()

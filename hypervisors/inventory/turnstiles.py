@@ -1,30 +1,50 @@
-"""Turnstiles let few threads at a time through, without ever stopping one for long.
+"""Turnstiles let few threads at a time through, and count a thread that stays too long as out.
 
-A hundred threads that all have Python work at once spend their time on handing the interpreter lock around, and a
-hundred ssh handshakes at once all time out. But a hypervisor that hangs inside must not keep the others out.
+A hundred threads that all have work at once spend their time on handing the interpreter lock around, and a hundred ssh
+handshakes at once all time out. But a hypervisor that hangs inside must not keep the others out.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Turnstile:
-    """`with turnstile.passed():` waits for a free place, for `max_wait_seconds` at most, and goes in anyway then."""
+    """`with turnstile.passed():` waits for a free place; each is free again after `lease_seconds` at the latest."""
 
-    def __init__(self, places: int, *, max_wait_seconds: float) -> None:
-        self._places = threading.Semaphore(places)
-        self._max_wait_seconds = max_wait_seconds
+    def __init__(self, places: int, *, lease_seconds: float) -> None:
+        self._places = places
+        self._lease_seconds = lease_seconds
+        self._condition = threading.Condition()
+        self._leases: dict[object, float] = {}
 
     @contextmanager
     def passed(self) -> Iterator[None]:
-        has_place = self._places.acquire(timeout=self._max_wait_seconds)
+        visitor = object()
+        self._enter(visitor)
         try:
             yield
         finally:
-            if has_place:
-                self._places.release()
+            self._leave(visitor)
+
+    def _enter(self, visitor: object) -> None:
+        with self._condition:
+            while True:
+                now = time.monotonic()
+                running = [end for end in self._leases.values() if end > now]
+                if len(running) < self._places:
+                    self._leases[visitor] = now + self._lease_seconds
+                    return
+                self._condition.wait(min(running) - now)
+
+    def _leave(self, visitor: object) -> None:
+        with self._condition:
+            del self._leases[visitor]
+            self._condition.notify()
 
 
-OPENING = Turnstile(8, max_wait_seconds=3)
-READING = Turnstile(2, max_wait_seconds=2)
+# An opening takes half a second by ssh and milliseconds otherwise; dead hosts pass at 8 a second.
+OPENING = Turnstile(4, lease_seconds=0.5)
+# Reading a hundred domains takes some ten milliseconds.
+READING = Turnstile(2, lease_seconds=1.0)

@@ -62,8 +62,23 @@ def test_machines_without_an_id_are_never_the_same() -> None:
     assert claims.claim(None, 2) is None
 
 
-def test_a_turnstile_stops_nobody_for_long() -> None:
-    turnstile = Turnstile(1, max_wait_seconds=0.01)
-    with turnstile.passed(), turnstile.passed():
+def test_a_turnstile_lets_few_in_at_a_time() -> None:
+    turnstile, entered = Turnstile(1, lease_seconds=60), threading.Event()
+
+    def enter() -> None:
+        with turnstile.passed():
+            entered.set()
+
+    with turnstile.passed():
+        second = threading.Thread(target=enter)
+        second.start()
+        assert not entered.wait(0.05)
+    assert entered.wait(5)
+    second.join()
+
+
+def test_one_that_hangs_inside_a_turnstile_keeps_nobody_out() -> None:
+    turnstile = Turnstile(1, lease_seconds=0.01)
+    with turnstile.passed(), turnstile.passed(), turnstile.passed():
         pass
-    assert turnstile._places.acquire(blocking=False), "the place is free again"
+    assert turnstile._leases == {}
