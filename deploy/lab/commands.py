@@ -10,7 +10,7 @@ from types import FrameType
 
 from deploy.lab.fault import HOST_FAULTS, QEMU_FAULTS
 from deploy.lab.guest import define_guest
-from deploy.lab.lab import Lab, bring_up, find_lab_plan, load_lab, take_down
+from deploy.lab.lab import Lab, bring_up, find_lab_plan, load_lab, take_down, write_lab_file
 from deploy.lab.process import LabError
 
 
@@ -117,11 +117,13 @@ def _guest(arguments: argparse.Namespace) -> int:
 
 
 def _fault(arguments: argparse.Namespace) -> int:
-    host = _lab(arguments).host(arguments.host)
+    lab = _lab(arguments)
+    host = lab.host(arguments.host)
     if arguments.fault in QEMU_FAULTS:
         QEMU_FAULTS[arguments.fault](host, arguments.domain)
     else:
         HOST_FAULTS[arguments.fault](host)
+        write_lab_file(lab)
     return 0
 
 

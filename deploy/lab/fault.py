@@ -1,21 +1,19 @@
 """Faults: what goes wrong with real hosts, done to the lab's on purpose, and undone."""
 
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 
-from deploy.lab import network
+from deploy.lab import network, process
 from deploy.lab.host import Host
-from deploy.lab.process import kill
 
 
 def freeze(host: Host) -> None:
     """Its libvirtd takes connections and answers nothing."""
-    host.signal_libvirtd(signal.SIGSTOP)
+    process.freeze(host.libvirtd_pid())
 
 
 def thaw(host: Host) -> None:
-    host.signal_libvirtd(signal.SIGCONT)
+    process.thaw(host.libvirtd_pid())
 
 
 def cut(host: Host) -> None:
@@ -29,7 +27,7 @@ def mend(host: Host) -> None:
 
 def kill_libvirtd(host: Host) -> None:
     """Its guests run on."""
-    kill([host.libvirtd_pid()])
+    process.kill([host.libvirtd_pid()])
 
 
 def start_libvirtd(host: Host) -> None:
@@ -48,11 +46,11 @@ def start_host(host: Host) -> None:
 
 def freeze_qemu(host: Host, domain: str) -> None:
     """The guest's QEMU answers libvirtd no more."""
-    host.signal_qemu(domain, signal.SIGSTOP)
+    process.freeze(host.qemu_pid(domain))
 
 
 def thaw_qemu(host: Host, domain: str) -> None:
-    host.signal_qemu(domain, signal.SIGCONT)
+    process.thaw(host.qemu_pid(domain))
 
 
 @contextlib.contextmanager

@@ -1,8 +1,6 @@
 """A host of the lab: its start and end, its processes, and virsh on it."""
 
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 import uuid
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.lab.host_files import init_path, started_path
+from deploy.lab.network import plug_in
 from deploy.lab.plan import HostPlan, LabPlan
 from deploy.lab.process import LabError, kill, processes_in, run, running_script, wait_until
 from deploy.lab.sign_in import client_file
@@ -67,6 +66,7 @@ class Host:
         """Start it without waiting for it; harmless when it runs."""
         if self.is_running():
             return
+        plug_in(self.lab, self.plan)
         started_path(self.plan).unlink(missing_ok=True)
         unshare = ["unshare", "--uts", "--mount", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child"]
         init = ["/bin/sh", str(init_path(self.plan))]
@@ -118,14 +118,6 @@ class Host:
         self.run("libvirtd", "--daemon", "--listen")
         wait_until(self.accepts, 15, waiting_for=f"libvirtd of {self.name}")
 
-    def signal_libvirtd(self, number: signal.Signals) -> None:
-        """Raises LabError when there is none."""
-        self._signal(self._pid_in(Path("/run/libvirtd.pid")), number)
-
-    def signal_qemu(self, domain: str, number: signal.Signals) -> None:
-        """Raises LabError when no QEMU runs for the domain."""
-        self._signal(self.qemu_pid(domain), number)
-
     def qemu_pid(self, domain: str) -> int:
         """The machine's id of a domain's QEMU, which is asked of the system alone: libvirtd may be frozen."""
         wanted = domain.encode()
@@ -145,9 +137,6 @@ class Host:
             if candidate == inner and b"libvirtd" in _arguments_of(pid)[0]:
                 return pid
         raise LabError(f"{self.name} runs no libvirtd.")
-
-    def _signal(self, pid: int, number: signal.Signals) -> None:
-        os.kill(pid, number)
 
     @property
     def _log(self) -> Path:

@@ -119,6 +119,26 @@ def _take_down_everything(plan: LabPlan) -> None:
     unregister(plan.name)
 
 
+def write_lab_file(lab: Lab) -> None:
+    """Tell anew what the lab is; the process ids of hosts change as they come and go."""
+    plan = lab.plan
+    content = {
+        "name": plan.name,
+        "machine_address": plan.machine_address,
+        "shared_path": str(plan.shared_path),
+        "pool_path": str(plan.pool_path),
+        "serial_path": str(plan.serial_path),
+        "pki_path": str(plan.pki_path),
+        "ssh_private_key_path": str(plan.ssh_key_path),
+        "auth_file_path": str(sign_in.client_file(plan)),
+        "hosts": [_host_json(plan, host) for host in lab.hosts],
+        "guests": [guest.as_json() for guest in lab.example_guests],
+    }
+    new = plan.file.with_suffix(".new")
+    new.write_text(json.dumps(content, indent=2) + "\n")
+    new.rename(plan.file)
+
+
 def _build(plan: LabPlan, *, guest_count: int) -> Lab:
     _make_directory(plan)
     certificates.make_authority_and_client(plan)
@@ -131,13 +151,13 @@ def _build(plan: LabPlan, *, guest_count: int) -> Lab:
         list(pool.map(lambda host: _begin(plan, host), lab.hosts))
         list(pool.map(Host.wait_until_up, lab.hosts))
     guests = define_example_guests(lab.hosts, guest_count)
-    _write_lab_file(lab, guests)
-    return Lab(plan=plan, example_guests=guests)
+    lab = Lab(plan=plan, example_guests=guests)
+    write_lab_file(lab)
+    return lab
 
 
 def _begin(plan: LabPlan, host: Host) -> None:
     make_host_files(plan, host.plan)
-    network.plug_in(plan, host.plan)
     host.begin()
 
 
@@ -151,7 +171,7 @@ def _revive(plan: LabPlan, *, host_count: int, sasl_host: int) -> Lab:
         if not host.is_running():
             host.begin()
             host.wait_until_up()
-    _write_lab_file(lab, lab.example_guests)
+    write_lab_file(lab)
     return lab
 
 
@@ -177,25 +197,6 @@ def _require_root() -> None:
         raise LabError("The lab makes namespaces and mounts: run it as root (sudo python3 deploy/lab …).")
 
 
-def _write_lab_file(lab: Lab, guests: tuple[Guest, ...]) -> None:
-    plan = lab.plan
-    content = {
-        "name": plan.name,
-        "machine_address": plan.machine_address,
-        "shared_path": str(plan.shared_path),
-        "pool_path": str(plan.pool_path),
-        "serial_path": str(plan.serial_path),
-        "pki_path": str(plan.pki_path),
-        "ssh_private_key_path": str(plan.ssh_key_path),
-        "auth_file_path": str(sign_in.client_file(plan)),
-        "hosts": [_host_json(plan, host) for host in lab.hosts],
-        "guests": [guest.as_json() for guest in guests],
-    }
-    new = plan.file.with_suffix(".new")
-    new.write_text(json.dumps(content, indent=2) + "\n")
-    new.rename(plan.file)
-
-
 def _host_json(plan: LabPlan, host: Host) -> dict[str, Any]:
     sasl = {"username": sign_in.SASL_USERNAME, "password": sign_in.sasl_password(plan)} if host.plan.sasl else None
     return {
@@ -205,7 +206,7 @@ def _host_json(plan: LabPlan, host: Host) -> dict[str, Any]:
         "tls_uri": host.tls_uri,
         "ssh_uri": host.ssh_uri,
         "host_uuid": host.host_uuid,
-        "init_pid": host.init_pid(),
+        "init_pid": host.init_pid() if host.is_running() else None,
         "known_hosts": sign_in.known_hosts_line(host.plan),
         "sasl": sasl,
     }

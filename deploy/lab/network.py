@@ -24,8 +24,9 @@ def make_switch(plan: LabPlan) -> None:
 
 
 def plug_in(plan: LabPlan, host: HostPlan) -> None:
-    """Make the host's namespace, with its address on the switch."""
+    """Make the host's namespace, with its address on the switch. One of an earlier run goes, with its links."""
     inside, switch = host.namespace, plan.switch_namespace
+    unplug(plan, host)
     run("ip", "netns", "add", inside)
     run(
         *("ip", "-n", switch, "link", "add", host.switch_port, "type", "veth"),
@@ -42,15 +43,24 @@ def set_link(plan: LabPlan, host: HostPlan, *, up: bool) -> None:
     run("ip", "-n", plan.switch_namespace, "link", "set", host.switch_port, "up" if up else "down")
 
 
+def unplug(plan: LabPlan, host: HostPlan) -> None:
+    """Links are removed by name, here and below: the kernel takes its time with those of a lost namespace."""
+    _try("ip", "-n", plan.switch_namespace, "link", "del", host.switch_port)
+    _remove_namespace(host.namespace)
+
+
 def remove_namespaces(plan: LabPlan) -> None:
-    """Whatever of it there is. Links are removed by name: the kernel takes its time with those of a lost namespace."""
+    """Whatever of it there is."""
     for host in plan.hosts:
-        _try("ip", "-n", plan.switch_namespace, "link", "del", host.switch_port)
+        unplug(plan, host)
     # By its far end, whose namespace is this lab's for certain.
     _try("ip", "-n", plan.switch_namespace, "link", "del", "machine")
-    for namespace in (*(host.namespace for host in plan.hosts), plan.switch_namespace):
-        if Path(f"/run/netns/{namespace}").exists():
-            run("ip", "netns", "del", namespace)
+    _remove_namespace(plan.switch_namespace)
+
+
+def _remove_namespace(namespace: str) -> None:
+    if Path(f"/run/netns/{namespace}").exists():
+        run("ip", "netns", "del", namespace)
 
 
 def _try(*command: str) -> None:

@@ -72,6 +72,16 @@ def kill(pids: list[int]) -> None:
     wait_until(lambda: not any(_is_alive(pid) for pid in pids), 10, waiting_for=f"processes {pids} gone")
 
 
+def freeze(pid: int) -> None:
+    """Returns when it stands still, which the signal alone does not promise."""
+    _signal(pid, signal.SIGSTOP)
+    wait_until(lambda: _state(pid) == "T", 10, waiting_for=f"process {pid} stopped")
+
+
+def thaw(pid: int) -> None:
+    _signal(pid, signal.SIGCONT)
+
+
 def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
@@ -94,8 +104,13 @@ def _innermost_pid(pid: int) -> int:
 
 def _is_alive(pid: int) -> bool:
     """A zombie counts as gone: whoever started it has only not looked yet."""
+    return _state(pid) not in ("", "Z", "X")
+
+
+def _state(pid: int) -> str:
+    """As in proc_pid_stat(5); empty when there is no such process."""
     stat = _read(pid, "stat")
-    return bool(stat) and stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    return stat.rpartition(b")")[2].split()[0].decode() if stat else ""
 
 
 def _read(pid: int, name: str) -> bytes:
