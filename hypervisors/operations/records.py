@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisors import broadcast
-from hypervisors.models import Operation
-from hypervisors.operations.kinds import KIND_FACTS, MIGRATIONS_QUEUE
+from hypervisors.models import Hypervisor, Operation
+from hypervisors.models.operations import OperationQuerySet
+from hypervisors.operations.kinds import KIND_FACTS
 from hypervisors.operations.messages import operation_change
 from hypervisors.states import OperationKind, OperationState
 
@@ -34,6 +35,8 @@ SLOTS_PER_HYPERVISOR = 2
 _LEAST_PARKED_SECONDS = 0.25
 _LOOK_SECONDS = 0.3
 _FINISH_TRIES = 20
+# An operation whose hypervisor is busy comes again after so long; well below STALE_SECONDS.
+_PUT_OFF_SECONDS, _MOST_PUT_OFF_SECONDS = 0.25, 5.0
 
 # Keys of `progress` that are the runner's own.
 PARKED = "parked"
@@ -79,9 +82,12 @@ def _claim_queued(operation: Operation) -> Claim | Later | None:
     now = timezone.now()
     # It may have moved since it was asked for.
     source = operation.domain.hypervisor
+    if source is not None and _are_slots_busy(operation, source):
+        return _put_off(operation, source)
     with transaction.atomic():
-        if source is not None and _busy_slots(operation, source.pk) >= SLOTS_PER_HYPERVISOR:
-            return _put_off(operation, source.name)
+        # Once more, now that nobody else can claim (SQLite) or hardly anybody will (PostgreSQL).
+        if source is not None and _are_slots_busy(operation, source):
+            return Later(seconds=_PUT_OFF_SECONDS)
         mine = _compare_and_set(
             operation, state=OperationState.RUNNING, started_at=now, heartbeat_at=now, hypervisor=source, progress={}
         )
@@ -114,23 +120,36 @@ def _compare_and_set(operation: Operation, **values: Any) -> bool:
     return True
 
 
-def _busy_slots(operation: Operation, hypervisor_id: int) -> int:
+def _are_slots_busy(operation: Operation, hypervisor: Hypervisor) -> bool:
+    alive = timezone.now() - timedelta(seconds=STALE_SECONDS)
+    running = _rivals(operation, hypervisor, OperationState.RUNNING).filter(heartbeat_at__gt=alive)
+    progresses = running.values_list("progress", flat=True)
+    return sum(not progress.get(PARKED) for progress in progresses) >= SLOTS_PER_HYPERVISOR
+
+
+def _rivals(operation: Operation, hypervisor: Hypervisor, state: OperationState) -> OperationQuerySet:
+    """Those of the same queue on the same hypervisor."""
     queue = KIND_FACTS[OperationKind(operation.kind)].queue
     kinds = [kind for kind, facts in KIND_FACTS.items() if facts.queue == queue]
-    alive = timezone.now() - timedelta(seconds=STALE_SECONDS)
-    running = Operation.objects.filter(state=OperationState.RUNNING, hypervisor=hypervisor_id, kind__in=kinds)
-    progresses = running.filter(heartbeat_at__gt=alive).values_list("progress", flat=True)
-    return sum(not progress.get(PARKED) for progress in progresses)
+    return Operation.objects.filter(state=state, hypervisor=hypervisor, kind__in=kinds).exclude(pk=operation.pk)
 
 
-def _put_off(operation: Operation, host: str) -> Later:
-    text = _("Waits until other operations on %(host)s are done.") % {"host": host}
-    if operation.progress.get(NOTE) != text:
-        waiting = Operation.objects.filter(pk=operation.pk, state=OperationState.QUEUED)
-        if waiting.update(progress={NOTE: text}):
-            operation.progress = {NOTE: text}
-            transaction.on_commit(lambda: _publish(operation))
-    return Later(seconds=1.0 if KIND_FACTS[OperationKind(operation.kind)].queue == MIGRATIONS_QUEUE else 0.25)
+def _put_off(operation: Operation, hypervisor: Hypervisor) -> Later | None:
+    """Have it come again, the later the more are ahead of it; None when another delivery of it does that already."""
+    ahead = _rivals(operation, hypervisor, OperationState.QUEUED).filter(requested_at__lt=operation.requested_at)
+    seconds = min(_MOST_PUT_OFF_SECONDS, _PUT_OFF_SECONDS * (1 + ahead.count() / SLOTS_PER_HYPERVISOR))
+    now, seen = timezone.now(), operation.heartbeat_at
+    if seen is not None and now - seen < timedelta(seconds=0.8 * seconds):
+        return None
+    note = {NOTE: _("Waits until other operations on %(host)s are done.") % {"host": hypervisor.name}}
+    is_news = operation.progress != note
+    waiting = Operation.objects.filter(pk=operation.pk, state=OperationState.QUEUED, heartbeat_at=seen)
+    if not waiting.update(progress=note, heartbeat_at=now):
+        return None
+    operation.progress = note
+    if is_news:
+        _publish(operation)
+    return Later(seconds=seconds)
 
 
 def report(operation: Operation, progress: Mapping[str, Any]) -> bool:

@@ -79,9 +79,14 @@ class Sweeper:
 
 def _left_lying() -> OperationQuerySet:
     now = timezone.now()
-    queued = Q(state=OperationState.QUEUED, requested_at__lt=now - timedelta(seconds=QUEUED_SECONDS))
-    silent = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - timedelta(seconds=STALE_SECONDS))
-    return Operation.objects.filter(queued | (Q(state=OperationState.RUNNING) & silent))
+    never_taken_up = Q(
+        state=OperationState.QUEUED, heartbeat_at=None, requested_at__lt=now - timedelta(seconds=QUEUED_SECONDS)
+    )
+    # A queued row has a heartbeat when its hypervisor was busy: it comes again by itself, unless that message was lost.
+    silent = Q(heartbeat_at__lt=now - timedelta(seconds=STALE_SECONDS)) | Q(
+        state=OperationState.RUNNING, heartbeat_at=None
+    )
+    return Operation.objects.unfinished().filter(never_taken_up | silent)
 
 
 def _open_queues() -> set[str]:

@@ -197,6 +197,10 @@ def test_one_host_gets_half_of_the_slots(fake_host: FakeHost, alice: User, make_
     operation.refresh_from_db()
     assert operation.state == OperationState.QUEUED
     assert fake_host.hypervisor.name in operation.progress[records.NOTE]
+    # A second delivery does not make it come twice from now on, nor does the sweep.
+    assert run_operation(operation.pk) is None
+    Operation.objects.filter(pk=operation.pk).update(requested_at=timezone.now() - timedelta(seconds=60))
+    assert Sweeper(lambda _id, _kind: True).sweep() == 0
     Operation.objects.filter(state=OperationState.RUNNING).update(state=OperationState.SUCCEEDED)
     run_to_end(operation)
     assert operation.state == OperationState.SUCCEEDED
@@ -207,7 +211,8 @@ def test_waiting_for_a_guest_holds_no_slot_and_gives_way_to_force_off(
 ) -> None:
     do(OperationKind.START)
     waiting = _waiting_shut_down(fake_host, alice)
-    assert records._busy_slots(waiting, fake_host.hypervisor.pk) == 0
+    monkeypatch.setattr(records, "SLOTS_PER_HYPERVISOR", 1)
+    assert not records._are_slots_busy(Operation(kind=OperationKind.START), fake_host.hypervisor)
     with pytest.raises(Conflict):
         request_operation(user=bob, domain=fake_host.domain, kind=OperationKind.REBOOT)
     assert why_not(fake_host.domain, OperationKind.FORCE_OFF) == ""
