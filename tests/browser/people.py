@@ -56,7 +56,7 @@ def see_console(page: Page) -> None:
 
 
 def type_command(page: Page, guest: Guest, command: str, *, until: str) -> None:
-    """Type it on the machine's screen, and again should the shell not have been there yet, until its log says `until`."""
+    """Type it on the screen, and again should the shell not have been there yet, until the log says `until`."""
     deadline = time.monotonic() + 60
     while until not in log_of(guest):
         assert time.monotonic() < deadline, f"the guest did not say {until!r}"

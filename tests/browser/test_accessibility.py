@@ -1,0 +1,66 @@
+"""axe finds nothing serious on any main screen, and no screen scrolls sideways, wide or narrow, light or dark."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from deploy.environment import REPOSITORY
+from deploy.lab.guest import Guest, define_guest, remove_guest
+from deploy.lab.lab import Lab
+from deploy.stack import Stack
+from tests.browser.people import see_state
+
+AXE = (Path(REPOSITORY) / "node_modules/axe-core/axe.min.js").read_text()
+SCREENS = {
+    "list": "/vms/",
+    "machine": "/vms/{uuid}/",
+    "console": "/vms/{uuid}/screen/",
+    "history": "/vms/{uuid}/history/",
+    "access": "/vms/{uuid}/access/",
+    "hosts": "/hypervisors/",
+    "host": "/hypervisors/{host}/",
+    "add a host": "/hypervisors/add/",
+    "operations": "/operations/",
+    "people": "/people/",
+    "profile": "/profile/",
+}
+
+
+@pytest.fixture(scope="module")
+def guest(lab: Lab, portal: Stack) -> Iterator[Guest]:
+    made = define_guest(lab.hosts[0], "seen", start=True)
+    yield made
+    remove_guest(lab.hosts, made)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_screen_shuts_anybody_out(page: Page, guest: Guest, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/vms/")
+    see_state(page, guest.name, "Running")
+    host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
+    faults: dict[str, object] = {}
+    for screen, path in SCREENS.items():
+        answer = page.goto(path.format(uuid=guest.uuid, host=host))
+        assert answer is not None
+        assert answer.ok, f"{screen}: {answer.status}"
+        expect(page.get_by_role("heading", level=1).first).to_be_attached()
+        found = serious_faults(page)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if found or wide > width:
+            faults[screen] = [*found, f"{wide} px wide"]
+    assert faults == {}
+
+
+def serious_faults(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
