@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from deploy.lab.capabilities import install_capabilities
 from deploy.lab.certificates import install_host_certificate, make_host_certificate
 from deploy.lab.plan import HostPlan, LabPlan
 from deploy.lab.process import PATH
@@ -105,6 +106,7 @@ def make_host_files(plan: LabPlan, host: HostPlan) -> None:
     make_host_ssh(plan, host)
     install_host_certificate(host, etc)
     install_sasl(plan, host, etc)
+    install_capabilities(host)
     _write_names(plan, host, etc)
     _write_libvirt(plan, host, etc / "libvirt")
     init_path(host).write_text(_init_script(plan, host))

@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.lab import certificates, network, sign_in, storage
 from deploy.lab.boot_image import cached_boot_image
+from deploy.lab.capabilities import keep_capabilities
 from deploy.lab.guest import DEFAULT_MEMORY_KIB, Guest, define_example_guests, define_guest, remove_guest
 from deploy.lab.host import Host
 from deploy.lab.host_files import init_path, make_host_files
@@ -107,6 +108,7 @@ def take_down(plan: LabPlan) -> None:
         _take_down_everything(plan)
     # Only a lab's own directory: plan.json says that it is one.
     if _plan_in(plan.directory) == plan:
+        keep_capabilities(plan)
         shutil.rmtree(plan.directory)
 
 
@@ -136,6 +138,8 @@ def write_lab_file(lab: Lab) -> None:
     }
     new = plan.file.with_suffix(".new")
     new.write_text(json.dumps(content, indent=2) + "\n")
+    # Root's umask must not hide it from who runs vmportal.
+    new.chmod(0o644)
     new.rename(plan.file)
 
 
@@ -181,7 +185,8 @@ def _require_empty(directory: Path) -> None:
 
 
 def _make_directory(plan: LabPlan) -> None:
-    plan.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    plan.directory.chmod(0o755)
     (plan.directory / "plan.json").write_text(plan.as_json())
 
 
