@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Take the README's screenshots from a portal of its own over two real hypervisors: `docs/screenshots/take.py` as root.
+
+Needs what `./test` installs: the lab, Chromium, and the test packages in .venv.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402 - the path comes first
+
+from deploy.lab.lab import Lab, bring_up, find_lab_plan, take_down  # noqa: E402
+from deploy.stack import Stack  # noqa: E402
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+NAME = "shots"
+# Long enough for the sparklines to have something to show.
+WARM_UP_MS = 90_000
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="vmportal-shots-") as directory:
+        try:
+            lab = bring_up(NAME, Path(directory) / "lab", host_count=2, guest_count=8)
+            stack = Stack(Path(directory) / "data")
+            try:
+                stack.prepare([("lab", host.name, host.uri) for host in lab.hosts])
+                stack.launch()
+                stack.wait_healthy()
+                _take(stack, lab)
+            finally:
+                stack.stop()
+        finally:
+            plan = find_lab_plan(NAME, None)
+            if plan is not None:
+                take_down(plan)
+
+
+def _take(stack: Stack, lab: Lab) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        for scheme, width, height in (("light", 1280, 800), ("dark", 1280, 800), ("light", 400, 800)):
+            page = _signed_in(browser, stack, scheme, width, height)
+            if scheme == "light" and width == 1280:
+                page.wait_for_timeout(WARM_UP_MS)
+            _take_all(page, lab, f"{scheme}-{width}")
+            page.context.close()
+        browser.close()
+
+
+def _signed_in(browser: Browser, stack: Stack, scheme: str, width: int, height: int) -> Page:
+    context = browser.new_context(
+        base_url=stack.url,
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.goto("/vms/")
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(stack.admin_password)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Virtual machines", exact=True).wait_for()
+    return page
+
+
+def _take_all(page: Page, lab: Lab, suffix: str) -> None:
+    guest = next(guest for guest in lab.example_guests if guest.name == "web1")
+    host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
+    if page.viewport_size and page.viewport_size["width"] > 1000:
+        for twist in page.locator(".vp-host .vp-twist").all():
+            twist.click()
+    page.wait_for_timeout(6_000)
+    page.screenshot(path=HERE / f"list-{suffix}.png")
+    for name, path in {"machine": f"/vms/{guest.uuid}/", "host": f"/hypervisors/{host}/"}.items():
+        page.goto(path)
+        page.wait_for_timeout(6_000)
+        page.screenshot(path=HERE / f"{name}-{suffix}.png")
+    page.goto(f"/vms/{guest.uuid}/screen/")
+    page.locator("vp-console .vp-console-status", has_text="Connected").wait_for()
+    page.wait_for_timeout(3_000)
+    page.screenshot(path=HERE / f"console-{suffix}.png")
+    page.goto(f"/vms/{guest.uuid}/")
+    page.locator("#vm-buttons").get_by_role("button", name="Migrate…").click()
+    page.locator("dialog#dialog[open] .vp-target").first.wait_for()
+    page.screenshot(path=HERE / f"migrate-{suffix}.png")
+
+
+if __name__ == "__main__":
+    main()
