@@ -10,9 +10,16 @@ import pytest
 from cryptography.fernet import Fernet
 
 from deploy.configuration import write_configuration
-from deploy.environment import BadDataDirectory, check_data_dir, django_environment, public_names, read_secrets
+from deploy.environment import (
+    REPOSITORY,
+    BadDataDirectory,
+    check_data_dir,
+    django_environment,
+    public_names,
+    read_secrets,
+)
 from deploy.ports import PortTaken, check_port_is_free
-from deploy.programs import Places
+from deploy.programs import Places, programs
 from deploy.stack import Stack, StackError
 
 
@@ -86,8 +93,8 @@ def test_supervisor_reads_back_every_program_in_a_path_with_a_space(tmp_path: Pa
     write_configuration(places, environment, host="::1", port=8080, own_redis=True)
     parser = configparser.ConfigParser(interpolation=configparser.BasicInterpolation())
     parser.read(places.supervisor_configuration)
-    programs = {name.removeprefix("program:") for name in parser.sections() if name.startswith("program:")}
-    assert programs == {"redis", "web", "console", "worker", "migrations", "watcher", "nginx"}
+    found = {name.removeprefix("program:") for name in parser.sections() if name.startswith("program:")}
+    assert found == {"redis", "web", "console", "worker", "migrations", "watcher", "nginx"}
     assert parser["program:worker"]["command"].count("operations@%h") == 1
     assert f"'{places.nginx_configuration}'" in parser["program:nginx"]["command"]
     assert "listen [::1]:8080;" in places.nginx_configuration.read_text()
@@ -127,3 +134,13 @@ def test_two_stacks_cannot_share_a_data_directory(tmp_path: Path) -> None:
         first.stop()
     second.claim()
     second.stop()
+
+
+@pytest.mark.parametrize("name", ["web", "console", "worker", "migrations", "watcher"])
+def test_the_systemd_units_run_what_supervisor_runs(name: str, tmp_path: Path) -> None:
+    places = Places(data_dir=tmp_path, runtime_dir=Path("/run/vmportal"))
+    program = next(one for one in programs(places, own_redis=True, nginx="nginx") if one.name == name)
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read(REPOSITORY / "deploy" / "production" / f"vmportal-{name}.service")
+    ours = [argument.replace(f"{REPOSITORY}/", "") for argument in program.command[1:]]
+    assert unit["Service"]["ExecStart"].replace("%%", "%").split()[1:] == ours
