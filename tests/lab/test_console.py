@@ -1,6 +1,5 @@
 """Consoles of real guests: typing arrives, the address is libvirt's of this moment, and a move or an end is told."""
 
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.utils import timezone
 
-from deploy.lab import sign_in
+from deploy.lab import fault, sign_in
 from deploy.lab.guest import Guest, define_guest, remove_guest
 from deploy.lab.host import Host
 from deploy.lab.lab import Lab
@@ -220,15 +219,12 @@ def test_a_frozen_libvirt_costs_only_its_own_session(
     frozen = domain_of(make_guest(hosts[1], "frozen"), row_of(hosts[1]))
     well = domain_of(booted_guest, row_of(hosts[0]))
     open_already = Screen(ask(gateway, alice, frozen))
-    hosts[1].signal_libvirtd(signal.SIGSTOP)
-    try:
+    with fault.during(fault.freeze, fault.thaw, hosts[1]):
         waiting = ask(gateway, alice, frozen)
         screen = Screen(ask(gateway, alice, well))
         assert screen.name == f"QEMU ({booted_guest.name})"
         open_already.socket.send(b"\3\0\0\0\0\0\0\x10\0\x10")
         assert open_already.read(1) == b"\0"
         assert close_of(waiting, 15)[0] == 4004
-    finally:
-        hosts[1].signal_libvirtd(signal.SIGCONT)
     screen.socket.close()
     open_already.socket.close()
