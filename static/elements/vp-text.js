@@ -1,5 +1,5 @@
 // <vp-text of="domain:uuid" field="name">web1</vp-text>: one field as text, kept true; without `of` of its row's machine.
-// `unit="memory"` reads KiB.
+// `unit="memory"` reads KiB. `data-link` is the address of host 0: the link around it leads to the host it is on now.
 
 import { domainOf, follow } from "./live.js";
 import { memory } from "./units.js";
@@ -18,6 +18,7 @@ class VpText extends HTMLElement {
     if (value === undefined || value === null) return;
     const text = this.getAttribute("unit") === "memory" ? memory(value) : String(value);
     if (text !== this.textContent) this.textContent = text;
+    if (this.dataset.link && fields.hypervisor) this.closest("a").href = this.dataset.link.replace("/0/", `/${fields.hypervisor}/`);
   }
 }
 
