@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from deploy.lab.lab import Lab, bring_up, find_lab_plan, take_down
 from deploy.lab.registry import REGISTRY
 
+_DIRECTORY_PREFIX = "vmportal-lab-"
+
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
@@ -19,7 +22,7 @@ def lab() -> Iterator[Lab]:
         pytest.fail("The lab makes namespaces and mounts: run the tests as root, as ./test does.")
     _take_down_orphans()
     name = f"t{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="vmportal-lab-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(prefix=_DIRECTORY_PREFIX, ignore_cleanup_errors=True) as directory:
         try:
             yield bring_up(name, Path(directory) / "lab", host_count=2)
         finally:
@@ -33,5 +36,8 @@ def _take_down_orphans() -> None:
     for file in REGISTRY.glob("t*.json"):
         pid = re.fullmatch(r"t(\d+)", file.stem)
         plan = find_lab_plan(file.stem, None)
-        if pid and plan and not Path(f"/proc/{pid[1]}").exists():
+        if not (pid and plan) or Path(f"/proc/{pid[1]}").exists():
+            continue
+        if plan.directory.parent.name.startswith(_DIRECTORY_PREFIX):
             take_down(plan)
+            shutil.rmtree(plan.directory.parent, ignore_errors=True)

@@ -133,7 +133,7 @@ def _build_domain(guest: Guest, image: BootImage, *, memory_kib: int, vcpu_count
     features = _add(domain, "features")
     _add(features, "acpi")
     # QEMU would keep up to 1 GiB of translated code.
-    _add(_add(features, "tcg"), "tb-cache", text="64", unit="MiB")
+    _add(_add(features, "tcg"), "tb-cache", text="32", unit="MiB")
     for event, action in (("on_poweroff", "destroy"), ("on_reboot", "restart"), ("on_crash", "destroy")):
         _add(domain, event, text=action)
     domain.append(_devices(guest))

@@ -109,7 +109,7 @@ def test_what_is_typed_reaches_the_guests_shell(lab: Lab) -> None:
         for letter in "POWEROFF":
             host.virsh("send-key", guest.uuid, f"KEY_{letter}")
         host.virsh("send-key", guest.uuid, "KEY_ENTER")
-        wait_until(lambda: host.virsh("domstate", guest.uuid) == "shut off", 30, waiting_for="power off")
+        wait_until(lambda: host.virsh("domstate", guest.uuid) == "shut off", 60, waiting_for="power off")
 
 
 def test_a_guest_answers_the_power_button_and_gets_an_address(lab: Lab) -> None:
@@ -121,7 +121,7 @@ def test_a_guest_answers_the_power_button_and_gets_an_address(lab: Lab) -> None:
         wait_until(lambda: guest.boots() == 2, 90, waiting_for="a second boot")
         guest.wait_until_counting()
         host.virsh("shutdown", guest.uuid)
-        wait_until(lambda: host.virsh("domstate", guest.uuid) == "shut off", 30, waiting_for="power off")
+        wait_until(lambda: host.virsh("domstate", guest.uuid) == "shut off", 60, waiting_for="power off")
 
 
 # --- faults
