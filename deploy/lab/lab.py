@@ -18,7 +18,7 @@ from deploy.lab.host import Host
 from deploy.lab.host_files import init_path, make_host_files
 from deploy.lab.plan import LabPlan, plan_from_json
 from deploy.lab.process import LabError, kill, running_script
-from deploy.lab.registry import find_plan, register, unregister
+from deploy.lab.registry import find_plan, find_plan_in, register, unregister
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,9 @@ def load_lab(directory: Path) -> Lab:
 def find_lab_plan(name: str | None, directory: Path | None) -> LabPlan | None:
     """A whole, half-made or crashed lab, by its name or its directory."""
     plan = find_plan(name) if name else None
-    return plan or (_plan_in(directory.absolute()) if directory else None)
+    if plan is None and directory is not None:
+        plan = _plan_in(directory.absolute()) or find_plan_in(directory.absolute())
+    return plan
 
 
 def take_down(plan: LabPlan) -> None:

@@ -23,6 +23,12 @@ def find_plan(name: str) -> LabPlan | None:
         return None
 
 
+def find_plan_in(directory: Path) -> LabPlan | None:
+    """Of a lab that has its number, and may not have come any further."""
+    plans = (plan_from_json(path.read_text()) for path in REGISTRY.glob("*.json"))
+    return next((plan for plan in plans if plan.directory == directory), None)
+
+
 def register(name: str, directory: Path, *, host_count: int, sasl_host: int) -> LabPlan:
     """Take a free number. Raises LabError for a name that cannot be, or is another's."""
     if not _NAME.fullmatch(name) or name.endswith("-switch"):
