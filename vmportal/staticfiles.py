@@ -15,5 +15,8 @@ class HashedStaticFilesStorage(ManifestStaticFilesStorage):
         own = {name: source for name, source in paths.items() if not name.startswith("vendor/")}
         return super().post_process(own, dry_run=dry_run, **options)
 
+    def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
+        return name if name.startswith("vendor/") else super().hashed_name(name, content, filename)
+
     def stored_name(self, name: str) -> str:
         return name if name.startswith("vendor/") else super().stored_name(name)

@@ -46,6 +46,13 @@ def test_the_tree_shows_both_hosts_online(page: Page, lab: Lab) -> None:
         expect(branch.locator(".vp-branch-row")).to_contain_text("Online", timeout=SEEN_MS)
 
 
+def test_a_host_shows_its_load_and_draws_its_last_hour(page: Page, lab: Lab) -> None:
+    page.goto("/hypervisors/")
+    page.locator("main").get_by_role("link", name=lab.hosts[0].name).first.click()
+    expect(page.locator("vp-host-charts canvas")).to_have_count(2, timeout=SEEN_MS)
+    expect(page.locator("main")).to_contain_text("Plain emulation")
+
+
 def test_a_page_that_is_open_follows_virsh(page: Page, lab: Lab, guest_that_is_off: Guest) -> None:
     host, name, uuid = lab.hosts[0], guest_that_is_off.name, guest_that_is_off.uuid
     page.goto("/vms/")
