@@ -103,9 +103,9 @@ def test_the_worker_dies_in_mid_migration_and_the_move_goes_on(
     # Quick again, now that it was hit in the middle.
     source.virsh("migrate-setspeed", guest.uuid, "1000")
     expect(page.locator("main")).to_contain_text(target.name, timeout=90_000)
-    wait_for(page, lambda: target.virsh("domstate", guest.uuid).strip() == "running", seconds=60)
-    assert guest.uuid not in source.virsh("list", "--all", "--uuid")
     task = page.locator(".vp-task").filter(has_text=guest.name).first
     expect(task).to_contain_text(f"runs on {target.name}", timeout=60_000)
+    assert target.virsh("domstate", guest.uuid).strip() == "running"
+    assert guest.uuid not in source.virsh("list", "--all", "--uuid")
     guest.wait_until_counting()
     assert guest.boots() == 1
