@@ -239,12 +239,10 @@ def _start_and_migrate(page: Page, lab: Lab, guest: Guest) -> list[Figure]:
         options = ("--live", "--p2p", "--persistent", "--undefinesource")
         hosts[0].virsh("migrate", *options, guest.uuid, hosts[1].uri)
 
+    ids = _hypervisor_ids(page, guest)
+
     def by_portal() -> None:
-        rows = page.request.get(f"/vms/{guest.uuid}/migrate/").text()
-        options = [part.split('"')[0] for part in rows.split('name="target" value="')[1:]]
-        free = [part for part in rows.split('name="target" value="')[1:] if "disabled" not in part.split(">")[0]]
-        value = free[0].split('"')[0] if free else options[0]
-        _operate(page, guest, "migrate", {"target": value})
+        _operate(page, guest, "migrate", {"target": ids[hosts[1].name]})
 
     def afterwards() -> None:
         hosts.reverse()
@@ -253,6 +251,13 @@ def _start_and_migrate(page: Page, lab: Lab, guest: Guest) -> list[Figure]:
 
     migrate = _paired(by_virsh, by_portal, afterwards)
     return [_against("Start", start), _against("Live migration", migrate)]
+
+
+def _hypervisor_ids(page: Page, guest: Guest) -> dict[str, str]:
+    """The dialog's targets by host name."""
+    page.goto(f"/vms/{guest.uuid}/migrate/")
+    targets = page.locator(".vp-target").all()
+    return {t.locator(".vp-target-name").inner_text(): t.locator("input").get_attribute("value") or "" for t in targets}
 
 
 def _paired(
@@ -303,7 +308,10 @@ def _console() -> list[Figure]:
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         subprocess.run([sys.executable, "-m", "bench.console_echo", "--json", file.name], check=True)
         report = json.loads(Path(file.name).read_text())
-    return [Figure(what=f"Console gateway: {name}", value=str(value)) for name, value in report.items()]
+    return [
+        Figure(what=f"Console gateway: {name.replace('_', ' ')}", value=f"{value:,.1f}")
+        for name, value in report.items()
+    ]
 
 
 if __name__ == "__main__":
