@@ -26,8 +26,9 @@ def mend(host: Host) -> None:
 
 
 def kill_libvirtd(host: Host) -> None:
-    """Its guests run on."""
+    """Nothing listens on its port any more; its guests run on."""
     process.kill([host.libvirtd_pid()])
+    process.wait_until(lambda: not host.accepts(), 10, waiting_for=f"nobody listening on {host.name}")
 
 
 def start_libvirtd(host: Host) -> None:

@@ -103,8 +103,15 @@ def _innermost_pid(pid: int) -> int:
 
 
 def _is_alive(pid: int) -> bool:
-    """A zombie counts as gone: whoever started it has only not looked yet."""
-    return _state(pid) not in ("", "Z", "X")
+    """A zombie counts as gone: whoever started it has only not looked yet.
+
+    Each thread is asked: the first one may be a zombie while others still hold the process's sockets and files.
+    """
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    return any(_state(int(thread)) not in ("", "Z", "X") for thread in threads)
 
 
 def _state(pid: int) -> str:
