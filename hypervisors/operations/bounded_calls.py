@@ -30,6 +30,10 @@ class BackgroundCall(Generic[T]):
         """True as soon as it is over, however it ended; False after `seconds`."""
         return self._over.wait(seconds)
 
+    def join(self) -> None:
+        """Wait for as long as it takes; only for what is bounded in itself."""
+        self._over.wait()
+
     def result(self) -> T:
         """What it returned or raised; only when it is over."""
         if self._error is not None:

@@ -35,7 +35,9 @@ def migrate(run: Run) -> Result:
     if run.adopted or run.resumed:
         over, problem = follower.follow_adopted(), None
     else:
-        source, peer_uri = endpoint_of(run.source), run.target.peer_uri
+        source, target, peer_uri = endpoint_of(run.source), endpoint_of(run.target), run.target.peer_uri
+        # It is looked at when the move is over; connecting takes place meanwhile.
+        BackgroundCall(lambda: cached_connection(target), name="connect-target")
         call = BackgroundCall(
             lambda: migrate_domain(cached_connection(source), run.uuid, peer_uri=peer_uri), name="migration"
         )

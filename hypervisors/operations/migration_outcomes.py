@@ -20,6 +20,7 @@ from hypervisors.errors import HypervisorError
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domain_reading import domain_state
 from hypervisors.models import Hypervisor
+from hypervisors.operations.bounded_calls import BackgroundCall
 from hypervisors.operations.runs import Run
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
@@ -62,7 +63,11 @@ class BothHosts:
 
 
 def look_at_both(run: Run) -> BothHosts:
-    return BothHosts(source=_look(run, run.source), target=_look(run, run.target))
+    """At the same time: one that is slow to answer does not make the other's answer old."""
+    target = BackgroundCall(lambda: _look(run, run.target), name="look-at-target")
+    source = _look(run, run.source)
+    target.join()
+    return BothHosts(source=source, target=target.result())
 
 
 def unreachable_hosts(run: Run, seen: BothHosts) -> list[tuple[str, HypervisorError]]:
