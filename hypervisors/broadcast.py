@@ -17,7 +17,12 @@ from typing import Any, Literal
 import redis.asyncio
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_out
 from django.db import Error as DatabaseError
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
 
 from hypervisors.models import DomainGrant
 
@@ -30,6 +35,11 @@ FLEET_GROUP = "fleet"
 def user_group(user_id: int) -> str:
     """What one person sees beyond the fleet: changes of the domains granted to them, and of the grants."""
     return f"user.{user_id}"
+
+
+def rights_group(user_id: int) -> str:
+    """Every open page of one person: it looks anew whether, and at what, it may still look."""
+    return f"rights.{user_id}"
 
 
 def usage_group(hypervisor_id: int) -> str:
@@ -63,6 +73,11 @@ def publish(changes: Sequence[Change]) -> None:
     _send(FLEET_GROUP, changes)
     for user_id, own in _changes_by_grantee(changes).items():
         _send(user_group(user_id), own)
+
+
+def publish_rights(user_id: int) -> None:
+    """What the person may see has changed, or a session of theirs is ending. Sent after the transaction's commit."""
+    transaction.on_commit(lambda: _loop().submit(_layer_send(rights_group(user_id), {"type": "broadcast.rights"})))
 
 
 def publish_usage(hypervisor_id: int, *, sampled_at: float, host: Sequence[float], domains: Mapping[str, Any]) -> None:
@@ -138,3 +153,23 @@ def _loop_of(pid: int) -> _LoopThread:
 def _loop() -> _LoopThread:
     """The loop of this process: a forked worker must not share its parent's."""
     return _loop_of(os.getpid())
+
+
+# --- rights
+
+
+@receiver(user_logged_out)
+def _on_logout(sender: Any, user: User | None, **_: Any) -> None:
+    if user is not None:
+        publish_rights(user.pk)
+
+
+@receiver([post_save, post_delete], sender=DomainGrant)
+def _on_grant_changed(sender: Any, instance: DomainGrant, **_: Any) -> None:
+    publish_rights(instance.user_id)
+
+
+@receiver([post_save, post_delete], sender=User)
+def _on_user_changed(sender: Any, instance: User, created: bool = False, **_: Any) -> None:
+    if instance.pk and not created:
+        publish_rights(instance.pk)

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -100,7 +102,14 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [REDIS_URL], "prefix": "vmportal"},
     }
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "vmportal.caches.LastingCache",
+        "LOCATION": REDIS_URL,
+        # No page waits for a Redis that hangs.
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 0)},
+    }
+}
 
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
@@ -163,8 +172,8 @@ STATICFILES_DIRS: list[Any] = [
     BASE_DIR / "static",
     ("vendor/novnc-1.7.0", NODE_MODULES / "@novnc" / "novnc"),
     ("vendor/tabler-1.6.1", NODE_MODULES / "@tabler" / "core" / "dist"),
-    ("vendor/htmx-2", NODE_MODULES / "htmx.org" / "dist"),
-    ("vendor/idiomorph-0.7", NODE_MODULES / "idiomorph" / "dist"),
+    ("vendor/htmx-2.0.11", NODE_MODULES / "htmx.org" / "dist"),
+    ("vendor/idiomorph-0.7.4", NODE_MODULES / "idiomorph" / "dist"),
     ("vendor/uplot-1.6.32", NODE_MODULES / "uplot" / "dist"),
 ]
 STORAGES = {

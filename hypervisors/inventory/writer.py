@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from hypervisors.broadcast import Change, publish
 from hypervisors.inventory.domains import DomainMirror
 from hypervisors.inventory.hypervisors import HypervisorMirror
-from hypervisors.inventory.networks import NetworkMirror
+from hypervisors.inventory.networks import network_mirror
 from hypervisors.inventory.observations import (
     DomainRead,
     DomainsAnswering,
@@ -32,7 +32,7 @@ from hypervisors.inventory.observations import (
     StoragePoolsListed,
 )
 from hypervisors.inventory.session_supervisor import SessionSupervisor, read_rows
-from hypervisors.inventory.storage_pools import StoragePoolMirror
+from hypervisors.inventory.storage_pools import storage_pool_mirror
 from hypervisors.states import HypervisorStatus
 
 logger = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class Writer:
         self.supervisor = SessionSupervisor(post=self._post)
         self._domains = DomainMirror()
         self._hypervisors = HypervisorMirror()
-        self._storage_pools = StoragePoolMirror()
-        self._networks = NetworkMirror()
+        self._storage_pools = storage_pool_mirror()
+        self._networks = network_mirror()
         self._takers: dict[type[Observation], Callable[..., None]] = {
             DomainsListed: self._domains.take_listing,
             DomainRead: self._domains.take_reading,
@@ -65,8 +65,8 @@ class Writer:
             SightingsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
             HostRead: self._hypervisors.take_host,
-            StoragePoolsListed: self._storage_pools.take_listing,
-            NetworksListed: self._networks.take_listing,
+            StoragePoolsListed: lambda seen: self._storage_pools.take_listing(seen.hypervisor_id, seen.storage_pools),
+            NetworksListed: lambda seen: self._networks.take_listing(seen.hypervisor_id, seen.networks),
         }
         self._is_loaded = False
         self._rows_due = self._loads_due = 0.0

@@ -20,12 +20,15 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from redis.exceptions import RedisError
 
-from hypervisors.broadcast import FLEET_GROUP, usage_group, user_group
+from hypervisors.broadcast import FLEET_GROUP, rights_group, usage_group, user_group
 from hypervisors.models import Domain
 
 logger = logging.getLogger(__name__)
 
+# At once when it is told that rights changed; so often in any case, for what was not told (Redis was away).
 RECHECK_SECONDS = 30
+# Who signs out is told of before the session is gone.
+_SETTLE_SECONDS = 0.3
 # A page shows a few hundred objects at most.
 MOST_WATCHED = 2000
 # The session ended or the rights changed: the browser loads the page anew.
@@ -51,6 +54,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     asked: tuple[list[str], list[int]] = ([], [])
     watched: Watched = Watched()
     rechecking: asyncio.Task[None] | None = None
+    rights_changed: asyncio.Event
 
     async def connect(self) -> None:
         user = self.scope["user"]
@@ -59,7 +63,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         self.user = user
         self.group = _changes_group(user)
-        await self.channel_layer.group_add(self.group, self.channel_name)
+        self.rights_changed = asyncio.Event()
+        for group in (self.group, rights_group(user.pk)):
+            await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
         # Joined first, so that every number after this one arrives.
         await self._send({"type": "hello", "seq": await _sequence(self.group)})
@@ -68,8 +74,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.rechecking is not None:
             self.rechecking.cancel()
-        for group in {self.group, *self.watched.groups} - {""}:
-            await self.channel_layer.group_discard(group, self.channel_name)
+        if self.group:
+            for group in {self.group, rights_group(self.user.pk), *self.watched.groups}:
+                await self.channel_layer.group_discard(group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parsed(text_data)
@@ -81,6 +88,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def broadcast_changes(self, event: dict[str, Any]) -> None:
         await self._send({"type": "changes", "seq": event["seq"], "changes": event["changes"]})
+
+    async def broadcast_rights(self, event: dict[str, Any]) -> None:
+        self.rights_changed.set()
 
     async def broadcast_usage(self, event: dict[str, Any]) -> None:
         watched = self.watched
@@ -106,13 +116,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _recheck(self) -> None:
         """Ends the socket soon after its session ended or its rights changed."""
         while True:
-            await asyncio.sleep(self.recheck_seconds)
+            await self._until_due()
             user = await _current_user(self.scope)
             if user is None or _changes_group(user) != self.group:
                 await self.close(code=CLOSE_SIGNED_OUT)
                 return
             self.user = user
             await self._watch()
+
+    async def _until_due(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.recheck_seconds):
+                await self.rights_changed.wait()
+                await asyncio.sleep(_SETTLE_SECONDS)
+        self.rights_changed.clear()
 
 
 def _changes_group(user: User) -> str:

@@ -55,9 +55,9 @@ def kick_consoles(kick: ConsoleKick) -> None:
     transaction.on_commit(lambda: _publish(kick))
 
 
-def kick_moved(domain_uuid: UUID | str) -> None:
-    """The domain now runs elsewhere: its viewers reconnect at once."""
-    kick_consoles(ConsoleKick(domain=str(domain_uuid), code=MOVED))
+def kick_moved(domain_uuid: UUID, *, from_hypervisor_id: int) -> None:
+    """The domain has left that hypervisor: those who still look at it there reconnect at once."""
+    kick_consoles(ConsoleKick(domain=str(domain_uuid), hypervisor=from_hypervisor_id, code=MOVED))
 
 
 def parse_kick(message: bytes) -> ConsoleKick:

@@ -13,6 +13,7 @@ from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.jobs import JobProgress, read_completed_job
 from hypervisors.gateway.migrations import migrate_domain
 from hypervisors.inventory.endpoints import endpoint_of
+from hypervisors.models.console_kicks import kick_moved
 from hypervisors.operations.bounded_calls import BackgroundCall
 from hypervisors.operations.jobs import JobFollower
 from hypervisors.operations.migration_outcomes import BothHosts, explain, look_at_both, unreachable_hosts
@@ -80,6 +81,7 @@ def _settled(run: Run) -> BothHosts:
 
 
 def _moved(run: Run, seen: BothHosts) -> Outcome:
+    kick_moved(run.uuid, from_hypervisor_id=run.source.pk)
     if not seen.is_active:
         return succeeded(_("It is on %(target)s now, shut off.") % {"target": run.target.name})
     text = (_("It is on %(target)s now, paused.") if seen.is_paused_at_target else _("It runs on %(target)s.")) % {

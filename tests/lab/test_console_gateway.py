@@ -305,7 +305,10 @@ def test_a_changed_password_closes_the_consoles_of_other_logins_and_breaks_no_lo
 
 def test_a_move_is_told_as_a_move(gateway: DirectServer, screen: Domain, alice: User) -> None:
     opened = open_screen(gateway, alice, screen)
-    kick_moved(screen.uuid)
+    assert screen.hypervisor_id is not None
+    # Of a move away from elsewhere it has heard already: it is here.
+    kick_moved(screen.uuid, from_hypervisor_id=screen.hypervisor_id + 1)
+    kick_moved(screen.uuid, from_hypervisor_id=screen.hypervisor_id)
     assert opened.closed()[0] == 4002
 
 

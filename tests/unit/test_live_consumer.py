@@ -216,6 +216,32 @@ def test_a_session_that_ends_closes_its_socket_soon(alice: User, ending: str, mo
     async_to_sync(scenario)()
 
 
+@pytest.mark.parametrize("ending", ["logout", "deactivation", "demotion"])
+def test_what_vmportal_itself_changes_is_told_to_the_sockets_at_once(alice: User, ending: str) -> None:
+    client = logged_in(alice)
+
+    def end() -> None:
+        if ending == "logout":
+            client.logout()
+        elif ending == "deactivation":
+            alice.is_active = False
+            alice.save()
+        else:
+            alice.is_staff = False
+            alice.save()
+
+    async def scenario() -> None:
+        # Within the half minute after which it would look by itself.
+        async with opened(client) as socket:
+            await pong(socket)
+            await in_thread(end)()
+            while (message := await socket.receive_output(timeout=15))["type"] != "websocket.close":
+                pass
+            assert message["code"] == consumers.CLOSE_SIGNED_OUT
+
+    async_to_sync(scenario)()
+
+
 def test_a_right_that_is_taken_back_ends_the_samples(
     bob: User, domain: Domain, make_domain: Callable[..., Domain], monkeypatch: pytest.MonkeyPatch
 ) -> None:

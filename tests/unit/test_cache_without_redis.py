@@ -1,0 +1,62 @@
+"""Pages that need the cache, while Redis is away: signing in, its limits, key pairs."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.core.cache import cache, caches
+from django.test import Client
+from django.urls import reverse
+
+from deploy.services import private_redis
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def without_redis(settings: LazySettings) -> Iterator[None]:
+    """A cache whose Redis was there once, and is not any more."""
+    with private_redis() as url:
+        settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": url}}
+        cache.set("before", "it went")
+        assert cache.get("before") == "it went"
+    yield
+    caches.close_all()
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_one_can_sign_in(client: Client, alice: User) -> None:
+    answer = client.post("/accounts/login/", {"login": "alice", "password": "alice-is-an-operator"})
+    assert answer.status_code == 302
+    assert client.get("/vms/").status_code == 200
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_guessing_passwords_is_limited_all_the_same(client: Client, alice: User) -> None:
+    for _ in range(12):
+        answer = client.post("/accounts/login/", {"login": "alice", "password": "wrong"})
+    assert "Too many failed login attempts" in answer.content.decode()
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_a_key_pair_can_be_made(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    assert "ssh-ed25519" in client.post(reverse("hypervisor_key_pair")).content.decode()
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_what_is_kept_meanwhile_is_found_again_and_redis_is_not_asked_each_time() -> None:
+    cache.set("key", "value")
+    started = time.process_time()
+    assert [cache.get("key") for _ in range(1000)] == ["value"] * 1000
+    assert cache.get("before") is None
+    assert cache.incr("counter", 1) if cache.add("counter", 0) else False
+    assert time.process_time() - started < 5
+
+
+def test_the_cache_is_redis_again_when_it_is_back(settings: LazySettings, redis_client: object) -> None:
+    cache.set("shared", "by all processes")
+    caches.close_all()
+    assert cache.get("shared") == "by all processes"

@@ -1,0 +1,59 @@
+"""A cache in Redis that outlives Redis: while it is away, each process remembers for itself.
+
+Nothing that must be right is kept in it; signing in (its rate limits are counted here) goes on without Redis, each
+process counting alone. https://docs.djangoproject.com/en/5.2/topics/cache/
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.redis import RedisCache
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+# Redis is left alone for so long after it did not answer: a page with several look-ups waits once.
+_REST_SECONDS = 2.0
+
+
+def _either(name: str) -> Callable[..., Any]:
+    def ask(self: "LastingCache", *arguments: Any, **options: Any) -> Any:
+        return self.ask(name, arguments, options)
+
+    ask.__name__ = name
+    return ask
+
+
+class LastingCache(RedisCache):
+    """Django's Redis cache with a `LocMemCache` to fall back on. Never raises a RedisError."""
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        # Its options are the Redis client's.
+        self._local = LocMemCache("lasting-cache", params | {"OPTIONS": {}})
+        self._away_until = 0.0
+
+    def ask(self, name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """What Redis answers, else what this process knows."""
+        if time.monotonic() >= self._away_until:
+            try:
+                return getattr(super(), name)(*arguments, **options)
+            except (RedisError, OSError) as error:
+                self._away_until = time.monotonic() + _REST_SECONDS
+                logger.warning("Redis is away; this process keeps its own cache meanwhile: %s", error)
+        return getattr(self._local, name)(*arguments, **options)
+
+    add = _either("add")
+    get = _either("get")
+    set = _either("set")
+    touch = _either("touch")
+    delete = _either("delete")
+    get_many = _either("get_many")
+    has_key = _either("has_key")
+    incr = _either("incr")
+    set_many = _either("set_many")
+    delete_many = _either("delete_many")
+    clear = _either("clear")
