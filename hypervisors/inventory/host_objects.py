@@ -29,7 +29,7 @@ class HostObjectMirror(Generic[Row, Facts]):
         *,
         what: Literal["network", "storage_pool"],
     ) -> None:
-        self._model = model
+        self._model: type[Row] = model
         self._columns = columns
         self._what = what
         self.load()

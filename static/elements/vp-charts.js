@@ -1,9 +1,10 @@
 // <vp-charts domain src uplot memory>: four charts of the last hour, drawn by uPlot, one crosshair through all.
 
 import { followUsage } from "./live.js";
+import { clocks, HOUR_SECONDS, timeRange } from "./time-axis.js";
 import { memory, percent, rate } from "./units.js";
 
-const HOUR = 3600;
+const NARROW_PX = 280;
 const GAP_SECONDS = 20;
 const PLACES = { cpu: [0], memory: [1], disk: [2, 3], net: [4, 5] };
 const WORDS = { cpu: percent, memory, disk: rate, net: rate };
@@ -53,7 +54,7 @@ class VpCharts extends HTMLElement {
     if (!this.at || at <= (this.at.at(-1) ?? 0)) return;
     this.at.push(Math.round(at));
     values.forEach((value, i) => this.columns[i].push(value));
-    while (this.at[0] < at - HOUR) {
+    while (this.at[0] < at - HOUR_SECONDS) {
       this.at.shift();
       for (const column of this.columns) column.shift();
     }
@@ -65,8 +66,14 @@ class VpCharts extends HTMLElement {
     this.plots.clear();
   }
 
+  isNarrow() {
+    return this.querySelector("figure").clientWidth < NARROW_PX;
+  }
+
   build() {
     this.clear();
+    this.narrow = this.isNarrow();
+    this.classList.toggle("is-narrow", this.narrow);
     for (const figure of this.querySelectorAll("figure")) {
       const name = figure.dataset.chart;
       this.plots.set(name, new this.UPlot(this.options(name, figure), this.data(name), figure));
@@ -102,18 +109,19 @@ class VpCharts extends HTMLElement {
     const words = WORDS[name];
     const font = "11px system-ui, sans-serif";
     const line = { stroke: color("--vp-line"), width: 1 };
+    const muted = color("--vp-muted");
     return {
       ...this.size(figure),
       cursor: { sync: { key: `vm-${this.getAttribute("domain")}` }, drag: { x: false, y: false }, points: { size: 6 }, y: false },
       legend: { show: false },
       padding: [6, 8, 0, 0],
       scales: {
-        x: { time: true, range: () => [Date.now() / 1000 - HOUR, Date.now() / 1000] },
+        x: { time: true, range: () => timeRange(this.at[0]) },
         y: { range: (plot, low, high) => [0, this.top(name, high)] },
       },
       axes: [
-        { stroke: color("--vp-muted"), font, grid: { show: false }, ticks: { show: false }, size: 22, space: 60, values: (plot, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })) },
-        { stroke: color("--vp-muted"), font, grid: line, ticks: { show: false }, size: 66, space: 30, splits: name === "memory" || name === "cpu" ? (plot, axis, low, high) => [0, high / 2, high] : undefined, values: (plot, splits) => splits.map((value) => (value ? words(value) : "0")) },
+        { stroke: muted, font, grid: { show: false }, ticks: { show: false }, size: 22, space: 60, values: clocks },
+        { stroke: muted, font, grid: line, ticks: { show: false }, size: this.narrow ? 0 : 66, splits: (plot, axis, low, high) => [0, high / 2, high], values: (plot, splits) => this.narrow ? [] : splits.map((value) => (value ? words(value) : "0")) },
       ],
       series: [
         {},
@@ -126,14 +134,16 @@ class VpCharts extends HTMLElement {
   top(name, high) {
     if (name === "cpu") return 100;
     if (name === "memory") return Number(this.getAttribute("memory")) || 1;
-    return Math.max(1024, (high ?? 0) * 1.15);
+    return 2 ** Math.ceil(Math.log2(Math.max(1024, (high ?? 0) * 1.05)));
   }
 
   size(figure) {
-    return { width: Math.max(120, figure.clientWidth - 20), height: 118 };
+    return { width: Math.max(100, figure.clientWidth - 20), height: this.narrow ? 78 : 118 };
   }
 
   resize() {
+    const narrow = this.isNarrow();
+    if (narrow !== this.narrow) return this.build();
     for (const figure of this.querySelectorAll("figure")) this.plots.get(figure.dataset.chart)?.setSize(this.size(figure));
   }
 

@@ -3,10 +3,10 @@
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
 import { followUsage } from "./live.js";
+import { clock, clocks, HOUR_SECONDS, timeRange } from "./time-axis.js";
 import { memory, percent } from "./units.js";
 
 const HEIGHT_PX = 150;
-const HOUR_SECONDS = 3600;
 // A longer silence is a gap in the line.
 const GAP_SECONDS = 30;
 
@@ -76,9 +76,9 @@ class VpHostCharts extends HTMLElement {
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "host" } },
       legend: { show: false },
       padding: [8, 16, 0, 0],
-      scales: { x: { time: true, range: () => [Date.now() / 1000 - HOUR_SECONDS, Date.now() / 1000] }, y: { range: (_, low, high) => [0, top || Math.max(high, 1)] } },
+      scales: { x: { time: true, range: () => timeRange(this.samples.at[0]) }, y: { range: (_, low, high) => [0, top || Math.max(high, 1)] } },
       axes: [
-        { ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map(clock) },
+        { ...axis, grid: { show: false }, space: 70, size: 26, values: clocks },
         { ...axis, size: 62, space: 36, splits: () => [0, 0.5, 1].map((share) => share * (top || 1)), values: (_, ticks) => ticks.map((tick) => (tick ? words(tick) : "0")) },
       ],
       series: [{}, { stroke: colour, width: 1.5, fill: `color-mix(in srgb, ${colour} 14%, transparent)`, points: { show: false }, spanGaps: false }],
@@ -111,8 +111,6 @@ class VpHostCharts extends HTMLElement {
     this.charts = null;
   }
 }
-
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 function reading(label, chart, words) {
   const { idx } = chart.cursor;

@@ -120,6 +120,29 @@ def test_a_machine_moves_by_click_while_it_counts_and_is_typed_into(page: Page, 
     assert numbers == sorted(numbers), "the counter was reset"
 
 
+def test_a_move_that_is_cancelled_by_click_leaves_the_machine_where_it_ran(page: Page, lab: Lab, guest: Guest) -> None:
+    source, target = lab.hosts[:2]
+    guest.wait_until_counting()
+    # Slow enough to be stopped half-way.
+    source.virsh("migrate-setspeed", guest.uuid, "1")
+    open_console(page, guest)
+    press(page, "Migrate…")
+    dialog = page.locator("dialog#dialog[open]")
+    dialog.locator(".vp-target").filter(has_text=target.name).get_by_role("radio").check()
+    dialog.get_by_role("button", name="Migrate", exact=True).click()
+    task = page.locator(".vp-task").filter(has_text=guest.name).first
+    expect(task).to_contain_text(re.compile(r"MiB/s|KiB/s"), timeout=SEEN_MS)
+    task.get_by_role("button", name="Cancel").click()
+    expect(task).to_contain_text(f"It still runs on {source.name}.", timeout=SEEN_MS)
+    expect(task).to_contain_text("Cancelled")
+    assert source.virsh("domstate", guest.uuid).strip() == "running"
+    assert guest.uuid not in target.virsh("list", "--all", "--uuid")
+    see_console(page)
+    type_command(page, guest, "echo still-here > /dev/ttyS0", until="still-here")
+    guest.wait_until_counting()
+    assert guest.boots() == 1
+
+
 def test_names_that_bite_are_shown_as_they_are(page: Page, lab: Lab) -> None:
     names = ['o\'brien "q" 100%', "<b>bold", "café 🚀", "n" * 200]
     guests = [define_guest(lab.hosts[0], name, start=False) for name in names]
