@@ -28,6 +28,9 @@ from hypervisors.models import DomainGrant
 
 logger = logging.getLogger(__name__)
 
+# Messages of one process that wait for Redis, at most. While it hangs, those beyond are given up.
+_MOST_WAITING = 1000
+
 # What staff sees: everything.
 FLEET_GROUP = "fleet"
 
@@ -94,7 +97,9 @@ def publish_usage(hypervisor_id: int, *, sampled_at: float, host: Sequence[float
 
 def _send(group: str, changes: Iterable[Change]) -> None:
     payload = [{"what": c.what, "id": c.id, "op": c.op, "fields": dict(c.fields)} for c in changes]
-    _loop().submit(_numbered_send(group, payload))
+    loop = _loop()
+    if not loop.submit(_numbered_send(group, payload)):
+        loop.groups_with_loss.add(group)
 
 
 def _changes_by_grantee(changes: Sequence[Change]) -> dict[int, list[Change]]:
@@ -113,8 +118,16 @@ def _changes_by_grantee(changes: Sequence[Change]) -> dict[int, list[Change]]:
 
 
 async def _numbered_send(group: str, changes: list[dict[str, Any]]) -> None:
-    sequence = await _loop().counters.incr(f"vmportal:seq:{group}")
-    await _layer_send(group, {"type": "broadcast.changes", "seq": sequence, "changes": changes})
+    loop = _loop()
+    # A number is left out after a message that was lost: only so do those who should have had it see the gap.
+    step = 2 if group in loop.groups_with_loss else 1
+    loop.groups_with_loss.discard(group)
+    try:
+        sequence = await loop.counters.incrby(f"vmportal:seq:{group}", step)
+        await _layer_send(group, {"type": "broadcast.changes", "seq": sequence, "changes": changes})
+    except BaseException:
+        loop.groups_with_loss.add(group)
+        raise
 
 
 async def _layer_send(group: str, message: dict[str, Any]) -> None:
@@ -132,10 +145,21 @@ class _LoopThread:
             settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=3, health_check_interval=10
         )
         self.in_order = asyncio.Lock()
+        # Where the last message did not get through.
+        self.groups_with_loss: set[str] = set()
+        self._lock = threading.Lock()
+        self._waiting = 0
         threading.Thread(target=self.loop.run_forever, name="broadcast", daemon=True).start()
 
-    def submit(self, sending: Coroutine[Any, Any, None]) -> None:
+    def submit(self, sending: Coroutine[Any, Any, None]) -> bool:
+        """False when too many wait: it is given up."""
+        with self._lock:
+            if self._waiting >= _MOST_WAITING:
+                sending.close()
+                return False
+            self._waiting += 1
         asyncio.run_coroutine_threadsafe(self._logged(sending), self.loop)
+        return True
 
     async def _logged(self, sending: Coroutine[Any, Any, None]) -> None:
         try:
@@ -143,6 +167,9 @@ class _LoopThread:
                 await sending
         except Exception as error:  # noqa: BLE001 - whatever Redis says, the sender goes on; receivers see the gap
             logger.warning("A change could not be broadcast: %s", error)
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
 
 @lru_cache(maxsize=1)

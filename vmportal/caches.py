@@ -15,8 +15,10 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-# Redis is left alone for so long after it did not answer: a page with several look-ups waits once.
+# Redis is left alone for so long after it did not answer: of all look-ups meanwhile, one waits.
 _REST_SECONDS = 2.0
+# time.monotonic() until when, by the server's URL. Django makes a cache of its own for every request.
+_away_until: dict[str, float] = {}
 
 
 def _either(name: str) -> Callable[..., Any]:
@@ -34,15 +36,15 @@ class LastingCache(RedisCache):
         super().__init__(server, params)
         # Its options are the Redis client's.
         self._local = LocMemCache("lasting-cache", params | {"OPTIONS": {}})
-        self._away_until = 0.0
+        self._url = server
 
     def ask(self, name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """What Redis answers, else what this process knows."""
-        if time.monotonic() >= self._away_until:
+        if time.monotonic() >= _away_until.get(self._url, 0.0):
             try:
                 return getattr(super(), name)(*arguments, **options)
             except (RedisError, OSError) as error:
-                self._away_until = time.monotonic() + _REST_SECONDS
+                _away_until[self._url] = time.monotonic() + _REST_SECONDS
                 logger.warning("Redis is away; this process keeps its own cache meanwhile: %s", error)
         return getattr(self._local, name)(*arguments, **options)
 

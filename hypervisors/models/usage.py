@@ -23,6 +23,8 @@ HISTORY_SECONDS = 3600
 _RECORD = struct.Struct("<Iffffff")
 _EXPIRE_SECONDS = 2 * HISTORY_SECONDS
 _RANKINGS = "vmportal:usage:rankings"
+# For how long Redis may be silent: a page waits less than the watcher.
+_READ_SECONDS, _WRITE_SECONDS = 1.0, 3.0
 
 Metric = Literal["cpu", "memory"]
 
@@ -65,7 +67,7 @@ def record_usage(samples: Mapping[str, UsageSample], *, ranking: str = "") -> No
 
     Raises: redis.RedisError.
     """
-    pipe = _client().pipeline(transaction=False)
+    pipe = _client(_WRITE_SECONDS).pipeline(transaction=False)
     for key, sample in samples.items():
         slot = _slot(sample.epoch)
         pipe.setrange(key, slot * _RECORD.size, _RECORD.pack(sample.epoch, *sample.values()))
@@ -166,13 +168,16 @@ def _samples(raw: bytes, *, since: float) -> list[UsageSample]:
     ]
 
 
-@lru_cache(maxsize=1)
-def _client_of(pid: int) -> redis.Redis:
+@lru_cache(maxsize=2)
+def _client_of(pid: int, timeout_seconds: float) -> redis.Redis:
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=2, health_check_interval=30
+        settings.REDIS_URL,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        health_check_interval=30,
     )
 
 
-def _client() -> Any:
+def _client(timeout_seconds: float = _READ_SECONDS) -> Any:
     # redis-py types every answer as "bytes or str or a future"; Any is more honest than casts all over.
-    return _client_of(os.getpid())
+    return _client_of(os.getpid(), timeout_seconds)
