@@ -26,7 +26,7 @@ opened = []
 for name in ("open", "openReadOnly", "openAuth"):
     setattr(libvirt, name, lambda *_: opened.append(1))
 counts = {}
-for path in ("/vms/", f"/vms/{uuid}/"):
+for path in ("/vms/", "/vms/?sort=cpu&order=desc", f"/vms/{uuid}/"):
     client.get(path)
     with CaptureQueriesContext(connection) as queries:
         assert client.get(path).status_code == 200
@@ -41,16 +41,17 @@ def page_figures(stack: Stack, size: int, browser: Browser) -> list[Figure]:
     cookie = "; ".join(f"{c.get('name')}={c.get('value')}" for c in page.context.cookies())
     page.context.close()
     figures = []
-    for name, path, sql in zip(("list", "page"), ("/vms/", f"/vms/{report['uuid']}/"), report["sql"], strict=True):
+    paths = {"list": "/vms/", "list by CPU": "/vms/?sort=cpu&order=desc", "page": f"/vms/{report['uuid']}/"}
+    for (name, path), sql in zip(paths.items(), report["sql"], strict=True):
         times, zipped, plain = time_page(stack.port, path, cookie)
         sizes = f"{zipped / 1024:.0f} KiB gzipped, {plain / 1024:.0f} plain"
         value = f"{milliseconds(times)}; {sizes}; {sql} SQL; {report['libvirt']} libvirt calls"
-        met = statistics.median(times) < 0.05 and not report["libvirt"] if name == "list" else None
+        met = statistics.median(times) < 0.05 and not report["libvirt"] if name != "page" else None
         figures.append(
             Figure(
                 what=f"VM {name} at {size:,} VMs",
                 value=value,
-                target="50 ms, no libvirt" if name == "list" else "",
+                target="50 ms, no libvirt" if name != "page" else "",
                 met=met,
             )
         )

@@ -10,10 +10,12 @@ import pytest
 import redis
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 
 from hypervisors.models import Domain, DomainDefinition, DomainGrant, Hypervisor, HypervisorPool
 from hypervisors.states import DomainState, HypervisorStatus, UserRight
+from vmportal.celery import app
 
 if os.path.exists(os.path.join(os.path.dirname(__file__), "lab_plugin.py")):
     pytest_plugins = ["tests.lab_plugin"]
@@ -47,6 +49,14 @@ def redis_client(redis_server: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_server) as client:
         client.flushdb()
         yield client
+
+
+@pytest.fixture
+def tasks_at_once(redis_client: redis.Redis) -> Iterator[None]:
+    """Celery runs tasks in the caller."""
+    app.conf.task_always_eager = True
+    yield
+    app.conf.task_always_eager = False
 
 
 @pytest.fixture
@@ -123,3 +133,10 @@ def bob(domain: Domain, alice: User) -> User:
 def charlie(db: None) -> User:
     """Logged in, but a stranger to every machine."""
     return User.objects.create_user("charlie", password="charlie-is-a-stranger")
+
+
+@pytest.fixture
+def operator(client: Client, alice: User) -> Client:
+    """Alice's browser."""
+    client.force_login(alice)
+    return client

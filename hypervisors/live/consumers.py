@@ -1,7 +1,8 @@
 """The live socket: passes on what changed to those who may know, and the usage samples of what the page shows.
 
 From the browser: {"watch": [domain uuids], "watch_hypervisors": [ids]} replaces what is watched; {"ping": 1}.
-To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …}, {"type": "pong"}.
+To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …},
+{"type": "pong", "seq"}. `seq` is the number of the group's latest change; null in a pong while Redis is away.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
         # Joined first, so that every number after this one arrives.
-        await self._send({"type": "hello", "seq": await _sequence(self.group)})
+        await self._send({"type": "hello", "seq": await _sequence(self.group) or 0})
         self.rechecking = asyncio.create_task(self._recheck())
 
     async def disconnect(self, code: int) -> None:
@@ -81,7 +82,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parsed(text_data)
         if "ping" in message:
-            await self._send({"type": "pong"})
+            await self._send({"type": "pong", "seq": await _sequence(self.group)})
         if "watch" in message or "watch_hypervisors" in message:
             self.asked = (_uuids(message.get("watch")), _ids(message.get("watch_hypervisors")))
             await self._watch()
@@ -144,13 +145,13 @@ async def _current_user(scope: Any) -> User | None:
     return user if isinstance(user, User) and user.is_active else None
 
 
-async def _sequence(group: str) -> int:
+async def _sequence(group: str) -> int | None:
     try:
         async with redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
             return int(await client.get(f"vmportal:seq:{group}") or 0)
     except RedisError as error:
         logger.warning("The sequence number of %s could not be read: %s", group, error)
-        return 0
+        return None
 
 
 def _watchable(user: User, uuids: list[str], hypervisor_ids: list[int]) -> Watched:

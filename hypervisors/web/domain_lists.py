@@ -37,6 +37,8 @@ _COLUMNS = {
 _RANKED: dict[str, Metric] = {"cpu": "cpu", "used": "memory"}
 # A column of measures is read from its greatest value.
 _DESCENDING_FIRST = frozenset({"vcpu", "memory", "cpu", "used"})
+# A page within the first so many is looked for at the head of a ranking alone.
+_RANKING_HEAD, _RANKING_SLACK = 500, 50
 _HEX_PREFIX = re.compile(r"[0-9a-f]{8,32}")
 
 
@@ -179,24 +181,42 @@ class DomainList:
     def _ranked(self, metric: Metric, window: slice) -> list[Domain]:
         """By what was measured last; those that were not measured come last, by name, in either direction."""
         matching = self.query.matching(self.user)
-        measured = _measured(matching, metric)
-        measured.sort(reverse=not self.query.descending)
-        keys = [key for _, key in measured[window]]
-        if window.stop > len(measured):
-            known = {key for _, key in measured}
-            idle = [key for key in matching.order_by("name", "uuid").values_list("pk", flat=True) if key not in known]
-            keys += idle[max(0, window.start - len(measured)) : window.stop - len(measured)]
+        ranking = latest_ranking(metric)
+        if not self.query.descending:
+            ranking.reverse()
+        keys = _among_first(matching, ranking, window)
+        if keys is None:
+            measured = _measured(matching, ranking)
+            keys = measured[window]
+            if window.stop > len(measured):
+                known = set(measured)
+                idle = [
+                    key for key in matching.order_by("name", "uuid").values_list("pk", flat=True) if key not in known
+                ]
+                keys += idle[max(0, window.start - len(measured)) : window.stop - len(measured)]
         found = _slim(Domain.objects.all()).in_bulk(keys)
         return [found[key] for key in keys if key in found]
 
 
-def _measured(domains: DomainQuerySet, metric: Metric) -> list[tuple[int, int]]:
-    """(Place in the ranking, primary key) of those that are in it."""
-    places = {uuid.replace("-", ""): place for place, uuid in enumerate(latest_ranking(metric))}
+def _among_first(domains: DomainQuerySet, ranking: list[str], window: slice) -> list[int] | None:
+    """The window's primary keys, when a look at the head of the ranking finds them all; else None."""
+    if window.stop > _RANKING_HEAD:
+        return None
+    # A few more: some have stopped, or do not match.
+    head = [UUID(uuid) for uuid in ranking[: window.stop + _RANKING_SLACK]]
+    active = domains.filter(state__in=ACTIVE_DOMAIN_STATES, uuid__in=head).order_by()
+    keys = dict(active.values_list("uuid", "pk"))
+    found = [keys[uuid] for uuid in head if uuid in keys]
+    return found[window] if len(found) >= window.stop else None
+
+
+def _measured(domains: DomainQuerySet, ranking: list[str]) -> list[int]:
+    """The primary keys of those that are in the ranking, in its order."""
+    places = {uuid.replace("-", ""): place for place, uuid in enumerate(ranking)}
     # As text: ten thousand UUID objects would take longer than everything else.
     active = domains.filter(state__in=ACTIVE_DOMAIN_STATES).annotate(text=Cast("uuid", CharField())).order_by()
     rows = ((places.get(text.replace("-", "")), key) for key, text in active.values_list("pk", "text"))
-    return [(place, key) for place, key in rows if place is not None]
+    return [key for _, key in sorted((place, key) for place, key in rows if place is not None)]
 
 
 def _slim(domains: DomainQuerySet) -> DomainQuerySet:

@@ -88,7 +88,10 @@ const receivers = {
     heartbeat();
     if (missed) resync();
   },
-  pong: () => clearTimeout(answerTimer),
+  pong: (message) => {
+    clearTimeout(answerTimer);
+    compare(message.seq);
+  },
 };
 
 function receive(message) {
@@ -128,17 +131,41 @@ function tell(elements, at, values) {
 
 // Messages may overtake one another by a little; a number that stays missing means that one was lost.
 function count(sequence) {
-  if (lastSequence === null || sequence <= lastSequence - 1000 || sequence === 1) {
+  if (lastSequence === null) {
     lastSequence = sequence;
     return;
   }
-  if (sequence > lastSequence) ahead.add(sequence);
+  if (sequence <= lastSequence) {
+    countedAnew(sequence);
+    return;
+  }
+  ahead.add(sequence);
   while (ahead.delete(lastSequence + 1)) lastSequence += 1;
   if (!ahead.size) {
     clearTimeout(gapTimer);
     gapTimer = 0;
   } else if (!gapTimer) {
     gapTimer = setTimeout(gapStays, REORDERING_MS);
+  }
+}
+
+// All up to lastSequence had come: Redis forgot its numbers, and what was sent while it was away is lost.
+function countedAnew(sequence) {
+  clearTimeout(gapTimer);
+  gapTimer = 0;
+  ahead.clear();
+  lastSequence = sequence;
+  resync();
+}
+
+// With each heartbeat: has something been sent that never came? Without Redis nothing comes; then the page looks itself.
+function compare(sequence) {
+  if (sequence === null) resync();
+  else if (sequence < lastSequence) countedAnew(sequence);
+  else if (sequence > lastSequence) {
+    setTimeout(() => {
+      if (lastSequence < sequence) countedAnew(sequence);
+    }, REORDERING_MS);
   }
 }
 

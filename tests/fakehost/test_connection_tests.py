@@ -17,32 +17,12 @@ from django.test import Client
 from django.urls import reverse
 
 from hypervisors.models import Hypervisor, HypervisorPool
-from hypervisors.operations.connection_tests import (
-    ConnectionCandidate,
-    ConnectionTest,
-    find_connection_test,
-    request_connection_test,
-)
+from hypervisors.operations.connection_tests import ConnectionTest
 from hypervisors.operations.ssh_keys import generate_private_key, public_key_of
-from vmportal.celery import app
+from tests.connection_outcomes import outcome
+from tests.hypervisor_forms import HTMX, polled, test_id_in
 
-HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture(autouse=True)
-def tasks_at_once(redis_client: Any) -> Iterator[None]:
-    """Celery runs tasks in the caller."""
-    app.conf.task_always_eager = True
-    yield
-    app.conf.task_always_eager = False
-
-
-def outcome(uri: str, **credentials: str) -> ConnectionTest:
-    asked = request_connection_test(user_id=1, candidate=ConnectionCandidate(uri=uri, **credentials))
-    test = find_connection_test(asked.id, user_id=1)
-    assert test is not None
-    assert test.state == "failed"
-    return test
+pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 
 def free_port() -> int:
@@ -281,21 +261,16 @@ def test_the_operator_accepts_the_host_key_in_the_form(
     fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "ssh", "host": "127.0.0.1"}
     fields |= {"port": ssh_server.port, "username": "root", "ssh_generated_key": token}
 
-    def polled(answer: Any) -> str:
-        url = answer.content.decode().split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
-        page: str = client.get(url).content.decode()
-        return page
-
-    page = polled(client.post(reverse("hypervisor_test"), fields, headers=HTMX))
+    page = polled(client, client.post(reverse("hypervisor_test"), fields, headers=HTMX))
     assert ssh_server.fingerprint() in page
-    test_id = page.split('name="test" value="')[1].split('"')[0]
+    test_id = test_id_in(page)
     again = client.post(reverse("hypervisor_test"), {**fields, "accept_host_key": test_id}, headers=HTMX)
     # The key is put into the form, and this time our key is what is refused.
     assert 'id="id_ssh_known_hosts"' in again.content.decode()
     known = again.content.decode().split('id="id_ssh_known_hosts"')[1].split(">", 1)[1].split("</textarea>")[0]
-    page = polled(again)
+    page = polled(client, again)
     assert 'data-failure="AuthenticationFailed"' in page
-    test_id = page.split('name="test" value="')[1].split('"')[0]
+    test_id = test_id_in(page)
     saving = {**fields, "ssh_known_hosts": known, "test": test_id, "save_anyway": "1"}
     client.post(reverse("hypervisor_add"), saving, headers=HTMX)
     row = Hypervisor.objects.get(name="h")

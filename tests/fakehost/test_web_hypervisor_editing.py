@@ -1,6 +1,6 @@
 """Adding hosts whose test succeeds, against libvirt's test driver; the same machine twice."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,36 +19,11 @@ from hypervisors.operations.connection_tests import (
     request_connection_test,
     run_connection_test,
 )
+from tests.hypervisor_forms import HTMX, polled, submit
 from vmportal.celery import app
 
-HTMX = {"HX-Request": "true"}
+pytestmark = pytest.mark.usefixtures("tasks_at_once")
 HOST_UUID = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture(autouse=True)
-def tasks_at_once(redis_client: Any) -> Iterator[None]:
-    """Celery runs tasks in the caller."""
-    app.conf.task_always_eager = True
-    yield
-    app.conf.task_always_eager = False
-
-
-@pytest.fixture
-def operator(client: Client, alice: User) -> Client:
-    client.force_login(alice)
-    return client
-
-
-def submit(client: Client, url: str, fields: dict[str, Any]) -> Any:
-    """As the browser does: send the form, ask for the outcome, send the form again when told to."""
-    answer = client.post(url, fields, headers=HTMX)
-    if b"/tests/" not in answer.content:
-        return answer
-    outcome = client.get(answer.content.decode().split('hx-get="')[1].split('"')[0].replace("&amp;", "&"))
-    if f'hx-post="{url}" hx-trigger="load"' not in outcome.content.decode():
-        return outcome
-    test_id = outcome.content.decode().split('name="test" value="')[1].split('"')[0]
-    return client.post(url, {**fields, "test": test_id}, headers=HTMX)
 
 
 def test_a_host_that_answers_is_saved_after_its_test(operator: Client, hypervisor_pool: HypervisorPool) -> None:
@@ -62,16 +37,14 @@ def test_a_host_that_answers_is_saved_after_its_test(operator: Client, hyperviso
 def test_the_outcome_tells_what_was_found(operator: Client, db: None) -> None:
     fields = {"uri": "test:///default", "uri_by_hand": "on"}
     asked = operator.post(reverse("hypervisor_test"), fields, headers=HTMX)
-    page = operator.get(asked.content.decode().split('hx-get="')[1].split('"')[0].replace("&amp;", "&"))
-    assert 'data-state="succeeded"' in page.content.decode()
-    assert "Connected to" in page.content.decode()
+    page = polled(operator, asked)
+    assert 'data-state="succeeded"' in page
+    assert "Connected to" in page
     assert not Hypervisor.objects.exists()
 
 
 def finished_test(user: User, candidate: ConnectionCandidate, host_uuid: UUID) -> ConnectionTest:
     """A test of the test driver, which has no host UUID of its own, with one put into what it found."""
-    from dataclasses import replace
-
     test = request_connection_test(user_id=user.pk, candidate=candidate)
     found = find_connection_test(test.id, user_id=user.pk)
     assert found is not None
@@ -124,8 +97,6 @@ def test_a_test_delivered_twice_is_done_once(alice: User) -> None:
 
 
 def test_another_key_at_the_worker_is_said(alice: User) -> None:
-    from dataclasses import replace
-
     test = request_connection_test(user_id=alice.pk, candidate=ConnectionCandidate(uri="test:///default"))
     cache.set(f"connection-test:{test.id}", replace(test, state="queued"), 60)
     run_connection_test(test.id, "gibberish")

@@ -3,10 +3,8 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -14,31 +12,12 @@ from deploy.lab.host import Host
 from deploy.lab.lab import Lab, bring_up, take_down
 from deploy.lab.sign_in import SASL_USERNAME, sasl_password
 from hypervisors.models import Hypervisor, HypervisorPool
-from hypervisors.operations.connection_tests import (
-    ConnectionCandidate,
-    ConnectionTest,
-    find_connection_test,
-    request_connection_test,
-)
+from hypervisors.operations.connection_tests import ConnectionTest
 from hypervisors.operations.ssh_keys import generate_private_key
-from vmportal.celery import app
+from tests.connection_outcomes import outcome
+from tests.hypervisor_forms import submit
 
-HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture(autouse=True)
-def tasks_at_once(redis_client: Any) -> Iterator[None]:
-    """Celery runs tasks in the caller."""
-    app.conf.task_always_eager = True
-    yield
-    app.conf.task_always_eager = False
-
-
-def outcome(uri: str, **credentials: str) -> ConnectionTest:
-    asked = request_connection_test(user_id=1, candidate=ConnectionCandidate(uri=uri, **credentials))
-    test = find_connection_test(asked.id, user_id=1)
-    assert test is not None
-    return test
+pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +25,10 @@ def guarded_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One host that wants a user and a password."""
     directory = tmp_path_factory.mktemp("guarded") / "lab"
     guarded = bring_up(f"sasl{os.getpid()}", directory, host_count=1, sasl_host=1)
-    yield guarded
-    take_down(guarded.plan)
+    try:
+        yield guarded
+    finally:
+        take_down(guarded.plan)
 
 
 def tls_credentials(pki: Path) -> dict[str, str]:
@@ -112,25 +93,13 @@ def test_a_user_and_a_password(guarded_lab: Lab, transport: str) -> None:
         assert password not in test.message
 
 
-def test_a_host_is_added_once_by_whatever_uri(
-    lab: Lab, client: Client, alice: User, hypervisor_pool: HypervisorPool
-) -> None:
-    client.force_login(alice)
+def test_a_host_is_added_once_by_whatever_uri(lab: Lab, operator: Client, hypervisor_pool: HypervisorPool) -> None:
     host = lab.hosts[0]
-
-    def submit(fields: dict[str, Any]) -> str:
-        url = reverse("hypervisor_add")
-        fields = {"hypervisor_pool": hypervisor_pool.pk, "uri_by_hand": "on", **fields}
-        answer = client.post(url, fields, headers=HTMX).content.decode()
-        outcome = client.get(answer.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")).content.decode()
-        if 'data-state="succeeded"' in outcome:
-            test_id = outcome.split('name="test" value="')[1].split('"')[0]
-            client.post(url, {**fields, "test": test_id}, headers=HTMX)
-        return outcome
-
-    submit({"name": "first", "uri": host.uri})
+    url, fields = reverse("hypervisor_add"), {"hypervisor_pool": hypervisor_pool.pk, "uri_by_hand": "on"}
+    submit(operator, url, {**fields, "name": "first", "uri": host.uri})
     assert str(Hypervisor.objects.get().host_uuid) == host.host_uuid
-    refused = submit({"name": "second", "uri": host.tls_uri, **tls_credentials(lab.plan.pki_path)})
+    certificates = tls_credentials(lab.plan.pki_path)
+    refused = submit(operator, url, {**fields, "name": "second", "uri": host.tls_uri, **certificates})
     assert 'data-state="twin"' in refused
     assert "first" in refused
     assert Hypervisor.objects.count() == 1

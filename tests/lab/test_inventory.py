@@ -74,7 +74,7 @@ def guest(hosts: list[tuple[Host, Hypervisor]], tmp_path: Any) -> Iterator[Guest
                 host.virsh("undefine", made.uuid)
 
 
-def test_what_virsh_does_is_mirrored_within_a_second(hosts: list[tuple[Host, Hypervisor]], guest: Guest) -> None:
+def test_what_virsh_does_is_mirrored(hosts: list[tuple[Host, Hypervisor]], guest: Guest) -> None:
     host, hypervisor = hosts[0]
     first = guest.becomes(name=guest.name, state=DomainState.SHUTOFF, hypervisor=hypervisor)
     host.virsh("start", guest.uuid)

@@ -124,6 +124,30 @@ def test_operators_hear_of_everything_in_order_with_numbers(alice: User, domain:
     async_to_sync(scenario)()
 
 
+def test_a_change_that_redis_did_not_take_leaves_a_gap_in_the_numbers(
+    alice: User, domain: Domain, redis_client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = logged_in(alice)
+
+    async def scenario() -> None:
+        async with opened(client) as socket, asyncio.timeout(20):
+            await in_thread(publish)([state_of(domain)])
+            first = (await hears(socket, "changes"))["seq"]
+            redis_client.config_set("maxmemory", 1)
+            try:
+                await in_thread(publish)([state_of(domain)])
+                while "could not be broadcast" not in caplog.text:
+                    await asyncio.sleep(0.01)
+                await socket.send(text='{"ping": 1}')
+                assert (await hears(socket, "pong"))["seq"] == first
+            finally:
+                redis_client.config_set("maxmemory", 0)
+            await in_thread(publish)([state_of(domain)])
+            assert (await hears(socket, "changes"))["seq"] == first + 2
+
+    async_to_sync(scenario)()
+
+
 def test_others_hear_of_their_own_machines_only(
     bob: User, charlie: User, domain: Domain, make_domain: Callable[..., Domain]
 ) -> None:

@@ -128,6 +128,8 @@ def test_sorts_by_what_was_measured_and_puts_the_idle_last(
     record_usage(samples, ranking="host1")
     assert names(as_alice, "?sort=cpu&order=desc") == ["high", "middle", "low", "off"]
     assert names(as_alice, "?sort=cpu") == ["low", "middle", "high", "off"]
+    assert names(as_alice, "?sort=cpu&order=desc&state=running") == ["high", "middle", "low"]
+    assert names(as_alice, "?sort=cpu&order=desc&q=l") == ["middle", "low"]
     assert names(as_alice, "?sort=used&order=desc") == ["low", "middle", "high", "off"]
 
 
