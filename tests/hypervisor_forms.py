@@ -16,7 +16,7 @@ def polled(client: Client, answer: Any) -> str:
     return client.get(_attribute("hx-get", answer.content.decode())).content.decode()
 
 
-def test_id_in(page: str) -> str:
+def finished_test_id(page: str) -> str:
     """The finished test that a page would send with the form."""
     return page.split('name="test" value="')[1].split('"')[0]
 
@@ -29,13 +29,13 @@ def submit(client: Client, url: str, fields: dict[str, Any]) -> Any:
     outcome = polled(client, answer)
     if f'hx-post="{url}" hx-trigger="load"' not in outcome:
         return outcome
-    return client.post(url, {**fields, "test": test_id_in(outcome)}, headers=HTMX)
+    return client.post(url, {**fields, "test": finished_test_id(outcome)}, headers=HTMX)
 
 
 def save_untested(client: Client, url: str, **fields: Any) -> Any:
     """Send the form; its test fails; save all the same."""
     outcome = polled(client, client.post(url, fields, headers=HTMX))
-    return client.post(url, {**fields, "test": test_id_in(outcome), "save_anyway": "1"}, headers=HTMX)
+    return client.post(url, {**fields, "test": finished_test_id(outcome), "save_anyway": "1"}, headers=HTMX)
 
 
 def errors_of(answer: Any) -> dict[str, str]:

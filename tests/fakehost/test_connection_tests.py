@@ -20,7 +20,7 @@ from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.operations.connection_tests import ConnectionTest
 from hypervisors.operations.ssh_keys import generate_private_key, public_key_of
 from tests.connection_outcomes import outcome
-from tests.hypervisor_forms import HTMX, polled, test_id_in
+from tests.hypervisor_forms import HTMX, finished_test_id, polled
 
 pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
@@ -263,14 +263,14 @@ def test_the_operator_accepts_the_host_key_in_the_form(
 
     page = polled(client, client.post(reverse("hypervisor_test"), fields, headers=HTMX))
     assert ssh_server.fingerprint() in page
-    test_id = test_id_in(page)
+    test_id = finished_test_id(page)
     again = client.post(reverse("hypervisor_test"), {**fields, "accept_host_key": test_id}, headers=HTMX)
     # The key is put into the form, and this time our key is what is refused.
     assert 'id="id_ssh_known_hosts"' in again.content.decode()
     known = again.content.decode().split('id="id_ssh_known_hosts"')[1].split(">", 1)[1].split("</textarea>")[0]
     page = polled(client, again)
     assert 'data-failure="AuthenticationFailed"' in page
-    test_id = test_id_in(page)
+    test_id = finished_test_id(page)
     saving = {**fields, "ssh_known_hosts": known, "test": test_id, "save_anyway": "1"}
     client.post(reverse("hypervisor_add"), saving, headers=HTMX)
     row = Hypervisor.objects.get(name="h")

@@ -16,12 +16,6 @@ from hypervisors.models.console_kicks import KICK_CHANNEL
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def operator(client: Client, alice: User) -> Client:
-    client.force_login(alice)
-    return client
-
-
 def url(domain: Domain) -> str:
     return reverse("grants", args=[domain.uuid])
 

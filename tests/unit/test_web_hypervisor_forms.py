@@ -19,24 +19,6 @@ from tests.hypervisor_forms import HTMX, REFUSING, errors_of, save_untested
 pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 HOSTILE_NAMES = ["quo\"te'd", "100% %s", "<b>bold</b>", "🐧 tux", "x" * 100]
-DOORS: list[tuple[str, str]] = [
-    ("get", "hypervisors"),
-    ("get", "hypervisor"),
-    ("get", "hypervisor_domains"),
-    ("get", "hypervisor_storage_pools"),
-    ("get", "hypervisor_networks"),
-    ("get", "hypervisor_usage"),
-    ("get", "hypervisor_add"),
-    ("get", "hypervisor_edit"),
-    ("get", "hypervisor_remove"),
-    ("post", "hypervisor_enable"),
-    ("post", "hypervisor_test"),
-    ("post", "hypervisor_key_pair"),
-    ("get", "hypervisor_pool"),
-    ("get", "hypervisor_pool_add"),
-    ("get", "hypervisor_pool_edit"),
-    ("get", "hypervisor_pool_remove"),
-]
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

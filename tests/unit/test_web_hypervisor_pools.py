@@ -5,18 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
 from hypervisors.states import HypervisorStatus
-
-
-@pytest.fixture
-def operator(client: Client, alice: User) -> Client:
-    client.force_login(alice)
-    return client
 
 
 def add_storage_pool(hypervisor: Hypervisor, name: str, path: str, **fields: Any) -> None:
