@@ -13,7 +13,7 @@ from hypervisors.models import Hypervisor
 from hypervisors.states import HypervisorStatus
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
+def wait_until(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
     """The condition's first true value. Fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -22,7 +22,7 @@ def wait_until(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
     return value
 
 
-def wait_for_status(hypervisor: Hypervisor, status: HypervisorStatus, *, seconds: float = 10) -> Hypervisor:
+def wait_for_status(hypervisor: Hypervisor, status: HypervisorStatus, *, seconds: float = 30) -> Hypervisor:
     """The row, once it has that status."""
     row: Hypervisor = wait_until(
         lambda: Hypervisor.objects.filter(pk=hypervisor.pk, status=status).first(), seconds=seconds

@@ -167,7 +167,7 @@ def test_changes_are_broadcast(fake_hosts: FakeHosts) -> None:
     host = fake_hosts.add("h1", domain_xml("web1", A))
     _seen(A)
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        before = int(client.get("vmportal:seq:fleet"))
+        before = wait_until(lambda: int(client.get("vmportal:seq:fleet") or 0))
         fake_hosts.libvirt(host).lookupByUUIDString(A).suspend()
         wait_until(lambda: int(client.get("vmportal:seq:fleet")) > before)
 

@@ -77,7 +77,7 @@ class PortalGuest:
     def row(self) -> Domain | None:
         return Domain.objects.select_related("hypervisor", "definition").filter(uuid=self.uuid).first()
 
-    def becomes(self, *, seconds: float = 20, **fields: object) -> Domain:
+    def becomes(self, *, seconds: float = 40, **fields: object) -> Domain:
         """The row, once it has these values."""
 
         def fitting() -> Domain | None:

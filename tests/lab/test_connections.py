@@ -168,4 +168,5 @@ def test_dropped_packets_cost_seconds_not_minutes(lab: Lab, host: Host) -> None:
     started = time.monotonic()
     with pytest.raises(errors.ConnectionTimedOut):
         open_connection(_endpoint(f"qemu+tcp://{unused}/system"))
-    assert time.monotonic() - started < 5
+    # The kernel alone gives up after two minutes.
+    assert time.monotonic() - started < 30

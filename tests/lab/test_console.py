@@ -34,7 +34,7 @@ _SHIFTED = set('>_"$&|~')
 def gateway(transactional_db: None, redis_client: redis.Redis, settings: Any) -> Iterator[ConsoleServer]:
     settings.PUBLIC_ORIGINS = [ORIGIN]
     with serving(ConsoleServer(("127.0.0.1", 0), ConsoleHandler)) as server:
-        assert server.kicks.listening.wait(5)
+        assert server.kicks.listening.wait(30)
         yield server
     connections.close_all()
 

@@ -2,14 +2,15 @@
 
 import datetime
 import getpass
-import os
 import shutil
 import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -80,16 +81,19 @@ def test_nothing_listens_any_more() -> None:
 def test_what_answers_is_no_vnc_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         display = VncDisplay(address="127.0.0.1", port=listener.getsockname()[1])
-        child = os.fork()
-        if child == 0:
-            answered, _ = listener.accept()
-            answered.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
-            time.sleep(1)
-            os._exit(0)
+        answering = threading.Thread(target=_answer_as_ssh, args=(listener,))
+        answering.start()
         with pytest.raises(ConnectionFailed, match="not a VNC server"):
             open_display_link(HERE, display)
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+        answering.join(30)
+
+
+def _answer_as_ssh(listener: socket.socket) -> None:
+    answered, _ = listener.accept()
+    with answered, suppress(OSError):
+        answered.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+        # Until the other side closes.
+        answered.recv(1)
 
 
 # --- passwords ---------------------------------------------------------------------------------------------------

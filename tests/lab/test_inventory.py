@@ -24,7 +24,7 @@ from tests.watching import running_watcher, wait_for_status, wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Soon: that it takes milliseconds is measured by bench/, not here, on machines that are busy.
-AT_ONCE = 10.0
+AT_ONCE = 20.0
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_killed_qemu_is_seen_as_failed(hosts: list[tuple[Host, Hypervisor]], g
     host.virsh("start", guest.uuid)
     guest.becomes(state=DomainState.RUNNING)
     process.kill([host.qemu_pid(guest.name)])
-    guest.becomes(state=DomainState.SHUTOFF, seconds=15)
+    guest.becomes(state=DomainState.SHUTOFF, seconds=30)
     assert guest.row.state_reason in ("crashed", "failed")
 
 
@@ -162,7 +162,7 @@ def test_a_cut_link_is_noticed_and_mended(
         assert offline.seen_at < offline.status_since
     finally:
         set_link(lab.plan, cut.plan, up=True)
-    wait_for_status(cut_row, HypervisorStatus.ONLINE, seconds=25)
+    wait_for_status(cut_row, HypervisorStatus.ONLINE, seconds=40)
 
 
 def _reason(hypervisor: Hypervisor) -> str:
@@ -174,13 +174,12 @@ def test_a_killed_libvirtd_is_offline_with_the_reason_and_resynchronised_after(
 ) -> None:
     host, row = hosts[0]
     guest.becomes(state=DomainState.SHUTOFF)
-    fault.kill_libvirtd(host)
-    wait_for_status(row, HypervisorStatus.OFFLINE, seconds=15)
-    wait_until(lambda: "nothing listens on port 16509" in _reason(row), seconds=15)
-    assert guest.row.vanished_at is None
-    fault.start_libvirtd(host)
+    with fault.during(fault.kill_libvirtd, fault.start_libvirtd, host):
+        wait_for_status(row, HypervisorStatus.OFFLINE)
+        wait_until(lambda: "nothing listens on port 16509" in _reason(row))
+        assert guest.row.vanished_at is None
     host.virsh("start", guest.uuid)
-    wait_for_status(row, HypervisorStatus.ONLINE, seconds=15)
+    wait_for_status(row, HypervisorStatus.ONLINE)
     guest.becomes(state=DomainState.RUNNING)
 
 
@@ -192,8 +191,8 @@ def test_a_hung_qemu_is_told_and_costs_the_others_nothing(
     Hypervisor.objects.filter(pk=row.pk).update(revision=2)  # a new session takes the period up
     nudge_hypervisors()
     host.virsh("start", guest.uuid)
-    guest.becomes(state=DomainState.RUNNING, answering=True, seconds=15)
-    wait_until(lambda: len(read_usage(domain_key(guest.uuid))) >= 2, seconds=15)
+    guest.becomes(state=DomainState.RUNNING, answering=True, seconds=30)
+    wait_until(lambda: len(read_usage(domain_key(guest.uuid))) >= 2, seconds=40)
     other = Guest(host, tmp_path / "other.xml")
     fault.freeze_qemu(host, guest.name)
     try:
@@ -203,7 +202,7 @@ def test_a_hung_qemu_is_told_and_costs_the_others_nothing(
     finally:
         fault.thaw_qemu(host, guest.name)
         host.virsh("undefine", other.uuid)
-    guest.becomes(answering=True, seconds=15)
+    guest.becomes(answering=True, seconds=30)
 
 
 def test_a_hypervisor_is_described(hosts: list[tuple[Host, Hypervisor]]) -> None:
@@ -218,8 +217,8 @@ def test_a_hypervisor_is_described(hosts: list[tuple[Host, Hypervisor]]) -> None
     assert "q35" in row.machine_types
     assert row.cpu_xml.startswith("<cpu>")
     assert row.kvm_available == ("domain type='kvm'" in host.virsh("capabilities"))
-    wait_until(lambda: row.networks.filter(bridge="virbr0").exists(), seconds=10)
-    wait_until(lambda: row.storage_pools.exists() == bool(host.virsh("pool-list", "--all", "--uuid")), seconds=10)
+    wait_until(lambda: row.networks.filter(bridge="virbr0").exists(), seconds=30)
+    wait_until(lambda: row.storage_pools.exists() == bool(host.virsh("pool-list", "--all", "--uuid")), seconds=30)
     wait_until(lambda: Hypervisor.objects.get(pk=row.pk).cpu_percent is not None, seconds=40)
 
 

@@ -58,7 +58,7 @@ def test_a_cancelled_move_is_really_aborted(portal: Portal) -> None:
         operation = _begin_slowly(portal, guest)
         assert 0 <= operation.progress["percent"] < 100
         request_cancel(operation, user=portal.alice)
-        cancelled = ended(operation, seconds=20)
+        cancelled = ended(operation, seconds=60)
         assert (cancelled.state, cancelled.outcome) == (
             OperationState.CANCELLED,
             f"Cancelled. It still runs on {source.name}.",
@@ -76,7 +76,7 @@ def test_the_move_outlives_its_worker_and_is_adopted(portal: Portal, workers: di
         workers["migrations"].kill()
         workers["migrations"].start()
         adopted = wait_for_operation(
-            operation, lambda row: row.attempt > operation.attempt and "bytes_per_second" in row.progress, seconds=30
+            operation, lambda row: row.attempt > operation.attempt and "bytes_per_second" in row.progress, seconds=60
         )
         assert adopted.progress["percent"] >= operation.progress["percent"]
         source.virsh("migrate-setspeed", guest.uuid, "1000")
@@ -92,7 +92,7 @@ def test_a_target_that_dies_leaves_the_guest_where_it_was(portal: Portal) -> Non
     with portal.guest("move-dead-end") as guest:
         operation = _begin_slowly(portal, guest)
         with fault.during(fault.kill_libvirtd, fault.start_libvirtd, target):
-            failed = ended(operation, seconds=40)
+            failed = ended(operation, seconds=90)
         assert failed.state == OperationState.FAILED
         assert f"It still runs on {source.name}." in failed.outcome
         assert guest.state_on(source) == "running"
@@ -117,7 +117,7 @@ def test_a_target_without_the_network_is_no_target(portal: Portal) -> None:
         wait_until(lambda: _possible(guest))
         target.virsh("net-destroy", "default")
         try:
-            wait_until(lambda: not _possible(guest), seconds=20)
+            wait_until(lambda: not _possible(guest), seconds=40)
             with pytest.raises(NotPossible, match="The network “default” is not active there"):
                 guest.ask(OperationKind.MIGRATE, target=portal.rows[1])
         finally:
