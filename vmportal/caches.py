@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 from redis.exceptions import RedisError
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 _REST_SECONDS = 2.0
 # time.monotonic() until when, by the server's URL. Django makes a cache of its own for every request.
 _away_until: dict[str, float] = {}
+_MISSING = object()
 
 
 def _either(name: str) -> Callable[..., Any]:
@@ -48,14 +50,29 @@ class LastingCache(RedisCache):
                 logger.warning("Redis is away; this process keeps its own cache meanwhile: %s", error)
         return getattr(self._local, name)(*arguments, **options)
 
+    def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        """What Redis has; or what was set here while it was away, if nobody has set it since."""
+        found = self.ask("get", (key, _MISSING, version), {})
+        if found is _MISSING:
+            found = self._local.get(key, default, version)
+        return found
+
+    def set(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
+        self._local.delete(key, version)
+        self.ask("set", (key, value, timeout, version), {})
+
+    def delete(self, key: str, version: int | None = None) -> bool:
+        was_here = self._local.delete(key, version)
+        return bool(self.ask("delete", (key, version), {})) or was_here
+
+    def clear(self) -> None:
+        self._local.clear()
+        self.ask("clear", (), {})
+
     add = _either("add")
-    get = _either("get")
-    set = _either("set")
     touch = _either("touch")
-    delete = _either("delete")
     get_many = _either("get_many")
     has_key = _either("has_key")
     incr = _either("incr")
     set_many = _either("set_many")
     delete_many = _either("delete_many")
-    clear = _either("clear")

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from deploy.services import private_redis
+from hypervisors.web.hypervisor_forms import find_generated_key, keep_generated_key
 
 pytestmark = pytest.mark.django_db
 
@@ -64,3 +65,15 @@ def test_the_cache_is_redis_again_when_it_is_back(settings: LazySettings, redis_
     cache.set("shared", "by all processes")
     caches.close_all()
     assert cache.get("shared") == "by all processes"
+
+
+def test_a_key_made_without_redis_is_found_when_it_is_back(settings: LazySettings, redis_client: object) -> None:
+    well = settings.CACHES
+    with private_redis() as url:
+        settings.CACHES = {"default": well["default"] | {"LOCATION": url}}
+    token, _public_key = keep_generated_key(user_id=1)
+    settings.CACHES = well
+    assert "PRIVATE KEY" in (find_generated_key(token, user_id=1) or "")
+    assert find_generated_key(token, user_id=2) is None
+    cache.clear()
+    assert find_generated_key(token, user_id=1) is None
