@@ -61,11 +61,14 @@ def _register(pool_name: str, name: str, values: dict[str, str]) -> str:
         return f"Registered {name}."
     if hypervisor.hypervisor_pool_id == pool.pk and all(getattr(hypervisor, k) == v for k, v in values.items()):
         return f"{name} is registered already."
+    if hypervisor.uri != values["uri"]:
+        # It may be another machine now: the watcher finds out which.
+        hypervisor.host_uuid = None
     for column, value in values.items():
         setattr(hypervisor, column, value)
     hypervisor.hypervisor_pool = pool
     hypervisor.revision += 1
-    hypervisor.save(update_fields=[*values, "hypervisor_pool", "revision"])
+    hypervisor.save(update_fields=[*values, "hypervisor_pool", "revision", "host_uuid"])
     return f"Brought {name} up to date."
 
 
