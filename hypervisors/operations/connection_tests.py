@@ -114,7 +114,9 @@ def request_connection_test(*, user_id: int, candidate: ConnectionCandidate) -> 
         )
     except (OperationalError, RedisError):
         logger.exception("A connection test could not be queued.")
-        return _failed(test, "QueueAway", "The task queue (Redis) does not answer; nothing could be tested.")
+        test = _failed(test, "QueueAway", "The task queue (Redis) does not answer; nothing could be tested.")
+        # Kept by this process, so that the form can be saved all the same.
+        _store(test)
     return test
 
 
