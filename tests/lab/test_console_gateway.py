@@ -65,7 +65,7 @@ def gateway(transactional_db: None, redis_client: redis.Redis, settings: Any) ->
     settings.PUBLIC_ORIGINS = [ORIGIN]
     server = DirectServer(("127.0.0.1", 0), ConsoleHandler)
     with serving(server):
-        assert server.kicks.listening.wait(5)
+        assert server.kicks.listening.wait(30)
         yield server
     connections.close_all()
 
@@ -403,7 +403,7 @@ def test_redis_going_away_ends_no_console(
         gateway = DirectServer(("127.0.0.1", 0), ConsoleHandler)
         gateway.port = start_screen()
         with serving(gateway):
-            assert gateway.kicks.listening.wait(5)
+            assert gateway.kicks.listening.wait(30)
             opened = open_screen(gateway, alice, _running(Domain.objects.get()))
             server.kill()
             server.wait()
