@@ -323,11 +323,11 @@ def test_a_sweep_without_redis_delivers_nothing_and_remembers_nothing(
 def test_a_request_does_not_wait_for_a_queue_that_is_away(
     fake_host: FakeHost, alice: User, redis_client: redis.Redis
 ) -> None:
-    redis_client.client_pause(30_000)  # type: ignore[no-untyped-call]
+    redis_client.client_pause(4000)  # type: ignore[no-untyped-call]
     try:
         began = time.monotonic()
         operation = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 3
     finally:
         redis_client.client_unpause()
     assert Operation.objects.get(pk=operation.pk).state == OperationState.QUEUED
