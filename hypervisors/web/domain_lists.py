@@ -37,6 +37,8 @@ _COLUMNS = {
 _RANKED: dict[str, Metric] = {"cpu": "cpu", "used": "memory"}
 # A column of measures is read from its greatest value.
 _DESCENDING_FIRST = frozenset({"vcpu", "memory", "cpu", "used"})
+# What one request may ask of machines of the list.
+MOST_AT_ONCE = 500
 # A page within the first so many is looked for at the head of a ranking alone.
 _RANKING_HEAD, _RANKING_SLACK = 500, 50
 _HEX_PREFIX = re.compile(r"[0-9a-f]{8,32}")

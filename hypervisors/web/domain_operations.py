@@ -21,10 +21,9 @@ from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domain_actions import may_operate
 from hypervisors.web.domain_forms import FORMS, OperationForm, initial_values
-from hypervisors.web.domain_lists import DomainListQuery
+from hypervisors.web.domain_lists import MOST_AT_ONCE, DomainListQuery
 
 # Each is asked for in a transaction of its own; more would take the request too long.
-MOST_AT_ONCE = 500
 _BULK_KINDS = frozenset(
     {
         OperationKind.START,
@@ -113,14 +112,25 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 @require_POST
 def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
-    """Asks it of each `uuid`, or with `all` of each that the list's query matches; says who was refused and why."""
+    """Asks it of each `uuid`, or with `all` of each that the list's query matches; says who was refused and why.
+
+    With `all`, `count` is how many the person was told of: when others match by now, nothing is done.
+    """
     operation_kind = _kind(kind)
     if operation_kind not in _BULK_KINDS:
         raise Http404
     asked = _asked(request)
-    if asked.count() > MOST_AT_ONCE:
-        text = _("At most %(most)d machines at once; narrow the list.") % {"most": MOST_AT_ONCE}
-        return refused(request, text, status=422)
+    count = asked.count()
+    if count > MOST_AT_ONCE:
+        text = _("These are %(count)d machines; at most %(most)d can be asked at once. Narrow the list.")
+        return refused(request, text % {"count": count, "most": MOST_AT_ONCE}, status=422)
+    if request.POST.get("all") and request.POST.get("count") != str(count):
+        text = ngettext(
+            "The list has changed: %(count)d machine matches now. Nothing was asked for; look at it and try again.",
+            "The list has changed: %(count)d machines match now. Nothing was asked for; look at it and try again.",
+            count,
+        )
+        return refused(request, text % {"count": count}, status=409)
     operable = set(
         Domain.objects.operable_by(request.user).filter(pk__in=asked.values("pk")).values_list("pk", flat=True)
     )

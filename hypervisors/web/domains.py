@@ -15,7 +15,7 @@ from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, read_recent
 from hypervisors.web.access import is_operator
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.domain_lists import PAGE_SIZES, DomainList, DomainListQuery
+from hypervisors.web.domain_lists import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery
 from hypervisors.web.sequences import sequence_number
 
 # A page of the list at most, and a little more.
@@ -42,6 +42,7 @@ def domains(request: HttpRequest) -> HttpResponse:
         "page_sizes": [(size, query.url(page_size=size)) for size in PAGE_SIZES],
         "clear_url": DomainListQuery(page_size=query.page_size).url(),
         "here": query.url(page=query.page),
+        "most_at_once": MOST_AT_ONCE,
     }
     if not wants_part(request):
         return render(request, "domains/list.html", context)

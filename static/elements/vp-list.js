@@ -163,6 +163,10 @@ class VpList extends HTMLElement {
     return Number(this.dataset.total);
   }
 
+  get count() {
+    return this.allMatching ? this.total : this.selected.size;
+  }
+
   showSelection() {
     const rows = this.rows();
     for (const row of rows) {
@@ -180,7 +184,14 @@ class VpList extends HTMLElement {
     if (!bar) return;
     bar.hidden = !this.selected.size;
     const count = bar.querySelector(".vp-bulk-count");
-    count.textContent = count.dataset.one.replace("%s", this.allMatching ? this.total : this.selected.size);
+    count.textContent = count.dataset.one.replace("%s", this.count);
+    const tooMany = this.count > Number(bar.dataset.most);
+    const why = bar.querySelector(".vp-bulk-too-many");
+    why.hidden = !tooMany;
+    for (const button of bar.querySelectorAll("[data-kind]")) {
+      button.disabled = tooMany;
+      button.title = tooMany ? why.textContent : "";
+    }
     const more = bar.querySelector(".vp-bulk-all");
     more.hidden = this.allMatching || here < rows.length || this.total <= this.selected.size;
     more.textContent = more.dataset.words.replace("%s", this.total);
@@ -191,7 +202,7 @@ class VpList extends HTMLElement {
   async ask(button) {
     const bar = button.closest(".vp-bulk");
     const { kind, danger } = button.dataset;
-    const count = this.allMatching ? this.total : this.selected.size;
+    const { count } = this;
     const ask = bar.querySelector(".vp-bulk-ask").dataset;
     const title = (count === 1 ? ask.one : ask.words).replace("%s", word(`kind.${kind}`)).replace("%s", count);
     for (const menu of bar.querySelectorAll("details[open]")) menu.open = false;
@@ -199,9 +210,13 @@ class VpList extends HTMLElement {
     if (this.allMatching) names.push(...Array(Math.max(0, count - names.length)).fill(""));
     if (!(await confirmed({ title, names, yes: word(`kind.${kind}`), danger: Boolean(danger) }))) return;
     const url = bar.dataset.url.replace("KIND", kind) + (this.allMatching ? new URL(this.getAttribute("src"), location.origin).search : "");
-    const values = this.allMatching ? { all: "1" } : { uuid: [...this.selected.keys()] };
+    const values = this.allMatching ? { all: "1", count } : { uuid: [...this.selected.keys()] };
+    let isAccepted = false;
+    bar.addEventListener("htmx:afterRequest", ({ detail }) => { isAccepted = detail.successful; }, { once: true });
     await window.htmx.ajax("POST", url, { target: "#dialog-content", swap: "innerHTML", values, source: bar });
-    this.selectNone();
+    // What was refused as a whole stays selected.
+    if (isAccepted) this.selectNone();
+    else this.fetchNow();
   }
 }
 

@@ -10,6 +10,7 @@ from django.test import Client
 
 from hypervisors.models import Domain, DomainGrant, Hypervisor, Operation
 from hypervisors.states import DomainState, OperationKind, OperationState, UserRight
+from hypervisors.web import domain_operations
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 HTMX = {"HX-Request": "true"}
@@ -179,8 +180,31 @@ def test_all_that_match_are_those_of_the_lists_query(
 ) -> None:
     make_domain(name="web2")
     make_domain(name="db1")
-    assert as_alice.post("/vms/operations/start/?q=web", {"all": "1"}, headers=HTMX).status_code == 204
+    chosen = {"all": "1", "count": "2"}
+    assert as_alice.post("/vms/operations/start/?q=web", chosen, headers=HTMX).status_code == 204
     assert {name for _, name in asked()} == {"web1", "web2"}
+
+
+def test_nothing_is_asked_when_others_match_than_the_person_was_told_of(
+    as_alice: Client, domain: Domain, make_domain: Callable[..., Domain]
+) -> None:
+    make_domain(name="web2")
+    for chosen in ({"all": "1", "count": "1"}, {"all": "1"}):
+        answer = as_alice.post("/vms/operations/start/?q=web", chosen, headers=HTMX)
+        assert answer.status_code == 409
+        assert "2 machines match now" in answer.content.decode()
+    assert asked() == []
+
+
+def test_too_many_at_once_are_refused_with_both_numbers(
+    as_alice: Client, domain: Domain, make_domain: Callable[..., Domain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_domain(name="web2")
+    monkeypatch.setattr(domain_operations, "MOST_AT_ONCE", 1)
+    answer = as_alice.post("/vms/operations/start/", {"all": "1", "count": "2"}, headers=HTMX)
+    assert answer.status_code == 422
+    assert "These are 2 machines; at most 1" in answer.content.decode()
+    assert asked() == []
 
 
 def test_many_are_asked_only_of_machines_one_may_operate(
@@ -195,7 +219,7 @@ def test_many_are_asked_only_of_machines_one_may_operate(
     assert client.get("/vms/operations/start/").status_code == 405
     assert client.post("/vms/operations/rename/").status_code == 404
     client.force_login(charlie)
-    assert "No machine was chosen" in client.post("/vms/operations/start/", {"all": "1"}).content.decode()
+    assert "No machine was chosen" in client.post("/vms/operations/start/", {"all": "1", "count": "0"}).content.decode()
 
 
 def test_operations_are_listed_for_those_who_see_the_machine(
