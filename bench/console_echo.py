@@ -1,4 +1,4 @@
-"""Console echo and bulk through the gateway against raw TCP: `python -m bench.console_echo`.
+"""Console echo and bulk through the proxy against raw TCP: `python -m bench.console_echo`.
 
 The far end is an echo server that speaks VNC's opening and then returns what it gets, or floods. Every path carries
 the same bytes in one run; the ratios are what to compare, not the absolutes.
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=100, help="for the memory of one session")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
-    with far_end() as port, gateway(port) as console:
+    with far_end() as port, proxy(port) as console:
         rounds = [
             (measure(lambda: raw_session(port), arguments), measure(lambda: console_session(console), arguments))
             for _ in range(arguments.rounds)
@@ -50,10 +50,10 @@ def summary(rounds: list[tuple[tuple[float, float], tuple[float, float]]]) -> di
     """Medians over the rounds; the ratios are those of each round, so that a busy moment weighs on both paths."""
     return {
         "echo_raw_us": statistics.median(raw[0] for raw, _ in rounds),
-        "echo_gateway_us": statistics.median(through[0] for _, through in rounds),
+        "echo_proxy_us": statistics.median(through[0] for _, through in rounds),
         "echo_times_raw": statistics.median(through[0] / raw[0] for raw, through in rounds),
         "bulk_raw_mb_per_s": statistics.median(raw[1] for raw, _ in rounds),
-        "bulk_gateway_mb_per_s": statistics.median(through[1] for _, through in rounds),
+        "bulk_proxy_mb_per_s": statistics.median(through[1] for _, through in rounds),
         "bulk_percent_of_raw": statistics.median(100 * through[1] / raw[1] for raw, through in rounds),
     }
 
@@ -64,8 +64,8 @@ def table(report: dict[str, float]) -> str:
             "| path | echo median µs (× raw) | bulk MB/s (% of raw) | memory per session |",
             "|---|---|---|---|",
             f"| raw TCP | {report['echo_raw_us']:.0f} | {report['bulk_raw_mb_per_s']:.0f} | – |",
-            f"| console gateway | {report['echo_gateway_us']:.0f} ({report['echo_times_raw']:.1f}) "
-            f"| {report['bulk_gateway_mb_per_s']:.0f} ({report['bulk_percent_of_raw']:.0f}) "
+            f"| console proxy | {report['echo_proxy_us']:.0f} ({report['echo_times_raw']:.1f}) "
+            f"| {report['bulk_proxy_mb_per_s']:.0f} ({report['bulk_percent_of_raw']:.0f}) "
             f"| {report['memory_kb_per_session']:.0f} KB |",
         ]
     )
@@ -219,10 +219,10 @@ def measure(connect: Callable[[], Session], arguments: argparse.Namespace) -> tu
 
 
 def session_memory_kb(port: int, count: int) -> float:
-    """What the gateway's process grows by with each session."""
-    before = resident_kb(gateway_pid(port))
+    """What the proxy's process grows by with each session."""
+    before = resident_kb(proxy_pid(port))
     sessions = [console_session(port) for _ in range(count)]
-    grown = (resident_kb(gateway_pid(port)) - before) / count
+    grown = (resident_kb(proxy_pid(port)) - before) / count
     for session in sessions:
         session.link.close()
     return grown
@@ -233,16 +233,16 @@ def resident_kb(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
-_gateways: dict[int, int] = {}
+_proxys: dict[int, int] = {}
 
 
-def gateway_pid(port: int) -> int:
-    return _gateways[port]
+def proxy_pid(port: int) -> int:
+    return _proxys[port]
 
 
 @contextmanager
-def gateway(far_port: int) -> Iterator[int]:
-    """The product's gateway in a process of its own; only who may enter and where it leads are given."""
+def proxy(far_port: int) -> Iterator[int]:
+    """The product's proxy in a process of its own; only who may enter and where it leads are given."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -253,12 +253,12 @@ def gateway(far_port: int) -> Iterator[int]:
             "VMPORTAL_DATA_DIR": data_dir,
             "VMPORTAL_PUBLIC_ORIGINS": ORIGIN,
             "VMPORTAL_LOG_LEVEL": "CRITICAL",
-            # Nothing listens there: a gateway without Redis carries on.
+            # Nothing listens there: a proxy without Redis carries on.
             "REDIS_URL": "redis://127.0.0.1:1/0",
         }
-        command = [sys.executable, "-m", "bench.open_gateway", str(port), str(far_port)]
+        command = [sys.executable, "-m", "bench.open_console_proxy", str(port), str(far_port)]
         process = subprocess.Popen(command, env=environment, cwd=REPOSITORY)
-        _gateways[port] = process.pid
+        _proxys[port] = process.pid
         try:
             wait_until_up(port)
             yield port

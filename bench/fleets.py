@@ -28,13 +28,13 @@ def register(stack: Stack, uris: list[str]) -> None:
     """All in one transaction, and the watcher told."""
     code = (
         "import json\n"
-        "from hypervisors.inventory.nudges import nudge_hypervisors\n"
+        "from hypervisors.inventory.refresh_requests import request_hypervisors_refresh\n"
         "from hypervisors.models import Hypervisor, HypervisorPool\n"
         f"uris = json.loads({json.dumps(json.dumps(uris))})\n"
         "pool, _ = HypervisorPool.objects.get_or_create(name='fleet')\n"
         "Hypervisor.objects.bulk_create(\n"
         "    Hypervisor(hypervisor_pool=pool, name=f'fleet{n:03d}', uri=uri) for n, uri in enumerate(uris))\n"
-        "nudge_hypervisors()\n"
+        "request_hypervisors_refresh()\n"
     )
     stack.manage("shell", "-v", "0", "-c", code)
 

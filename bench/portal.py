@@ -96,8 +96,7 @@ def _console() -> list[Figure]:
         subprocess.run([sys.executable, "-m", "bench.console_echo", "--json", file.name], check=True)
         report = json.loads(Path(file.name).read_text())
     return [
-        Figure(what=f"Console gateway: {name.replace('_', ' ')}", value=f"{value:,.1f}")
-        for name, value in report.items()
+        Figure(what=f"Console proxy: {name.replace('_', ' ')}", value=f"{value:,.1f}") for name, value in report.items()
     ]
 
 

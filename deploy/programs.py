@@ -59,7 +59,7 @@ def programs(places: Places, *, own_redis: bool, nginx: str) -> list[Program]:
     redis = Program(name="redis", priority=10, command=["redis-server", str(places.redis_configuration)])
     return ([redis] if own_redis else []) + [
         Program(name="web", priority=30, command=_web(places.web_socket)),
-        Program(name="console", priority=30, command=_manage("console_gateway")),
+        Program(name="console", priority=30, command=_manage("console_proxy")),
         # A task that is cut off goes on in libvirt; the next worker adopts it.
         Program(name="worker", priority=40, command=_celery("operations"), stop_wait_seconds=15),
         Program(name="migrations", priority=40, command=_celery("migrations"), stop_wait_seconds=15),

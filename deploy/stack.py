@@ -317,7 +317,7 @@ class Stack:
         self._lock = None
 
 
-_PROGRAM_OF_CHECK = {"gateway": "console", "database": "web"}
+_PROGRAM_OF_CHECK = {"database": "web"}
 
 
 def _is_ours(name: str) -> bool:

@@ -12,4 +12,4 @@ class HypervisorsConfig(AppConfig):
 
     def ready(self) -> None:
         # Its receivers close consoles when somebody logs out or loses a right.
-        from hypervisors.models import console_kicks  # noqa: F401
+        from hypervisors.models.consoles import kicks  # noqa: F401

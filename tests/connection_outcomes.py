@@ -1,6 +1,6 @@
 """What connection tests come to, for tests in which Celery runs tasks in the caller."""
 
-from hypervisors.operations.connection_tests import (
+from hypervisors.operations.hypervisors.connection_tests import (
     ConnectionCandidate,
     ConnectionTest,
     find_connection_test,

@@ -4,12 +4,12 @@ import os
 
 from celery import Celery
 
-from hypervisors.operations.worker_heartbeats import SignsOfLife
+from hypervisors.operations.engine.worker_heartbeats import SignsOfLife
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmportal.settings")
 
 app = Celery("vmportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["hypervisors.operations"])
-app.autodiscover_tasks(["hypervisors.operations"], related_name="connection_tests")
+app.autodiscover_tasks(["hypervisors.operations.engine"])
+app.autodiscover_tasks(["hypervisors.operations.hypervisors"], related_name="connection_tests")
 app.steps["consumer"].add(SignsOfLife)

@@ -1,4 +1,4 @@
-"""`GET /healthz`: which of database, Redis, worker, watcher, gateway and each hypervisor is well.
+"""`GET /healthz`: which of database, Redis, worker, watcher, console proxy and each hypervisor is well.
 
 200 when every process of ours is well, 503 otherwise. A hypervisor that is away is reported, but does not make us ill:
 a load balancer that took the whole portal away for one dead host would make it worse.
@@ -30,7 +30,7 @@ BEATING_PROCESSES = ("worker", "migrations", "watcher")
 @login_not_required
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer {"status", "checks": {name: {"well", "detail"}}, "hypervisors": {…}}; hosts' names for staff only."""
-    checks = {"database": _check(_database), "redis": _check(_redis), "gateway": _check(_gateway)}
+    checks = {"database": _check(_database), "redis": _check(_redis), "console": _check(_console)}
     # They beat in Redis: without it nothing is known of them, and waiting for each would take seconds.
     beats = _heartbeat if checks["redis"]["well"] else _unknown
     checks |= {name: _check(partial(beats, name)) for name in BEATING_PROCESSES}
@@ -60,7 +60,7 @@ def _redis() -> str:
     return f"answered in {(time.monotonic() - started) * 1000:.1f} ms"
 
 
-def _gateway() -> str:
+def _console() -> str:
     with socket.create_connection(("127.0.0.1", settings.CONSOLE_PORT), timeout=2):
         return "listening"
 

@@ -125,9 +125,9 @@ LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_ADAPTER = "hypervisors.web.accounts.ClosedSignupAdapter"
+ACCOUNT_ADAPTER = "hypervisors.web.people.accounts.ClosedSignupAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
-MFA_ADAPTER = "hypervisors.web.accounts.EncryptingMfaAdapter"
+MFA_ADAPTER = "hypervisors.web.people.accounts.EncryptingMfaAdapter"
 MFA_TOTP_ISSUER = "vmportal"
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_PREVENT_ENUMERATION = True
@@ -200,7 +200,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # Publishing from a request gives up quickly: the watcher's sweep delivers what is still queued.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 
-# The gateway listens on loopback; nginx carries /console/ to it.
+# The console proxy listens on loopback; nginx carries /console/ to it.
 CONSOLE_PORT = env.int("VMPORTAL_CONSOLE_PORT", default=6080)
 CONSOLE_GRANT_SECONDS = 20
 # libvirt's test driver and its relatives are for tests and benchmarks only.

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from hypervisors.web.accounts import closed_urlpatterns
+from hypervisors.web.people.accounts import closed_urlpatterns
 from vmportal.health import healthz
 
 urlpatterns = [

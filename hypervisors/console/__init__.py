@@ -1,1 +1,1 @@
-"""The console gateway: carries a screen's bytes between browser and hypervisor; see docs/architecture.md."""
+"""The console proxy: carries a screen's bytes between browser and hypervisor; see docs/architecture.md."""

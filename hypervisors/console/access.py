@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils.crypto import constant_time_compare
 
 from hypervisors.models import Domain, Operation
-from hypervisors.models.console_grants import ConsoleMode
+from hypervisors.models.consoles.grants import ConsoleMode
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationKind
 
 

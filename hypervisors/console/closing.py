@@ -1,6 +1,6 @@
 """Why a console ends: the websocket close codes that the viewer understands."""
 
-from hypervisors.models.console_kicks import KICKED, MOVED
+from hypervisors.models.consoles.kicks import KICKED, MOVED
 
 # RFC 6455 §7.4; those from 4000 on are ours.
 NORMAL = 1000

@@ -10,7 +10,7 @@ from django.conf import settings
 from hypervisors.console.closing import ConsoleClosed
 from hypervisors.console.sessions import SessionRegistry
 from hypervisors.console.upkeep import close_denied
-from hypervisors.models.console_kicks import KICK_CHANNEL, ConsoleKick, parse_kick
+from hypervisors.models.consoles.kicks import KICK_CHANNEL, ConsoleKick, parse_kick
 
 logger = logging.getLogger(__name__)
 

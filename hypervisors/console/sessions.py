@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from hypervisors.console.closing import ConsoleClosed
-from hypervisors.models.console_grants import ConsoleMode, hash_session
-from hypervisors.models.console_kicks import ConsoleKick
-from hypervisors.models.console_viewers import ConsoleViewer
+from hypervisors.models.consoles.grants import ConsoleMode, hash_session
+from hypervisors.models.consoles.kicks import ConsoleKick
+from hypervisors.models.consoles.viewers import ConsoleViewer
 
 
 class Wakeup:

@@ -11,11 +11,11 @@ from hypervisors.console.access import current_hypervisor_id, is_migrating
 from hypervisors.console.closing import HYPERVISOR_CLOSED, MOVED, UNREACHABLE, ConsoleClosed
 from hypervisors.errors import ConnectionTimedOut, HypervisorError, InvalidUri, NotFound, NotPossible
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.display_links import DisplayLink, open_display_link
-from hypervisors.gateway.displays import DomainOff, VncDisplay, read_vnc_display
-from hypervisors.gateway.domain_reading import DomainFacts, read_domain
+from hypervisors.gateway.consoles.display_links import DisplayLink, open_display_link
+from hypervisors.gateway.consoles.displays import DomainOff, VncDisplay, read_vnc_display
+from hypervisors.gateway.domains.reading import DomainFacts, read_domain
 from hypervisors.gateway.endpoints import Endpoint
-from hypervisors.inventory.endpoints import endpoint_of
+from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.models import Hypervisor
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 

@@ -12,7 +12,7 @@ from django.db import connections
 from hypervisors.console.access import find_domain, find_user
 from hypervisors.console.closing import KICKED, ConsoleClosed
 from hypervisors.console.sessions import ConsoleSession, SessionRegistry
-from hypervisors.models.console_viewers import LEASE_SECONDS, end_lease, renew_leases
+from hypervisors.models.consoles.viewers import LEASE_SECONDS, end_lease, renew_leases
 
 logger = logging.getLogger(__name__)
 

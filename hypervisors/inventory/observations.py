@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from hypervisors.gateway.domain_reading import DomainFacts
-from hypervisors.gateway.hosts import HostFacts
-from hypervisors.gateway.networks import NetworkFacts
-from hypervisors.gateway.storage_pools import StoragePoolFacts
+from hypervisors.gateway.domains.reading import DomainFacts
+from hypervisors.gateway.hypervisors.hosts import HostFacts
+from hypervisors.gateway.networks.networks import NetworkFacts
+from hypervisors.gateway.storage.storage_pools import StoragePoolFacts
 from hypervisors.states import DomainState, HypervisorStatus
 
 
@@ -53,7 +53,7 @@ class DomainsAnswering(Observation):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SightingsWithdrawn(Observation):
+class ObservationsWithdrawn(Observation):
     """What was seen on it does not count: it is the same machine as another hypervisor."""
 
 

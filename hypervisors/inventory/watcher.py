@@ -1,4 +1,4 @@
-"""The watcher: the writer with its sessions, the watchdog over them, the heartbeat, and the ear for nudges."""
+"""The watcher: the writer with its sessions, the watchdog over them, the heartbeat, the refresh listener."""
 
 import logging
 import sys
@@ -9,8 +9,8 @@ import redis
 from django.conf import settings
 
 from hypervisors.gateway.connections import start_event_loop
-from hypervisors.inventory.nudges import NudgeListener
-from hypervisors.inventory.sessions import Session
+from hypervisors.inventory.refresh_requests import RefreshListener
+from hypervisors.inventory.sessions.sessions import Session
 from hypervisors.inventory.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Watcher:
         sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
         start_event_loop()
         self._writer.start()
-        NudgeListener(
+        RefreshListener(
             on_domain=self._writer.supervisor.read_again,
             on_hypervisors=self._writer.look_at_rows,
             stopping=self._stopping,

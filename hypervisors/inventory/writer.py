@@ -16,9 +16,9 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from hypervisors.broadcast import Change, publish
-from hypervisors.inventory.domains import DomainMirror
-from hypervisors.inventory.hypervisors import HypervisorMirror
-from hypervisors.inventory.networks import network_mirror
+from hypervisors.inventory.domains.mirror import DomainMirror
+from hypervisors.inventory.hypervisors.mirror import HypervisorMirror
+from hypervisors.inventory.networks.mirror import network_mirror
 from hypervisors.inventory.observations import (
     DomainRead,
     DomainsAnswering,
@@ -27,12 +27,12 @@ from hypervisors.inventory.observations import (
     HostRead,
     NetworksListed,
     Observation,
-    SightingsWithdrawn,
+    ObservationsWithdrawn,
     StatusSeen,
     StoragePoolsListed,
 )
-from hypervisors.inventory.session_supervisor import SessionSupervisor, read_rows
-from hypervisors.inventory.storage_pools import storage_pool_mirror
+from hypervisors.inventory.sessions.supervisor import SessionSupervisor, read_rows
+from hypervisors.inventory.storage.storage_pools import storage_pool_mirror
 from hypervisors.states import HypervisorStatus
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Writer:
             DomainsListed: self._domains.take_listing,
             DomainRead: self._domains.take_reading,
             DomainsAnswering: self._domains.take_answering,
-            SightingsWithdrawn: self._domains.take_withdrawal,
+            ObservationsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
             HostRead: self._hypervisors.take_host,
             StoragePoolsListed: lambda seen: self._storage_pools.take_listing(seen.hypervisor_id, seen.storage_pools),
@@ -130,7 +130,7 @@ class Writer:
         if now >= self._loads_due:
             self._loads_due = now + _LOADS_SECONDS
             self._hypervisors.take_loads(self.supervisor.states())
-        self._domains.bury()
+        self._domains.make_tombstones()
         self._save_and_publish()
 
     def _load(self) -> None:

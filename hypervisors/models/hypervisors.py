@@ -20,7 +20,7 @@ class Hypervisor(models.Model):
     # How the pool's other hypervisors reach this one when a VM moves here; empty: as `uri`.
     migration_uri = models.CharField(_("migration URI"), max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    # Raised by every change of URI or credentials: the watcher, workers and gateways reconnect when it differs.
+    # Raised by every change of URI or credentials: the watcher, workers and console proxies reconnect when it differs.
     revision = models.PositiveIntegerField(default=1)
 
     sasl_username = models.CharField(_("user name"), max_length=200, blank=True)

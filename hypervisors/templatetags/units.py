@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.operations.kinds import KIND_FACTS
+from hypervisors.operations.engine.kinds import KIND_FACTS
 from hypervisors.states import OperationKind
 
 register = template.Library()

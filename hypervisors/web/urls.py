@@ -1,32 +1,27 @@
-"""The pages: one module per noun, each with its own `urlpatterns`."""
+"""The pages: one module per noun and kind of page, each with its own `urlpatterns`."""
 
 from django.urls import URLPattern
 
-from hypervisors.web import (
-    accounts,
-    consoles,
-    domain_operations,
-    domain_pages,
-    domains,
-    grants,
-    home,
-    hypervisor_editing,
-    hypervisor_pools,
-    hypervisors,
-    operations,
-    people,
-    tree,
-)
+from hypervisors.web import home
+from hypervisors.web.consoles import pages as consoles
+from hypervisors.web.domains import grants, lists
+from hypervisors.web.domains import operations as domain_operations
+from hypervisors.web.domains import pages as domains
+from hypervisors.web.hypervisors import editing, hypervisor_pools, tree
+from hypervisors.web.hypervisors import pages as hypervisors
+from hypervisors.web.operations import pages as operations
+from hypervisors.web.people import accounts
+from hypervisors.web.people import pages as people
 
 urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
     *tree.urlpatterns,
-    *domains.urlpatterns,
+    *lists.urlpatterns,
     *domain_operations.urlpatterns,
-    *domain_pages.urlpatterns,
+    *domains.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,
-    *hypervisor_editing.urlpatterns,
+    *editing.urlpatterns,
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
     *grants.urlpatterns,

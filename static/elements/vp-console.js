@@ -1,5 +1,5 @@
 // <vp-console data-domain data-grant data-rfb …>: a machine's screen, see templates/consoles/viewer.html.
-// It stays with its machine: a migration, a reboot or a restarted gateway is followed by a second, hidden connection
+// It stays with its machine: a migration, a reboot or a restarted console proxy is followed by a second, hidden connection
 // that takes the first one's place when it stands.
 
 import { Close, Refusal, Viewer, requestGrant } from "./console-viewer.js";
@@ -349,7 +349,7 @@ class VpConsole extends HTMLElement {
   }
 }
 
-// Whether the next try may succeed: the host is between two states, or the gateway restarts. A screen that cannot be
+// Whether the next try may succeed: the host is between two states, or the console proxy restarts. A screen that cannot be
 // reached at first stays so; one that could be a moment ago comes back.
 function mayPass(error, follows) {
   if (error instanceof Refusal) return error.status === 0 || error.status >= 500;

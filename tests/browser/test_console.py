@@ -112,7 +112,7 @@ def test_the_console_follows_a_migration_by_virsh(page: Page, guest: Guest, lab:
     assert guest.boots() == boots
 
 
-def test_a_gateway_that_dies_is_only_a_gap(page: Page, portal: Stack, guest: Guest) -> None:
+def test_a_proxy_that_dies_is_only_a_gap(page: Page, portal: Stack, guest: Guest) -> None:
     open_console(page, guest)
     page.evaluate(
         "() => { window.states = []; const element = document.querySelector('vp-console');"

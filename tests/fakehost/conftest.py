@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hypervisors.inventory.nudges import nudge_hypervisors
+from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.inventory.watcher import Watcher
 from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.states import HypervisorStatus
@@ -33,7 +33,7 @@ class FakeHosts:
         path = self._directory / f"{name}.xml"
         path.write_text(f"<node>{''.join(domains)}</node>")
         row = Hypervisor.objects.create(hypervisor_pool=self._pool, name=name, uri=f"test://{path}")
-        nudge_hypervisors()
+        request_hypervisors_refresh()
         return wait_for_status(row, HypervisorStatus.ONLINE)
 
     def libvirt(self, hypervisor: Hypervisor) -> Any:

@@ -18,8 +18,8 @@ from django.urls import reverse
 
 from deploy.ports import free_port
 from hypervisors.models import Hypervisor, HypervisorPool
-from hypervisors.operations.connection_tests import ConnectionTest
-from hypervisors.operations.ssh_keys import generate_private_key, public_key_of
+from hypervisors.operations.hypervisors.connection_tests import ConnectionTest
+from hypervisors.operations.hypervisors.ssh_keys import generate_private_key, public_key_of
 from tests.connection_outcomes import outcome
 from tests.hypervisor_forms import HTMX, finished_test_id, polled
 

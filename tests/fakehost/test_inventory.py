@@ -7,7 +7,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from hypervisors.inventory.nudges import nudge_domain
+from hypervisors.inventory.refresh_requests import request_domain_refresh
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.states import DomainState, HypervisorStatus
 from tests.fakehost.conftest import FakeHosts, domain_xml
@@ -116,11 +116,11 @@ def test_a_domain_on_two_hosts_belongs_to_the_one_where_it_runs(fake_hosts: Fake
     assert (row.hypervisor, row.state, row.vanished_at) == (target, DomainState.RUNNING, None)
 
 
-def test_what_changes_without_an_event_is_seen_after_a_nudge(fake_hosts: FakeHosts) -> None:
+def test_what_changes_without_an_event_is_seen_after_a_refresh_request(fake_hosts: FakeHosts) -> None:
     host = fake_hosts.add("h1", domain_xml("web1", A))
     _seen(A, autostart=False)
     fake_hosts.libvirt(host).lookupByUUIDString(A).setAutostart(True)
-    nudge_domain(host.pk, UUID(A))
+    request_domain_refresh(host.pk, UUID(A))
     _seen(A, autostart=True)
 
 

@@ -17,12 +17,12 @@ from django.utils import timezone
 
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.inventory.endpoints import endpoint_of
+from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.models import Domain, Hypervisor, Operation
-from hypervisors.operations import records
-from hypervisors.operations.requests import request_cancel, request_operation, why_not
-from hypervisors.operations.runner import run_operation
-from hypervisors.operations.sweep import Sweeper
+from hypervisors.operations.engine import records
+from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
+from hypervisors.operations.engine.runner import run_operation
+from hypervisors.operations.engine.sweep import Sweeper
 from hypervisors.states import DomainState, HypervisorStatus, OperationKind, OperationState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from hypervisors.models import Hypervisor, HypervisorPool
-from hypervisors.operations.connection_tests import (
+from hypervisors.operations.hypervisors.connection_tests import (
     ConnectionCandidate,
     ConnectionTest,
     find_connection_test,

@@ -14,8 +14,8 @@ from deploy.lab.guest import Guest, define_guest, remove_guest
 from deploy.lab.host import Host
 from deploy.lab.lab import Lab
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Operation
-from hypervisors.operations.requests import request_operation
-from hypervisors.operations.sweep import run_sweeper
+from hypervisors.operations.engine.requests import request_operation
+from hypervisors.operations.engine.sweep import run_sweeper
 from hypervisors.states import DomainState, HypervisorStatus, OperationKind
 from tests.watching import running_watcher, wait_for_status, wait_until
 

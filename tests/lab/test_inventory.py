@@ -15,7 +15,7 @@ from deploy.lab import fault, process
 from deploy.lab.host import Host
 from deploy.lab.lab import Lab
 from deploy.lab.network import set_link
-from hypervisors.inventory.nudges import nudge_hypervisors
+from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.models import Domain, Hypervisor, HypervisorPool
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.states import DomainState, HypervisorStatus
@@ -189,7 +189,7 @@ def test_a_hung_qemu_is_told_and_costs_the_others_nothing(
     host, row = hosts[0]
     settings.USAGE_PERIOD_SECONDS = 1
     Hypervisor.objects.filter(pk=row.pk).update(revision=2)  # a new session takes the period up
-    nudge_hypervisors()
+    request_hypervisors_refresh()
     host.virsh("start", guest.uuid)
     guest.becomes(state=DomainState.RUNNING, answering=True, seconds=30)
     wait_until(lambda: len(read_usage(domain_key(guest.uuid))) >= 2, seconds=40)
@@ -226,7 +226,7 @@ def test_the_same_machine_twice_is_refused_and_named(hosts: list[tuple[Host, Hyp
     host, row = hosts[0]
     wait_until(lambda: Hypervisor.objects.get(pk=row.pk).host_uuid, seconds=60)
     twin = Hypervisor.objects.create(hypervisor_pool=row.hypervisor_pool, name="twin", uri=f"{host.uri}?mode=auto")
-    nudge_hypervisors()
+    request_hypervisors_refresh()
     refused = wait_for_status(twin, HypervisorStatus.OFFLINE, seconds=40)
     assert f"same machine as “{row.name}”" in refused.status_reason
     assert Hypervisor.objects.get(pk=row.pk).status == HypervisorStatus.ONLINE

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from hypervisors.errors import InvalidUri
 from hypervisors.gateway.uris import parse_uri
-from hypervisors.inventory.nudges import nudge_hypervisors
+from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.models import Hypervisor, HypervisorPool
 
 # Option -> column: credentials come from files, for a command line is seen by everybody.
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         values |= {"sasl_username": options.get("sasl_username") or ""}
         values |= {column: _read(options[name]) for name, column in _FILES.items() if options.get(name)}
         said = _register(options["pool"], options["name"], values)
-        nudge_hypervisors()
+        request_hypervisors_refresh()
         if options["verbosity"]:
             self.stdout.write(said)
 

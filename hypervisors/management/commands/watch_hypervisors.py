@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from hypervisors.inventory.watcher import Watcher
-from hypervisors.operations.sweep import run_sweeper
+from hypervisors.operations.engine.sweep import run_sweeper
 
 logger = logging.getLogger(__name__)
 

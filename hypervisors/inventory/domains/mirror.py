@@ -1,0 +1,320 @@
+"""The mirror of all domains: who has seen which, which hypervisor a domain belongs to, and what of it must be saved.
+
+Truth rules: a domain is known by its UUID. While two hypervisors have it (a migration, or a leftover definition), it
+belongs to the one where it runs; to an online one before one that is away; to the one that has it already before
+another. When nobody has it any more it becomes a tombstone.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from django.utils import timezone
+
+from hypervisors.broadcast import Change
+from hypervisors.gateway.domains.reading import DomainFacts
+from hypervisors.inventory.domains import records as domain_records
+from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint
+from hypervisors.inventory.observations import (
+    DomainRead,
+    DomainsAnswering,
+    DomainsListed,
+    DomainStateSeen,
+    ObservationsWithdrawn,
+)
+from hypervisors.libvirtxml.domains import ParsedDomain, parse_domain
+from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
+
+# A domain that a migration takes away may be gone here before we see it there.
+_LEAVING_GRACE_SECONDS = 5.0
+_RUNNING_STATES = ACTIVE_DOMAIN_STATES - {DomainState.PAUSED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedDomain:
+    """One domain as one hypervisor has it."""
+
+    name: str
+    state: DomainState
+    state_reason: str
+    persistent: bool
+    autostart: bool
+    has_managed_save: bool
+    xml_fingerprint: int
+    # A migration takes it away from here.
+    leaving: bool = False
+    # time.monotonic() of the last event that told its state: a reading begun earlier may be older than that.
+    state_told_at: float = 0.0
+
+
+class DomainMirror:
+    """Used by the writer's thread alone."""
+
+    def __init__(self) -> None:
+        self._records: dict[UUID, DomainRecord] = {}
+        self._observed: dict[UUID, dict[int, ObservedDomain]] = {}
+        self._seen_on: dict[int, set[UUID]] = defaultdict(set)
+        self._online: set[int] = set()
+        self._changed: dict[UUID, set[str]] = {}
+        self._definitions: dict[UUID, Definition] = {}
+        self._gone_at: dict[UUID, float] = {}
+        self._unread: set[tuple[int, UUID]] = set()
+
+    def load(self) -> None:
+        """Start over from the rows; each is taken for seen on its hypervisor until that is listed."""
+        self.__init__()  # type: ignore[misc]
+        for record in domain_records.load_records():
+            self._records[record.uuid] = record
+            if record.vanished_at is None and record.hypervisor_id is not None:
+                self._observed[record.uuid] = {record.hypervisor_id: _observed_before(record)}
+                self._seen_on[record.hypervisor_id].add(record.uuid)
+            elif record.vanished_at is None:
+                self._observed[record.uuid] = {}
+                self._settle(record.uuid)
+
+    def set_online(self, hypervisor_id: int, *, online: bool) -> None:
+        if online != (hypervisor_id in self._online):
+            (self._online.add if online else self._online.discard)(hypervisor_id)
+            for uuid in list(self._seen_on[hypervisor_id]):
+                if len(self._observed[uuid]) > 1:
+                    self._settle(uuid)
+
+    def take_withdrawal(self, withdrawn: ObservationsWithdrawn) -> None:
+        self.forget_hypervisor(withdrawn.hypervisor_id)
+
+    def forget_hypervisor(self, hypervisor_id: int) -> None:
+        """Its row was removed, or is another's machine."""
+        for uuid in self._seen_on.pop(hypervisor_id, set()):
+            self._lose(hypervisor_id, uuid)
+        self._online.discard(hypervisor_id)
+
+    def take_listing(self, listed: DomainsListed) -> None:
+        lost = self._seen_on[listed.hypervisor_id] - {facts.uuid for facts in listed.domains}
+        for facts in listed.domains:
+            self._see(listed.hypervisor_id, facts, started_at=listed.started_at)
+        for uuid in lost:
+            self._lose(listed.hypervisor_id, uuid)
+
+    def take_reading(self, read: DomainRead) -> None:
+        if read.facts is not None:
+            self._see(read.hypervisor_id, read.facts, started_at=read.started_at)
+        else:
+            self._lose(read.hypervisor_id, read.uuid)
+
+    def take_state(self, seen: DomainStateSeen) -> None:
+        observation = self._observed.get(seen.uuid, {}).get(seen.hypervisor_id)
+        if observation is None:
+            return
+        if seen.state is None:
+            self._observed[seen.uuid][seen.hypervisor_id] = replace(observation, leaving=True)
+            return
+        self._observed[seen.uuid][seen.hypervisor_id] = replace(
+            observation,
+            state=seen.state,
+            state_reason=seen.state_reason,
+            state_told_at=seen.seen_at,
+            leaving=observation.leaving and seen.state not in _RUNNING_STATES,
+        )
+        self._settle(seen.uuid)
+
+    def take_answering(self, seen: DomainsAnswering) -> None:
+        for uuid, answering in seen.answering.items():
+            record = self._records.get(uuid)
+            if record is not None and record.hypervisor_id == seen.hypervisor_id:
+                self._set(record, {"answering": answering})
+
+    def make_tombstones(self) -> None:
+        """Turn those into tombstones that are gone for good."""
+        now = time.monotonic()
+        for uuid in [uuid for uuid, due in self._gone_at.items() if due <= now]:
+            del self._gone_at[uuid]
+            record = self._records.get(uuid)
+            if record is not None and not self._observed.get(uuid):
+                self._set(record, {"vanished_at": timezone.now(), "answering": True})
+
+    def unsaved_count(self) -> int:
+        return len(self._changed) + len(self._definitions)
+
+    def has_unsaved(self) -> bool:
+        return bool(self._changed or self._definitions or self._unread)
+
+    def take_unread(self) -> set[tuple[int, UUID]]:
+        """(hypervisor, domain) of those whose XML is not known, to be read again."""
+        unread, self._unread = self._unread, set()
+        return unread
+
+    def save(self, hypervisor_names: Mapping[int, str]) -> list[Change]:
+        """Write what changed and say what to publish. Call in a transaction; after an error, load() anew."""
+        if not self._changed and not self._definitions:
+            return []
+        changed, self._changed = self._changed, {}
+        definitions, self._definitions = self._definitions, {}
+        new = {uuid for uuid in changed if not self._records[uuid].pk}
+        self._save_rows(changed, new)
+        if definitions:
+            domain_records.save_definitions([(self._records[uuid], found) for uuid, found in definitions.items()])
+        # A definition that changed without a listed field (a disk was attached) still is news to an open page.
+        for uuid in definitions.keys() - changed.keys():
+            changed[uuid] = set()
+        return [
+            self._change(uuid, fields, is_new=uuid in new, names=dict(hypervisor_names), redefined=uuid in definitions)
+            for uuid, fields in changed.items()
+        ]
+
+    def _save_rows(self, changed: Mapping[UUID, Iterable[str]], new: set[UUID]) -> None:
+        if len(changed) <= 3 and not new:
+            gone = [
+                uuid for uuid, fields in changed.items() if not domain_records.save_one(self._records[uuid], fields)
+            ]
+            changed = dict.fromkeys(gone, FIELDS)
+        if changed:
+            domain_records.save_many(self._records[uuid] for uuid in changed)
+
+    def _change(
+        self, uuid: UUID, fields: Iterable[str], *, is_new: bool, names: dict[int, str], redefined: bool
+    ) -> Change:
+        record = self._records[uuid]
+        message = domain_records.message_fields(record, FIELDS if is_new else fields, names)
+        if redefined and not is_new:
+            message["redefined"] = True
+        return Change(what="domain", id=str(uuid), op="add" if is_new else "update", fields=message)
+
+    def _see(self, hypervisor_id: int, facts: DomainFacts, *, started_at: float) -> None:
+        observed = self._observed.setdefault(facts.uuid, {})
+        before = observed.get(hypervisor_id)
+        observation = _observation_of(facts, before, started_at=started_at)
+        record = self._records.get(facts.uuid)
+        if observation == before and record is not None and record.xml_fingerprint == observation.xml_fingerprint:
+            return
+        observed[hypervisor_id] = observation
+        self._seen_on[hypervisor_id].add(facts.uuid)
+        self._settle(facts.uuid, facts=facts, facts_of=hypervisor_id)
+
+    def _lose(self, hypervisor_id: int, uuid: UUID) -> None:
+        lost = self._observed.get(uuid, {}).pop(hypervisor_id, None)
+        self._seen_on[hypervisor_id].discard(uuid)
+        if lost is None:
+            return
+        if not self._observed[uuid]:
+            grace = _LEAVING_GRACE_SECONDS if lost.leaving or lost.state_reason == "migrated" else 0.0
+            self._gone_at[uuid] = time.monotonic() + grace
+        self._settle(uuid)
+
+    def _settle(self, uuid: UUID, *, facts: DomainFacts | None = None, facts_of: int | None = None) -> None:
+        """Decide where the domain belongs and bring its record up to date."""
+        record = self._records.get(uuid)
+        observed = self._observed.get(uuid)
+        if not observed:
+            if record is not None and record.vanished_at is None:
+                self._gone_at.setdefault(uuid, time.monotonic())
+            return
+        self._gone_at.pop(uuid, None)
+        if record is None:
+            record = DomainRecord(uuid=uuid, hypervisor_id=None, state_since=timezone.now())
+            self._records[uuid] = record
+        owner = self._owner(record, observed)
+        observation, has_moved = observed[owner], record.hypervisor_id != owner
+        self._set(
+            record,
+            {
+                "hypervisor_id": owner,
+                "name": observation.name,
+                "state": observation.state,
+                "state_reason": observation.state_reason,
+                "persistent": observation.persistent,
+                "autostart": observation.autostart,
+                "has_managed_save": observation.has_managed_save,
+                "vanished_at": None,
+            },
+        )
+        if has_moved or observation.state not in ACTIVE_DOMAIN_STATES:
+            self._set(record, {"answering": True})
+        if facts is not None and owner == facts_of:
+            self._define(record, facts)
+        elif observation.xml_fingerprint != record.xml_fingerprint:
+            self._unread.add((owner, uuid))
+
+    def _owner(self, record: DomainRecord, observed: Mapping[int, ObservedDomain]) -> int:
+        if len(observed) == 1:
+            return next(iter(observed))
+
+        def rank(hypervisor_id: int) -> tuple[int, bool, bool, int]:
+            observation = observed[hypervisor_id]
+            if observation.state in _RUNNING_STATES:
+                activity = 2 if observation.leaving else 3
+            else:
+                activity = 1 if observation.state in ACTIVE_DOMAIN_STATES else 0
+            return (activity, hypervisor_id in self._online, hypervisor_id == record.hypervisor_id, -hypervisor_id)
+
+        return max(observed, key=rank)
+
+    def _define(self, record: DomainRecord, facts: DomainFacts) -> None:
+        found = fingerprint(facts.live_xml, facts.inactive_xml)
+        if found == record.xml_fingerprint and record.pk:
+            return
+        record.xml_fingerprint = found
+        parsed = _parsed(facts)
+        self._definitions[record.uuid] = Definition(
+            live_xml=facts.live_xml, inactive_xml=facts.inactive_xml, parsed=parsed.as_json()
+        )
+        self._set(
+            record,
+            {
+                "title": parsed.title[:255],
+                "description": parsed.description,
+                "vcpu_count": parsed.vcpu_count,
+                "memory_kib": parsed.memory_kib,
+                "os_name": parsed.os_name[:100],
+            },
+        )
+
+    def _set(self, record: DomainRecord, values: Mapping[str, object]) -> None:
+        changed = {name for name, value in values.items() if getattr(record, name) != value}
+        if not changed:
+            if not record.pk:
+                self._changed.setdefault(record.uuid, set())
+            return
+        for name in changed:
+            setattr(record, name, values[name])
+        if "state" in changed:
+            record.state_since = timezone.now()
+            changed.add("state_since")
+        self._changed.setdefault(record.uuid, set()).update(changed)
+
+
+def _observation_of(facts: DomainFacts, before: ObservedDomain | None, *, started_at: float) -> ObservedDomain:
+    told_later = before is not None and before.state_told_at > started_at
+    state, reason = (before.state, before.state_reason) if before and told_later else (facts.state, facts.state_reason)
+    return ObservedDomain(
+        name=facts.name[:255],
+        state=state,
+        state_reason=reason,
+        persistent=facts.persistent,
+        autostart=facts.autostart,
+        has_managed_save=facts.has_managed_save,
+        xml_fingerprint=fingerprint(facts.live_xml, facts.inactive_xml),
+        leaving=before is not None and before.leaving and state not in _RUNNING_STATES,
+        state_told_at=before.state_told_at if before is not None else 0.0,
+    )
+
+
+def _observed_before(record: DomainRecord) -> ObservedDomain:
+    return ObservedDomain(
+        name=record.name,
+        state=record.state,
+        state_reason=record.state_reason,
+        persistent=record.persistent,
+        autostart=record.autostart,
+        has_managed_save=record.has_managed_save,
+        xml_fingerprint=record.xml_fingerprint,
+    )
+
+
+def _parsed(facts: DomainFacts) -> ParsedDomain:
+    """What the XML says; a domain whose XML cannot be read still has its name and UUID."""
+    try:
+        return parse_domain(facts.live_xml or facts.inactive_xml)
+    except ValueError:
+        return ParsedDomain(name=facts.name, uuid=str(facts.uuid))

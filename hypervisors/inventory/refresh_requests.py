@@ -1,0 +1,79 @@
+"""Short messages to the watcher from other processes, over Redis: "this domain changed", "look at the rows".
+
+A lost request costs seconds, never truth: the watcher looks at the rows every second, at every domain within a minute.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+_READ_AGAIN = "vmportal:read-again"
+_HYPERVISORS_CHANGED = "vmportal:hypervisors-changed"
+_PAUSE_SECONDS = 1.0
+
+
+def request_domain_refresh(hypervisor_id: int, uuid: UUID) -> None:
+    """Have the domain read again at once, for what changes without an event (autostart, managed save)."""
+    _publish(_READ_AGAIN, json.dumps([hypervisor_id, str(uuid)]))
+
+
+def request_hypervisors_refresh() -> None:
+    """Have the hypervisors' rows looked at at once."""
+    _publish(_HYPERVISORS_CHANGED, "")
+
+
+def _publish(channel: str, text: str) -> None:
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.publish(channel, text)
+    except redis.RedisError as error:
+        logger.warning("The watcher was not asked to refresh: %s", error)
+
+
+class RefreshListener:
+    """The watcher's end, in a thread of its own."""
+
+    def __init__(
+        self, *, on_domain: Callable[[int, UUID], None], on_hypervisors: Callable[[], None], stopping: threading.Event
+    ) -> None:
+        self._on_domain = on_domain
+        self._on_hypervisors = on_hypervisors
+        self._stopping = stopping
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="refresh-requests", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except redis.RedisError as error:
+                logger.warning("Refresh requests are not heard for now: %s", error)
+                self._stopping.wait(_PAUSE_SECONDS)
+
+    def _listen(self) -> None:
+        client: Any = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10)
+        with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            pubsub.subscribe(_READ_AGAIN, _HYPERVISORS_CHANGED)
+            while not self._stopping.is_set():
+                message = pubsub.get_message(timeout=1.0)
+                if message is not None:
+                    self._take(message["channel"].decode(), message["data"])
+
+    def _take(self, channel: str, data: bytes) -> None:
+        if channel == _HYPERVISORS_CHANGED:
+            self._on_hypervisors()
+            return
+        try:
+            hypervisor_id, uuid = json.loads(data)
+            self._on_domain(int(hypervisor_id), UUID(uuid))
+        except (ValueError, TypeError):
+            logger.warning("A refresh request was not understood: %r", data)

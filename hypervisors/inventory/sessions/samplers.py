@@ -1,0 +1,157 @@
+"""The thread that samples one hypervisor: usage every few seconds; host, storage pools and networks now and then.
+
+It has a connection of its own, because what it asks may block: statistics on a QEMU that hangs, a storage pool on a
+dead network share, the capabilities of a host that has never been asked. A watchdog replaces it then; the follower is
+not held up.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Hashable
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+from hypervisors import errors
+from hypervisors.broadcast import publish_usage
+from hypervisors.gateway.connections import Connection
+from hypervisors.gateway.domains.statistics import read_domain_statistics
+from hypervisors.gateway.endpoints import Endpoint
+from hypervisors.gateway.events import HypervisorEvent
+from hypervisors.gateway.hypervisors.hosts import read_host, read_host_load
+from hypervisors.gateway.networks.networks import list_networks
+from hypervisors.gateway.storage.storage_pools import list_storage_pools
+from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed, StoragePoolsListed
+from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
+from hypervisors.inventory.sessions.host_claims import HostClaims
+from hypervisors.inventory.sessions.states import SessionState
+from hypervisors.inventory.sessions.usage_meters import AnswerJudge, UsageMeter, monotonic_and_epoch
+from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, record_usage
+from hypervisors.states import HypervisorStatus
+
+logger = logging.getLogger(__name__)
+
+_STORAGE_POOLS_SECONDS = 30.0
+_NETWORKS_SECONDS = 60.0
+_HOST_SECONDS = 600.0
+# The first reading of capabilities has libvirt start and ask each QEMU that is installed.
+_HOST_HUNG_SECONDS = 120.0
+# A sweep may take this share of the period; slower ones come less often.
+_MAX_SHARE = 0.2
+
+
+class Sampler(ConnectionWorker):
+    """Takes samples while the follower is connected."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        state: SessionState,
+        answers: AnswerJudge,
+        claims: HostClaims,
+        on_host_known: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint, label=f"sampler of {endpoint.key}")
+        self._state = state
+        self._claims = claims
+        self._on_host_known = on_host_known
+        self._answers = answers
+        self._meter = UsageMeter()
+        self._period_seconds = float(settings.USAGE_PERIOD_SECONDS)
+
+    def hung_seconds(self) -> float:
+        """After how long a call counts as hung."""
+        return _HOST_HUNG_SECONDS if self.present_job == "host" else 3 * self._period_seconds
+
+    def on_event(self, event: HypervisorEvent) -> None:
+        """A storage pool or network changed. Called in libvirt's event thread."""
+        self.agenda.add("storage_pools" if event.subject == "storage_pool" else "networks")
+
+    def may_connect(self) -> bool:
+        return self._state.is_online
+
+    def open(self) -> Connection:
+        if self.endpoint.uri.transport != "test":
+            return super().open()
+        # Each connection to the test driver is a world of its own: only the follower's has the domains.
+        if self._state.connection is None:
+            raise errors.ConnectionLost("The follower is not connected.")
+        return self._state.connection
+
+    def close(self, connection: Connection) -> None:
+        if connection is not self._state.connection:
+            super().close(connection)
+
+    def on_connected(self, connection: Connection) -> None:
+        for job in ("host", "networks", "storage_pools"):
+            self.agenda.add(job)
+        # Hundreds of hypervisors are not all asked in the same moment.
+        self.agenda.add("usage", after_seconds=random.uniform(0, 1))  # noqa: S311 - spread, not secrecy
+
+    def perform(self, connection: Connection, job: Hashable) -> None:
+        if self._state.status == HypervisorStatus.OFFLINE:
+            raise errors.ConnectionLost("The follower has lost its connection.")
+        if job == "usage":
+            self._sample(connection)
+        elif job == "host":
+            self.agenda.add("host", after_seconds=_HOST_SECONDS)
+            self._read_host(connection)
+        elif job == "storage_pools":
+            self.agenda.add("storage_pools", after_seconds=_STORAGE_POOLS_SECONDS)
+            pools = tuple(list_storage_pools(connection))
+            self._state.post(StoragePoolsListed(hypervisor_id=self._state.hypervisor_id, storage_pools=pools))
+        elif job == "networks":
+            self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)
+            networks = tuple(list_networks(connection))
+            self._state.post(NetworksListed(hypervisor_id=self._state.hypervisor_id, networks=networks))
+
+    def _read_host(self, connection: Connection) -> None:
+        facts = read_host(connection)
+        self._state.host_uuid = facts.host_uuid
+        # The follower finds out whether the machine is another row's, and does not come back then.
+        self._on_host_known()
+        if self._claims.claim(facts.host_uuid, self._state.hypervisor_id) is not None:
+            raise errors.ConnectionLost("Another hypervisor's row is this machine.")
+        self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
+
+    def _sample(self, connection: Connection) -> None:
+        started, epoch = monotonic_and_epoch()
+        try:
+            readings = read_domain_statistics(connection)
+            load = read_host_load(connection)
+            finished, _epoch = monotonic_and_epoch()
+        finally:
+            self.agenda.add("usage", after_seconds=self._period_seconds)
+        self._period_seconds = max(float(settings.USAGE_PERIOD_SECONDS), (finished - started) / _MAX_SHARE)
+        domains = self._meter.measure(readings, epoch=epoch, now=started)
+        host = self._meter.measure_host(load, domains.values(), epoch=epoch)
+        if changes := self._answers.judge(readings):
+            self._state.post(DomainsAnswering(hypervisor_id=self._state.hypervisor_id, answering=changes))
+        if host is not None:
+            self._state.cpu_percent, self._state.memory_used_kib = round(host.cpu_percent, 1), int(host.memory_kib)
+        if not self.is_stopped:
+            self._tell(domains, host, epoch=epoch)
+
+    def _tell(self, domains: dict[UUID, UsageSample], host: UsageSample | None, *, epoch: int) -> None:
+        hypervisor_id = self._state.hypervisor_id
+        samples = {domain_key(uuid): sample for uuid, sample in domains.items()}
+        if host is not None:
+            samples[hypervisor_key(hypervisor_id)] = host
+        if not samples:
+            return
+        try:
+            record_usage(samples, ranking=str(hypervisor_id))
+        except redis.RedisError as error:
+            logger.warning("Usage samples were not recorded: %s", error)
+        publish_usage(
+            hypervisor_id,
+            sampled_at=epoch,
+            host=[] if host is None else _rounded(host),
+            domains={str(uuid): _rounded(sample) for uuid, sample in domains.items()},
+        )
+
+
+def _rounded(sample: UsageSample) -> list[float]:
+    return [round(value, 1) for value in sample.values()]

@@ -1,0 +1,116 @@
+"""One hypervisor's part of the watcher: its follower and its sampler, and the replacing of those that hang."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from hypervisors.gateway.endpoints import Endpoint
+from hypervisors.gateway.events import HypervisorEvent
+from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
+from hypervisors.inventory.sessions.followers import Follower, NameOf
+from hypervisors.inventory.sessions.host_claims import HostClaims
+from hypervisors.inventory.sessions.samplers import Sampler
+from hypervisors.inventory.sessions.states import Post, SessionState
+from hypervisors.inventory.sessions.usage_meters import AnswerJudge
+from hypervisors.states import HypervisorStatus
+
+logger = logging.getLogger(__name__)
+
+# A hypervisor that leaves a call unanswered for so long is shown as stale.
+STALE_SECONDS = 5.0
+# Keepalive breaks a dead connection after 19 s; a call that outlives this will never return.
+_HOPELESS_SECONDS = 45.0
+# Threads of one hypervisor that hang for ever and are left behind, at most, of each kind.
+_MAX_LEFT_BEHIND = 3
+
+
+class Session:
+    """The watcher's hold on one hypervisor, in one revision of its row."""
+
+    def __init__(
+        self, hypervisor_id: int, *, revision: int, endpoint: Endpoint, claims: HostClaims, name_of: NameOf, post: Post
+    ) -> None:
+        self.hypervisor_id = hypervisor_id
+        self.revision = revision
+        self.state = SessionState(hypervisor_id, post=post)
+        self._endpoint = endpoint
+        self._claims = claims
+        self._name_of = name_of
+        self._answers = AnswerJudge()
+        self._left_behind: list[ConnectionWorker] = []
+        self._sampler = self._new_sampler()
+        self._follower = self._new_follower()
+
+    def start(self) -> None:
+        self.state.post_status()
+        self._follower.start()
+        self._sampler.start()
+
+    def stop(self) -> None:
+        """Returns at once; the threads end when their calls do."""
+        self.state.stop()
+        self._follower.stop()
+        self._sampler.stop()
+
+    def read_again(self, uuid: UUID) -> None:
+        """Read one domain soon."""
+        self._follower.agenda.add(uuid)
+
+    def tell_all_again(self) -> None:
+        """Tell the writer everything: it lost what it knew."""
+        self.state.post_status()
+        self._follower.agenda.add("full")
+        for job in ("host", "storage_pools", "networks"):
+            self._sampler.agenda.add(job)
+
+    def check(self) -> None:
+        """Called every second by the watchdog, which no hypervisor can block."""
+        blocked = self._follower.blocked_seconds()
+        if blocked > STALE_SECONDS and self.state.is_online:
+            self.state.set_status(HypervisorStatus.STALE, _stale_reason(blocked))
+        if blocked > _HOPELESS_SECONDS and self._leave_behind(self._follower):
+            self._follower = self._new_follower()
+            self._follower.start()
+        if self._sampler.blocked_seconds() > self._sampler.hung_seconds() and self._leave_behind(self._sampler):
+            self._sampler = self._new_sampler()
+            self._sampler.start()
+
+    def _new_follower(self) -> Follower:
+        return Follower(
+            self._endpoint,
+            state=self.state,
+            claims=self._claims,
+            name_of=self._name_of,
+            on_other_event=self._on_other_event,
+        )
+
+    def _new_sampler(self) -> Sampler:
+        return Sampler(
+            self._endpoint,
+            state=self.state,
+            answers=self._answers,
+            claims=self._claims,
+            on_host_known=lambda: self._follower.agenda.add("claim"),
+        )
+
+    def _on_other_event(self, event: HypervisorEvent) -> None:
+        self._sampler.on_event(event)
+
+    def _leave_behind(self, worker: ConnectionWorker) -> bool:
+        """Give the thread up, unless too many hang already."""
+        self._left_behind = [w for w in self._left_behind if not w.has_ended]
+        if sum(type(w) is type(worker) for w in self._left_behind) >= _MAX_LEFT_BEHIND:
+            return False
+        logger.warning("The %s hangs; another takes its place.", worker.label)
+        worker.stop()
+        self._left_behind.append(worker)
+        return True
+
+
+def _stale_reason(blocked_seconds: float) -> str:
+    since = timezone.localtime(datetime.fromtimestamp(time.time() - blocked_seconds, tz=UTC))
+    return _("The connection stands, but it has not answered since %(time)s.") % {"time": f"{since:%H:%M:%S}"}

@@ -1,0 +1,119 @@
+"""Keeps one session for each hypervisor row that is not disabled, in the row's present revision."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from hypervisors.errors import InvalidUri
+from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.inventory.observations import StatusSeen
+from hypervisors.inventory.sessions.host_claims import HostClaims
+from hypervisors.inventory.sessions.sessions import Session
+from hypervisors.inventory.sessions.states import Post, SessionState
+from hypervisors.models import Hypervisor
+from hypervisors.states import HypervisorStatus
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HypervisorRow:
+    """What the writer needs of each row every second."""
+
+    pk: int
+    name: str
+    revision: int
+    status: str
+    status_reason: str
+    host_uuid: UUID | None
+
+
+def read_rows() -> dict[int, HypervisorRow]:
+    names = tuple(HypervisorRow.__dataclass_fields__)
+    return {row["pk"]: HypervisorRow(**row) for row in Hypervisor.objects.values(*names)}
+
+
+class SessionSupervisor:
+    """Used by the writer's thread; `sessions()` and `read_again` by any."""
+
+    def __init__(self, *, post: Post) -> None:
+        self._post = post
+        self._claims = HostClaims()
+        self._sessions: dict[int, Session] = {}
+        # Revisions whose URI or credentials cannot be used: nothing to try until the row changes.
+        self._unusable: dict[int, int] = {}
+        self.names: dict[int, str] = {}
+
+    def sessions(self) -> list[Session]:
+        return list(self._sessions.values())
+
+    def states(self) -> Iterable[SessionState]:
+        return [session.state for session in self.sessions()]
+
+    def read_again(self, hypervisor_id: int, uuid: UUID) -> None:
+        """Have one domain read again soon."""
+        if session := self._sessions.get(hypervisor_id):
+            session.read_again(uuid)
+
+    def tell_all_again(self) -> None:
+        for session in self.sessions():
+            session.tell_all_again()
+
+    def match(self, rows: dict[int, HypervisorRow]) -> set[int]:
+        """Start and stop sessions so that they match the rows. Returns the ids of rows that went away."""
+        removed = self.names.keys() - rows.keys()
+        self.names = {row.pk: row.name for row in rows.values()}
+        self._claims.seed({row.host_uuid: row.pk for row in rows.values() if row.host_uuid is not None})
+        for pk in removed:
+            self._claims.release(pk)
+            self._unusable.pop(pk, None)
+        for pk, session in list(self._sessions.items()):
+            row = rows.get(pk)
+            if row is None or row.revision != session.revision or row.status == HypervisorStatus.DISABLED:
+                del self._sessions[pk]
+                session.stop()
+        self._start_missing(rows)
+        self._correct_statuses(rows)
+        return set(removed)
+
+    def stop(self) -> None:
+        for session in self.sessions():
+            session.stop()
+        self._sessions.clear()
+
+    def _start_missing(self, rows: dict[int, HypervisorRow]) -> None:
+        missing = [
+            row.pk
+            for row in rows.values()
+            if row.pk not in self._sessions
+            and row.status != HypervisorStatus.DISABLED
+            and self._unusable.get(row.pk) != row.revision
+        ]
+        for hypervisor in Hypervisor.objects.filter(pk__in=missing):
+            self._start(hypervisor)
+
+    def _start(self, hypervisor: Hypervisor) -> None:
+        try:
+            endpoint = endpoint_of(hypervisor)
+        except InvalidUri as error:
+            self._unusable[hypervisor.pk] = hypervisor.revision
+            self._post(StatusSeen(hypervisor_id=hypervisor.pk, status=HypervisorStatus.OFFLINE, reason=str(error)))
+            return
+        session = Session(
+            hypervisor.pk,
+            revision=hypervisor.revision,
+            endpoint=endpoint,
+            claims=self._claims,
+            name_of=lambda pk: self.names.get(pk, str(pk)),
+            post=self._post,
+        )
+        self._sessions[hypervisor.pk] = session
+        session.start()
+
+    def _correct_statuses(self, rows: dict[int, HypervisorRow]) -> None:
+        """An edit in the UI writes a status too; ours is what counts."""
+        for pk, session in self._sessions.items():
+            row, state = rows[pk], session.state
+            if (row.status, row.status_reason) != (state.status, state.reason):
+                state.post_status()

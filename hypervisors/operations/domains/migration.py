@@ -1,0 +1,136 @@
+"""Live migration: begun or adopted, followed, and decided by looking at both hosts.
+
+https://libvirt.org/migration.html. The call's exception only explains; where the machine runs is what counts.
+"""
+
+import logging
+import time
+
+from django.utils.translation import gettext as _
+
+from hypervisors.errors import HypervisorError
+from hypervisors.gateway.connections import cached_connection
+from hypervisors.gateway.domains.jobs import JobProgress, read_completed_job
+from hypervisors.gateway.domains.migrations import migrate_domain
+from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.models.consoles.kicks import kick_moved
+from hypervisors.operations.domains.jobs import JobFollower
+from hypervisors.operations.domains.migration_outcomes import BothHosts, explain, look_at_both, unreachable_hosts
+from hypervisors.operations.engine.bounded_calls import BackgroundCall
+from hypervisors.operations.engine.records import NOTE, Later
+from hypervisors.operations.engine.runs import Outcome, Result, Run, cancelled, failed, interrupted, succeeded
+
+logger = logging.getLogger(__name__)
+
+# After the call, libvirt may still be cleaning up at the other end.
+_SETTLE_SECONDS = 10.0
+_SETTLE_POLL_SECONDS = 0.2
+_LOOK_AGAIN_SECONDS = 5.0
+# A host that stays away for longer leaves the operation "interrupted".
+_UNDECIDED_SECONDS = 600.0
+
+
+def migrate(run: Run) -> Result:
+    """Move it, or follow a move that an earlier run began."""
+    follower = JobFollower(run)
+    if run.adopted or run.resumed:
+        over, problem = follower.follow_adopted(), None
+    else:
+        source, target, peer_uri = endpoint_of(run.source), endpoint_of(run.target), run.target.peer_uri
+        # It is looked at when the move is over; connecting takes place meanwhile.
+        BackgroundCall(lambda: cached_connection(target), name="connect-target")
+        call = BackgroundCall(
+            lambda: migrate_domain(cached_connection(source), run.uuid, peer_uri=peer_uri), name="migration"
+        )
+        over = follower.follow_call(call)
+        problem = _problem(call) if over else None
+    if not over:
+        return Later(seconds=_LOOK_AGAIN_SECONDS)
+    return _decide(run, problem)
+
+
+def _problem(call: BackgroundCall[None]) -> HypervisorError | None:
+    try:
+        call.result()
+    except HypervisorError as error:
+        return error
+    return None
+
+
+def _decide(run: Run, problem: HypervisorError | None) -> Result:
+    seen = _settled(run)
+    away = unreachable_hosts(run, seen)
+    if away and not seen.is_decided:
+        return _undecided(run, away)
+    if seen.has_moved:
+        return _moved(run, seen)
+    if seen.has_stayed:
+        return _stayed(run, seen, problem)
+    return interrupted(explain(run, seen))
+
+
+def _settled(run: Run) -> BothHosts:
+    """Both hosts, when nothing seems to be under way any more."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    seen = look_at_both(run)
+    while not seen.is_decided and not unreachable_hosts(run, seen) and time.monotonic() < deadline:
+        if run.lost.wait(_SETTLE_POLL_SECONDS):
+            break
+        seen = look_at_both(run)
+    return seen
+
+
+def _moved(run: Run, seen: BothHosts) -> Outcome:
+    kick_moved(run.uuid, from_hypervisor_id=run.source.pk)
+    if not seen.is_active:
+        return succeeded(_("It is on %(target)s now, shut off.") % {"target": run.target.name})
+    text = (_("It is on %(target)s now, paused.") if seen.is_paused_at_target else _("It runs on %(target)s.")) % {
+        "target": run.target.name
+    }
+    return succeeded(f"{text} {_times(_completed(run))}".strip())
+
+
+def _completed(run: Run) -> JobProgress | None:
+    try:
+        return run.ask(lambda connection: read_completed_job(connection, run.uuid), hypervisor=run.target, seconds=3)
+    except HypervisorError as error:
+        logger.info("No statistics of the migration: %s", error)
+        return None
+
+
+def _times(job: JobProgress | None) -> str:
+    if job is None or job.downtime_milliseconds is None or job.elapsed_milliseconds is None:
+        return ""
+    return _("It stood still for %(downtime)d ms; the move took %(seconds).1f s.") % {
+        "downtime": job.downtime_milliseconds,
+        "seconds": job.elapsed_milliseconds / 1000,
+    }
+
+
+def _stayed(run: Run, seen: BothHosts, problem: HypervisorError | None) -> Outcome:
+    still = explain(run, seen)
+    if run.cancel_requested.is_set():
+        return cancelled(_("Cancelled. %(still)s") % {"still": still})
+    if problem is not None:
+        return failed(f"{problem} {still}")
+    if run.adopted or run.resumed:
+        return interrupted(_("The move was broken off. %(still)s Try again.") % {"still": still})
+    return failed(_("libvirt said it had moved. %(still)s Try again.") % {"still": still})
+
+
+def _undecided(run: Run, away: list[tuple[str, HypervisorError]]) -> Result:
+    hosts = ", ".join(name for name, _error in away)
+    reasons = " ".join(str(error) for _name, error in away)
+    since = run.operation.progress.get("undecided_since", time.time())
+    text = _("Where %(name)s runs cannot be told until %(hosts)s answers. %(reasons)s") % {
+        "name": run.name,
+        "hosts": hosts,
+        "reasons": reasons,
+    }
+    if run.cancel_requested.is_set() or time.time() - since > _UNDECIDED_SECONDS:
+        advice = _("Do not start it elsewhere before you know that it does not run there: that would ruin its disks.")
+        return interrupted(f"{text} {advice}")
+    return Later(
+        seconds=_LOOK_AGAIN_SECONDS,
+        progress=dict(run.operation.progress) | {"undecided_since": since, NOTE: text},
+    )

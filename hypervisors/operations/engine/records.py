@@ -1,0 +1,247 @@
+"""The operation's row as its runner changes it: claimed, beaten, reported on, parked, finished.
+
+Every change is a compare-and-set on the state and on `attempt`: a runner that lost the row (to a cancellation, to
+what superseded it, to a runner that took it over) changes nothing any more.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from hypervisors import broadcast
+from hypervisors.models import Hypervisor, Operation
+from hypervisors.models.operations import OperationQuerySet
+from hypervisors.operations.engine.kinds import KIND_FACTS
+from hypervisors.operations.engine.messages import operation_change
+from hypervisors.states import OperationKind, OperationState
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2.0
+# A runner that has not beaten for so long is taken for dead.
+STALE_SECONDS = 12.0
+# Of a worker's slots (4), one hypervisor may hold this many.
+SLOTS_PER_HYPERVISOR = 2
+# Two deliveries of a parked operation within this time are one too many.
+_LEAST_PARKED_SECONDS = 0.25
+_LOOK_SECONDS = 0.3
+_FINISH_TRIES = 20
+# An operation whose hypervisor is busy comes again after so long; well below STALE_SECONDS.
+_PUT_OFF_SECONDS, _MOST_PUT_OFF_SECONDS = 0.25, 5.0
+
+# Keys of `progress` that are the runner's own.
+PARKED = "parked"
+# What it waits for, in words for people.
+NOTE = "note"
+ADOPTIONS = "adoptions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A row that is ours to work on. `adopted`: another runner began and died; `resumed`: it was parked."""
+
+    operation: Operation
+    adopted: bool = False
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later:
+    """Not now: deliver it again in so many seconds. `progress` replaces what the row says, where given."""
+
+    seconds: float
+    progress: Mapping[str, Any] | None = None
+
+
+def find_operation(operation_id: UUID) -> Operation | None:
+    """The row with what the runner and its messages need."""
+    related = ("domain", "hypervisor", "target_hypervisor", "requested_by")
+    return Operation.objects.select_related(*related, "domain__hypervisor").filter(pk=operation_id).first()
+
+
+def claim(operation_id: UUID) -> Claim | Later | None:
+    """Take it up; None when there is nothing (more) to do for this delivery."""
+    operation = find_operation(operation_id)
+    if operation is None or operation.is_finished:
+        return None
+    if operation.state == OperationState.QUEUED:
+        return _claim_queued(operation)
+    return _claim_running(operation)
+
+
+def _claim_queued(operation: Operation) -> Claim | Later | None:
+    now = timezone.now()
+    # It may have moved since it was asked for.
+    source = operation.domain.hypervisor
+    if source is not None and _are_slots_busy(operation, source):
+        return _put_off(operation, source)
+    with transaction.atomic():
+        # Once more, now that nobody else can claim (SQLite) or hardly anybody will (PostgreSQL).
+        if source is not None and _are_slots_busy(operation, source):
+            return Later(seconds=_PUT_OFF_SECONDS)
+        mine = _compare_and_set(
+            operation, state=OperationState.RUNNING, started_at=now, heartbeat_at=now, hypervisor=source, progress={}
+        )
+    if not mine:
+        return None
+    _publish(operation)
+    return Claim(operation=operation)
+
+
+def _claim_running(operation: Operation) -> Claim | None:
+    silent_for = timezone.now() - (operation.heartbeat_at or operation.requested_at)
+    parked = bool(operation.progress.get(PARKED))
+    stale = silent_for > timedelta(seconds=STALE_SECONDS)
+    if not stale and not (parked and silent_for > timedelta(seconds=_LEAST_PARKED_SECONDS)):
+        return None
+    progress = {name: value for name, value in operation.progress.items() if name != PARKED}
+    if not _compare_and_set(operation, heartbeat_at=timezone.now(), progress=progress):
+        return None
+    return Claim(operation=operation, adopted=not parked, resumed=parked)
+
+
+def _compare_and_set(operation: Operation, **values: Any) -> bool:
+    """Take the row over, if it is as we read it."""
+    seen = {"state": operation.state, "attempt": operation.attempt, "heartbeat_at": operation.heartbeat_at}
+    values["attempt"] = operation.attempt + 1
+    if not Operation.objects.filter(pk=operation.pk, **seen).update(**values):
+        return False
+    for name, value in values.items():
+        setattr(operation, name, value)
+    return True
+
+
+def _are_slots_busy(operation: Operation, hypervisor: Hypervisor) -> bool:
+    alive = timezone.now() - timedelta(seconds=STALE_SECONDS)
+    running = _rivals(operation, hypervisor, OperationState.RUNNING).filter(heartbeat_at__gt=alive)
+    progresses = running.values_list("progress", flat=True)
+    return sum(not progress.get(PARKED) for progress in progresses) >= SLOTS_PER_HYPERVISOR
+
+
+def _rivals(operation: Operation, hypervisor: Hypervisor, state: OperationState) -> OperationQuerySet:
+    """Those of the same queue on the same hypervisor."""
+    queue = KIND_FACTS[OperationKind(operation.kind)].queue
+    kinds = [kind for kind, facts in KIND_FACTS.items() if facts.queue == queue]
+    return Operation.objects.filter(state=state, hypervisor=hypervisor, kind__in=kinds).exclude(pk=operation.pk)
+
+
+def _put_off(operation: Operation, hypervisor: Hypervisor) -> Later | None:
+    """Have it come again, the later the more are ahead of it; None when another delivery of it does that already."""
+    ahead = _rivals(operation, hypervisor, OperationState.QUEUED).filter(requested_at__lt=operation.requested_at)
+    seconds = min(_MOST_PUT_OFF_SECONDS, _PUT_OFF_SECONDS * (1 + ahead.count() / SLOTS_PER_HYPERVISOR))
+    now, seen = timezone.now(), operation.heartbeat_at
+    if seen is not None and now - seen < timedelta(seconds=0.8 * seconds):
+        return None
+    note = {NOTE: _("Waits until other operations on %(host)s are done.") % {"host": hypervisor.name}}
+    is_news = operation.progress != note
+    waiting = Operation.objects.filter(pk=operation.pk, state=OperationState.QUEUED, heartbeat_at=seen)
+    if not waiting.update(progress=note, heartbeat_at=now):
+        return None
+    operation.progress = note
+    if is_news:
+        _publish(operation)
+    return Later(seconds=seconds)
+
+
+def report(operation: Operation, progress: Mapping[str, Any]) -> bool:
+    """Note how far it is; False when the row is not ours any more."""
+    operation.progress = dict(progress)
+    mine = _mine(operation).update(progress=operation.progress, heartbeat_at=timezone.now())
+    if mine:
+        _publish(operation)
+    return bool(mine)
+
+
+def park(operation: Operation, later: Later) -> bool:
+    """Leave it running without a runner until it is delivered again; False when it is not ours any more."""
+    told = dict(operation.progress if later.progress is None else later.progress)
+    shown_before, operation.progress = operation.progress, told | {PARKED: True}
+    mine = _mine(operation).update(progress=operation.progress, heartbeat_at=timezone.now())
+    if mine and told != shown_before:
+        _publish(operation)
+    return bool(mine)
+
+
+def finish(operation: Operation, state: OperationState, outcome: str, progress: Mapping[str, Any]) -> bool:
+    """Say how it ended and let go of the domain; False when it was not ours any more."""
+    values = {"state": state, "outcome": outcome, "ended_at": timezone.now(), "progress": dict(progress)}
+    for tries_left in reversed(range(_FINISH_TRIES)):
+        try:
+            mine = _mine(operation).update(**values)
+            break
+        except DatabaseError:
+            # What was done is done; the sweep would have to find out again what we know.
+            if not tries_left:
+                raise
+            logger.exception("The end of operation %s could not be written; trying again.", operation.pk)
+            connection.close()
+            time.sleep(0.5)
+    if not mine:
+        return False
+    for name, value in values.items():
+        setattr(operation, name, value)
+    _publish(operation)
+    return True
+
+
+def _mine(operation: Operation) -> Any:
+    return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING, attempt=operation.attempt)
+
+
+def _publish(operation: Operation) -> None:
+    broadcast.publish([operation_change(operation)])
+
+
+class Heartbeat:
+    """Beats while the runner works, in a thread; notices a wish to cancel, and that the row was lost."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.cancel_requested = threading.Event()
+        self.lost = threading.Event()
+        if operation.cancel_requested_at is not None:
+            self.cancel_requested.set()
+        self._operation_id, self._attempt = operation.pk, operation.attempt
+        self._stopping = threading.Event()
+        self._beaten_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(_LOOK_SECONDS):
+                self._look_and_beat()
+        finally:
+            connection.close()
+
+    def _look_and_beat(self) -> None:
+        try:
+            mine = Operation.objects.filter(pk=self._operation_id, state=OperationState.RUNNING, attempt=self._attempt)
+            row = mine.values_list("cancel_requested_at").first()
+            if row is None:
+                self.lost.set()
+                self._stopping.set()
+                return
+            if row[0] is not None:
+                self.cancel_requested.set()
+            if time.monotonic() - self._beaten_at >= HEARTBEAT_SECONDS:
+                mine.update(heartbeat_at=timezone.now())
+                self._beaten_at = time.monotonic()
+        except DatabaseError as error:
+            logger.warning("A heartbeat was missed: %s", error)
+            connection.close()

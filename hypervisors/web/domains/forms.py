@@ -1,0 +1,71 @@
+"""The forms of operations that need more than a click."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy
+
+from hypervisors.errors import NotPossible
+from hypervisors.models import Domain
+from hypervisors.operations.domains.names import checked_name
+from hypervisors.operations.engine.requests import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
+from hypervisors.states import OperationKind
+
+
+class OperationForm(forms.Form):
+    """Its cleaned data are the operation's parameters."""
+
+    def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
+        self.domain = domain
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs["class"] = (
+                "form-check-input" if isinstance(field, forms.BooleanField) else "form-control"
+            )
+            if self.is_bound and name in self.errors:
+                field.widget.attrs["class"] += " is-invalid"
+
+
+class RenameForm(OperationForm):
+    """A name that libvirt and QEMU take."""
+
+    name = forms.CharField(label=gettext_lazy("New name"), max_length=255, strip=True)
+
+    def clean_name(self) -> str:
+        try:
+            return checked_name(self.cleaned_data["name"], self.domain)
+        except NotPossible as error:
+            raise ValidationError(str(error)) from error
+
+
+class DescribeForm(OperationForm):
+    """The title is one line; the description may have many. What else is wrong with them is said by the operation."""
+
+    title = forms.CharField(label=gettext_lazy("Title"), max_length=MAX_TITLE_LENGTH, required=False, strip=True)
+    description = forms.CharField(
+        label=gettext_lazy("Description"),
+        max_length=MAX_DESCRIPTION_LENGTH,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6}),
+    )
+
+
+class AutostartForm(OperationForm):
+    """Whether the host starts it at boot."""
+
+    enabled = forms.BooleanField(required=False)
+
+
+FORMS: dict[OperationKind, type[OperationForm]] = {
+    OperationKind.RENAME: RenameForm,
+    OperationKind.DESCRIBE: DescribeForm,
+    OperationKind.SET_AUTOSTART: AutostartForm,
+}
+
+
+def initial_values(domain: Domain, kind: OperationKind) -> dict[str, Any]:
+    """What the form shows at first: how it is now."""
+    if kind == OperationKind.RENAME:
+        return {"name": domain.name}
+    return {"title": domain.title, "description": domain.description}

@@ -1,0 +1,160 @@
+"""The list of virtual machines, the menu to filter it by place, and what the machines used lately."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from hypervisors.broadcast import FLEET_GROUP, user_group
+from hypervisors.models import Domain, Hypervisor
+from hypervisors.models.usage import UsageSample, domain_key, read_recent
+from hypervisors.web.boosting import wants_part
+from hypervisors.web.domains.list_queries import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery
+from hypervisors.web.permissions import is_operator
+from hypervisors.web.sequences import sequence_number
+
+# A page of the list at most, and a little more.
+_MOST_USAGES = 200
+SPARKLINE_SAMPLES = 40
+
+
+@require_GET
+def domains(request: HttpRequest) -> HttpResponse:
+    """The list; a filter, another order or page asks for the table and its frame alone."""
+    # Read before the rows: what changes from here on makes the page look again.
+    sequence = sequence_number(_changes_group(request.user))
+    query = DomainListQuery.from_url(request.GET)
+    domain_list = DomainList(query, request.user)
+    context = {
+        "sequence": sequence,
+        "query": query,
+        "list": domain_list,
+        "state_filters": _state_filters(domain_list),
+        "pages": _pages(domain_list),
+        "has_hypervisors": bool(domain_list.total) or Hypervisor.objects.exists(),
+        "place": _place(query),
+        "columns": _columns(query),
+        "page_sizes": [(size, query.url(page_size=size)) for size in PAGE_SIZES],
+        "clear_url": DomainListQuery(page_size=query.page_size).url(),
+        "here": query.url(page=query.page),
+        "most_at_once": MOST_AT_ONCE,
+    }
+    if not wants_part(request):
+        return render(request, "domains/list.html", context)
+    response = render(request, "domains/list.html#table", context)
+    if request.headers.get("HX-Trigger") == "filters":
+        response.headers["HX-Replace-Url"] = str(context["here"])
+    return response
+
+
+@require_GET
+def domain_places(request: HttpRequest) -> HttpResponse:
+    """The menu of pools and hosts that the list can be limited to, keeping its other filters."""
+    query = DomainListQuery.from_url(request.GET)
+    by_pool: dict[Any, list[tuple[Hypervisor, str]]] = {}
+    for hypervisor in _hypervisors_of(request.user):
+        link = query.url(hypervisor=hypervisor.pk, hypervisor_pool=None)
+        by_pool.setdefault(hypervisor.hypervisor_pool, []).append((hypervisor, link))
+    pools = [(pool, query.url(hypervisor_pool=pool.pk, hypervisor=None), hosts) for pool, hosts in by_pool.items()]
+    everywhere = query.url(hypervisor_pool=None, hypervisor=None)
+    return render(request, "domains/places.html", {"pools": pools, "query": query, "everywhere": everywhere})
+
+
+@require_GET
+def domains_usage(request: HttpRequest) -> JsonResponse:
+    """CPU of the last minutes and the latest values, for `?uuid=` repeated; those one may not see are left out."""
+    asked = _uuids(request.GET.getlist("uuid"))
+    visible = Domain.objects.visible_to(request.user).filter(uuid__in=asked).order_by().values_list("uuid", flat=True)
+    usage = read_recent([domain_key(uuid) for uuid in visible], SPARKLINE_SAMPLES)
+    return JsonResponse({"domains": {key.rpartition(":")[2]: _sparkline(samples) for key, samples in usage.items()}})
+
+
+def _changes_group(user: AbstractBaseUser | AnonymousUser) -> str:
+    return FLEET_GROUP if is_operator(user) else user_group(user.pk or 0)
+
+
+def _place(query: DomainListQuery) -> str:
+    """The name of the host or pool that the list is limited to."""
+    if query.hypervisor:
+        return Hypervisor.objects.filter(pk=query.hypervisor).values_list("name", flat=True).first() or "?"
+    if query.hypervisor_pool:
+        pools = Hypervisor.objects.filter(hypervisor_pool=query.hypervisor_pool)
+        return pools.values_list("hypervisor_pool__name", flat=True).first() or "?"
+    return ""
+
+
+def _hypervisors_of(user: AbstractBaseUser | AnonymousUser) -> list[Hypervisor]:
+    """All for operators; those that hold one's own machines for others."""
+    hypervisors = Hypervisor.objects.select_related("hypervisor_pool").order_by("hypervisor_pool__name", "name")
+    if not is_operator(user):
+        hypervisors = hypervisors.filter(pk__in=Domain.objects.visible_to(user).present().values("hypervisor"))
+    return list(hypervisors.only("name", "status", "hypervisor_pool__name"))
+
+
+def _columns(query: DomainListQuery) -> dict[str, dict[str, str]]:
+    """By name: the title of the column, the query string that sorts by it, and how it sorts now."""
+    titles = {
+        "state": _("State"),
+        "name": _("Name"),
+        "host": _("Host"),
+        "vcpu": _("vCPU"),
+        "cpu": _("CPU"),
+        "memory": _("Memory"),
+        "used": _("used"),
+    }
+    now = {query.sort: "descending" if query.descending else "ascending"}
+    return {
+        name: {"title": title, "url": query.sorted_by(name), "order": now.get(name, "")}
+        for name, title in titles.items()
+    }
+
+
+def _state_filters(domain_list: DomainList) -> list[dict[str, Any]]:
+    query = domain_list.query
+    words = {"running": _("Running"), "paused": _("Paused"), "off": _("Off"), "crashed": _("Crashed")}
+    return [
+        {
+            "name": name,
+            "word": word,
+            "count": domain_list.counts[name],
+            "is_chosen": query.state == name,
+            "url": query.url(state="" if query.state == name else name),
+        }
+        for name, word in words.items()
+        if domain_list.counts[name] or query.state == name
+    ]
+
+
+def _pages(domain_list: DomainList) -> list[tuple[int | None, str]]:
+    return [(page, domain_list.query.url(page=page) if page else "") for page in domain_list.pages]
+
+
+def _sparkline(samples: list[UsageSample]) -> dict[str, Any]:
+    latest = samples[-1] if samples else None
+    return {
+        "at": latest.epoch if latest else 0,
+        "cpu": [round(sample.cpu_percent, 1) for sample in samples],
+        "latest": [round(value, 1) for value in latest.values()] if latest else [],
+    }
+
+
+def _uuids(values: list[str]) -> list[UUID]:
+    found = []
+    for value in values[:_MOST_USAGES]:
+        try:
+            found.append(UUID(value))
+        except ValueError:
+            continue
+    return found
+
+
+urlpatterns = [
+    path("vms/", domains, name="domains"),
+    path("vms/places/", domain_places, name="domain_places"),
+    path("vms/usage.json", domains_usage, name="domains_usage"),
+]

@@ -1,0 +1,189 @@
+"""One virtual machine's page: its head, and the tabs, each with a URL of its own."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
+from hypervisors.models import Domain, DomainDefinition, Operation
+from hypervisors.models.usage import domain_key, read_usage
+from hypervisors.web.boosting import wants_part
+from hypervisors.web.domains.actions import domain_actions
+from hypervisors.web.domains.grants import grants_context
+from hypervisors.web.operations.pages import history_page
+from hypervisors.web.permissions import is_operator
+
+
+@require_GET
+def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The overview: what it is made of, and what it used in the last hour."""
+    machine = _visible(request, uuid)
+    parsed = parsed_from_json(_parsed(machine))
+    if wants_part(request):
+        return render(
+            request,
+            "domains/overview.html#facts",
+            {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed)},
+        )
+    return _page(request, machine, "overview", parsed=parsed, facts=_facts(machine, parsed))
+
+
+@require_GET
+def domain_screen(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    return _page(request, _visible(request, uuid), "screen")
+
+
+@require_GET
+def domain_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    machine = _visible(request, uuid)
+    page = history_page(machine, request.GET.get("page"))
+    if wants_part(request):
+        return render(request, "domains/history.html#rows", {"domain": machine, "page": page})
+    return _page(request, machine, "history", page=page)
+
+
+@require_GET
+def domain_access(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Who may use it; for operators, who may change that."""
+    machine = _visible(request, uuid)
+    return _page(request, machine, "access", **(grants_context(machine) if is_operator(request.user) else {}))
+
+
+@require_GET
+def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    machine = _visible(request, uuid)
+    definition = DomainDefinition.objects.filter(domain=machine).first() or DomainDefinition(domain=machine)
+    documents = [
+        {"id": "xml-live", "title": _("As it runs"), "xml": definition.live_xml},
+        {"id": "xml-inactive", "title": _("As it starts next time"), "xml": definition.inactive_xml},
+    ]
+    return _page(request, machine, "xml", documents=[document for document in documents if document["xml"]])
+
+
+@require_GET
+def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The head's buttons, asked for again after each change; when the machine is gone, its whole page."""
+    machine = _visible(request, uuid)
+    if machine.vanished_at:
+        page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
+        swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
+        return HttpResponse(headers={"HX-Location": json.dumps(page | swap)})
+    return render(request, "domains/buttons.html", _head(request, machine))
+
+
+@require_GET
+def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """All actions as entries of the list's menu."""
+    machine = _visible(request, uuid)
+    return render(request, "domains/menu.html", {"domain": machine, "actions": domain_actions(machine, request.user)})
+
+
+@require_GET
+def domain_usage(request: HttpRequest, uuid: UUID) -> JsonResponse:
+    """The last hour in columns: seconds since 1970, then the measures of models.usage."""
+    machine = _visible(request, uuid)
+    samples = read_usage(domain_key(machine.uuid))
+    columns = [[round(value, 1) for value in column] for column in zip(*(s.values() for s in samples), strict=True)]
+    return JsonResponse({"at": [sample.epoch for sample in samples], "columns": columns or [[]] * 6})
+
+
+def _page(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> HttpResponse:
+    template = "domains/tombstone.html" if machine.vanished_at and tab == "overview" else f"domains/{tab}.html"
+    if machine.vanished_at and tab == "overview":
+        context["page"] = history_page(machine, request.GET.get("page"))
+    return render(request, template, _head(request, machine) | {"tabs": _tabs(machine, tab), "tab": tab} | context)
+
+
+def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
+    return {
+        "domain": machine,
+        "host": machine.hypervisor,
+        "actions": None if machine.vanished_at else domain_actions(machine, request.user),
+        "operation": Operation.objects.unfinished()
+        .filter(domain=machine)
+        .select_related("requested_by", "target_hypervisor")
+        .first(),
+    }
+
+
+def _tabs(machine: Domain, chosen: str) -> list[dict[str, Any]]:
+    tabs = {
+        "overview": (_("Overview"), "domain"),
+        "screen": (_("Console"), "domain_screen"),
+        "history": (_("History"), "domain_history"),
+        "access": (_("Access"), "domain_access"),
+        "xml": (_("XML"), "domain_xml"),
+    }
+    if machine.vanished_at:
+        del tabs["screen"]
+    return [
+        {"word": word, "url": reverse(view, args=[machine.uuid]), "is_chosen": name == chosen}
+        for name, (word, view) in tabs.items()
+    ]
+
+
+def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
+    """Name and value of what is short enough for one line; empty values are left out."""
+    kinds = {"kvm": _("KVM, hardware accelerated"), "qemu": _("QEMU, plain emulation (slow)")}
+    vcpus = str(machine.vcpu_count)
+    if parsed.max_vcpu_count > machine.vcpu_count:
+        vcpus = _("%(now)s of %(most)s") % {"now": machine.vcpu_count, "most": parsed.max_vcpu_count}
+    facts = {
+        _("vCPU"): vcpus,
+        _("Topology"): _topology(parsed.cpu_topology),
+        _("CPU"): " · ".join(part for part in (parsed.cpu_mode, parsed.cpu_model) if part),
+        _("Accelerator"): kinds.get(parsed.domain_type, parsed.domain_type),
+        _("Machine"): " · ".join(part for part in (parsed.machine, parsed.architecture) if part),
+        _("Firmware"): {"efi": "UEFI", "bios": "BIOS"}.get(parsed.firmware, parsed.firmware),
+        _("System"): parsed.os_name,
+        _("Boots from"): ", ".join(parsed.boot_devices),
+        _("Graphics"): ", ".join(g.kind.upper() + (f" :{g.port}" if g.port else "") for g in parsed.graphics),
+        _("Video"): ", ".join(parsed.video_models),
+        _("Serial"): ", ".join(serial.kind for serial in parsed.serials),
+        _("TPM"): parsed.tpm,
+        _("Watchdog"): parsed.watchdog,
+        _("Guest agent"): _("channel present") if parsed.has_guest_agent_channel else "",
+        _("Host devices"): ", ".join(parsed.host_devices),
+        _("Shared folders"): ", ".join(f"{f.source} → {f.target}" for f in parsed.filesystems),
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def _topology(numbers: str) -> str:
+    """ "1:2:2" as words; empty when libvirt chooses."""
+    return f"{' × '.join(numbers.split(':'))} ({_('sockets × cores × threads')})" if numbers else ""
+
+
+def _parsed(machine: Domain) -> dict[str, Any]:
+    found = (
+        DomainDefinition.objects.filter(domain=machine)
+        .annotate(what=F("parsed"))
+        .values_list("what", flat=True)
+        .first()
+    )
+    return found or {}
+
+
+def _visible(request: HttpRequest, uuid: UUID) -> Domain:
+    """Raises: Http404 for strangers."""
+    seen = Domain.objects.visible_to(request.user).select_related("hypervisor__hypervisor_pool")
+    return get_object_or_404(seen, uuid=uuid)
+
+
+urlpatterns = [
+    path("vms/<uuid:uuid>/", domain, name="domain"),
+    path("vms/<uuid:uuid>/screen/", domain_screen, name="domain_screen"),
+    path("vms/<uuid:uuid>/history/", domain_history, name="domain_history"),
+    path("vms/<uuid:uuid>/access/", domain_access, name="domain_access"),
+    path("vms/<uuid:uuid>/xml/", domain_xml, name="domain_xml"),
+    path("vms/<uuid:uuid>/buttons/", domain_buttons, name="domain_buttons"),
+    path("vms/<uuid:uuid>/menu/", domain_menu, name="domain_menu"),
+    path("vms/<uuid:uuid>/usage.json", domain_usage, name="domain_usage"),
+]

@@ -1,0 +1,306 @@
+"""The form of one hypervisor: address by transport or as a URI, and secrets that come in but never go out."""
+
+import secrets
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django import forms
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.db.models import F
+from django.utils.translation import gettext as now_
+from django.utils.translation import gettext_lazy as _
+
+from hypervisors.errors import InvalidUri
+from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.models.encryption import decrypted, encrypted
+from hypervisors.operations.hypervisors.connection_tests import ConnectionCandidate, check_uri, known_host_keys
+from hypervisors.operations.hypervisors.ssh_keys import generate_private_key, public_key_of
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Hypervisor]
+else:
+    ModelForm = forms.ModelForm
+
+
+SECRETS = ("sasl_password", "ssh_private_key", "tls_client_key")
+# The credentials that each transport uses; what others used before is dropped on saving.
+CREDENTIALS = {
+    "unix": set[str](),
+    "tcp": {"sasl_username", "sasl_password"},
+    "tls": {"sasl_username", "sasl_password", "tls_ca_certificate", "tls_client_certificate", "tls_client_key"},
+    "ssh": {"ssh_private_key", "ssh_known_hosts"},
+    "test": set[str](),
+}
+_ALL_CREDENTIALS = set[str]().union(*CREDENTIALS.values())
+_GENERATED_KEY_SECONDS = 3600
+
+
+class SecretTextarea(forms.Textarea):
+    """Takes a secret; never gives one back, not even one that was just typed and refused."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+class HypervisorForm(ModelForm):
+    """`candidate` is what to test and to save, once the form is valid."""
+
+    new_pool = forms.CharField(label=_("Name of the new pool"), max_length=100, required=False)
+    transport = forms.ChoiceField(
+        label=_("How is it reached?"),
+        choices=[("unix", _("This machine")), ("ssh", "SSH"), ("tls", "TLS"), ("tcp", "TCP")],
+        widget=forms.RadioSelect,
+        required=False,
+    )
+    host = forms.CharField(label=_("Host name or address"), max_length=253, required=False)
+    port = forms.IntegerField(label=_("Port"), min_value=1, max_value=65535, required=False)
+    username = forms.CharField(label=_("User on the host"), max_length=64, required=False)
+    uri_by_hand = forms.BooleanField(label=_("Write the URI by hand"), required=False)
+    sasl_password_remove = forms.BooleanField(label=_("Remove the stored password"), required=False)
+    ssh_private_key_remove = forms.BooleanField(label=_("Remove the stored key"), required=False)
+    tls_client_key_remove = forms.BooleanField(label=_("Remove the stored key"), required=False)
+    ssh_generated_key = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Hypervisor
+        fields = (
+            "hypervisor_pool",
+            "name",
+            "uri",
+            "migration_uri",
+            "sasl_username",
+            "sasl_password",
+            "ssh_private_key",
+            "ssh_known_hosts",
+            "tls_ca_certificate",
+            "tls_client_certificate",
+            "tls_client_key",
+        )
+        widgets = {
+            "sasl_password": forms.PasswordInput,
+            "ssh_private_key": SecretTextarea,
+            "tls_client_key": SecretTextarea,
+        }
+        error_messages = {"name": {"unique": _("Another host has this name already.")}}
+
+    def __init__(self, *args: Any, user_id: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user_id = user_id
+        stored = self.instance.pk is not None
+        self.stored_secrets = {name: getattr(self.instance, name) for name in SECRETS} if stored else {}
+        self.before = Hypervisor.objects.get(pk=self.instance.pk) if stored else None
+        self.fields["hypervisor_pool"].empty_label = _("New pool…")  # type: ignore[attr-defined]
+        for name in SECRETS:
+            # What is stored is never shown again; an empty field keeps it.
+            self.initial[name] = ""
+        for name in ("hypervisor_pool", "uri"):
+            self.fields[name].required = False
+        if not self.is_bound:
+            self.initial.update(_address_parts(self.instance))
+
+    @property
+    def candidate(self) -> ConnectionCandidate:
+        return ConnectionCandidate(**{name: self.cleaned_data[name] for name in ("uri", *sorted(_ALL_CREDENTIALS))})
+
+    @property
+    def has_stored(self) -> dict[str, bool]:
+        """Which secrets are stored, for the template."""
+        return {name: bool(self.stored_secrets.get(name)) for name in SECRETS}
+
+    @property
+    def stored_public_key(self) -> str:
+        """The public half of the stored ssh key, which may be shown."""
+        try:
+            return public_key_of(self.stored_secrets["ssh_private_key"])
+        except (KeyError, ValueError):
+            return ""
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise ValidationError(now_("A name is one line of printable characters."))
+        return name
+
+    def clean_new_pool(self) -> str:
+        name: str = self.cleaned_data["new_pool"]
+        if not name.isprintable():
+            raise ValidationError(now_("A name is one line of printable characters."))
+        return name
+
+    def clean_migration_uri(self) -> str:
+        uri: str = self.cleaned_data["migration_uri"]
+        if uri:
+            _checked_uri(uri)
+        return uri
+
+    def clean_ssh_known_hosts(self) -> str:
+        text: str = self.cleaned_data["ssh_known_hosts"]
+        if text and not known_host_keys(text):
+            raise ValidationError(now_("No ssh host key is in this; paste a line of known_hosts or of /etc/ssh/…pub."))
+        return text
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        self._clean_pool(data)
+        self._clean_uri(data)
+        self._clean_secrets(data)
+        return data
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        # Django leaves alone what is missing in the request; here that means empty, or what is stored.
+        for name in _ALL_CREDENTIALS & self.cleaned_data.keys():
+            setattr(self.instance, name, self.cleaned_data[name])
+
+    def save_tested(self, *, host_uuid: UUID | None) -> Hypervisor:
+        """Save; a new pool first, where one was named. `host_uuid` is what a test has seen. Call in a transaction.
+
+        Only the operator's columns: the watcher writes the others meanwhile.
+        """
+        row = self.instance
+        if self.cleaned_data["new_pool"]:
+            row.hypervisor_pool = HypervisorPool.objects.create(name=self.cleaned_data["new_pool"])
+        if self.before is None:
+            row.host_uuid = host_uuid
+            row.save()
+            return row
+        columns = {name: getattr(row, name) for name in ("hypervisor_pool", *self.Meta.fields)}
+        if self.changes_the_connection():
+            columns["revision"] = F("revision") + 1
+        if host_uuid is not None or self.before.uri != row.uri:
+            columns["host_uuid"] = host_uuid
+        Hypervisor.objects.filter(pk=row.pk).update(**columns)
+        return Hypervisor.objects.select_related("hypervisor_pool").get(pk=row.pk)
+
+    def changes_the_connection(self) -> bool:
+        """Whether those who hold a connection must reconnect."""
+        before = self.before
+        return before is None or any(
+            getattr(before, name) != getattr(self.instance, name) for name in ("uri", *_ALL_CREDENTIALS)
+        )
+
+    def _clean_pool(self, data: dict[str, Any]) -> None:
+        if self.errors.keys() & {"new_pool", "hypervisor_pool"}:
+            return
+        if data.get("hypervisor_pool"):
+            # The field for a new one is hidden then, but may still hold what was typed before.
+            data["new_pool"] = ""
+        elif not data.get("new_pool"):
+            self.add_error("new_pool", now_("Name the new pool, or choose one from the list."))
+        elif HypervisorPool.objects.filter(name=data["new_pool"]).exists():
+            self.add_error("new_pool", now_("There is a pool of that name already; choose it from the list."))
+
+    def _clean_uri(self, data: dict[str, Any]) -> None:
+        if not data.get("uri_by_hand"):
+            uri = self._composed_uri(data)
+            if uri is None:
+                return
+            data["uri"] = uri
+        try:
+            data["uri"] = check_uri(data.get("uri") or "").text
+        except InvalidUri as error:
+            self.add_error("uri" if data.get("uri_by_hand") else "host", str(error))
+            return
+        self._refuse_same_uri(data["uri"])
+
+    def _composed_uri(self, data: dict[str, Any]) -> str | None:
+        transport = data.get("transport")
+        if not transport:
+            self.add_error("transport", now_("Choose how vmportal reaches it."))
+        elif transport == "unix":
+            return "qemu:///system"
+        elif not data.get("host"):
+            if not self.errors.get("host"):
+                self.add_error("host", now_("Name the machine, for example host1.example.org or 192.0.2.10."))
+        elif not self.errors.get("port"):
+            return compose_uri(transport, data["host"], data.get("port"), data.get("username", ""))
+        return None
+
+    def _refuse_same_uri(self, uri: str) -> None:
+        twin = Hypervisor.objects.filter(uri=uri).exclude(pk=self.instance.pk).first()
+        if twin is not None:
+            self.add_error("uri", now_("“{name}” has this URI already.").format(name=twin.name))
+
+    def _clean_secrets(self, data: dict[str, Any]) -> None:
+        for name in SECRETS:
+            if data.get(f"{name}_remove"):
+                data[name] = ""
+            elif not data.get(name):
+                data[name] = self.stored_secrets.get(name, "")
+        if data.get("ssh_generated_key") and not self.data.get("ssh_private_key"):
+            self._take_generated_key(data)
+        self._check_private_key(data)
+        for name in _ALL_CREDENTIALS - _credentials_for(data.get("uri") or ""):
+            data[name] = ""
+
+    def _take_generated_key(self, data: dict[str, Any]) -> None:
+        key = find_generated_key(data["ssh_generated_key"], user_id=self.user_id)
+        if key is None:
+            self.add_error("ssh_private_key", now_("The generated key is forgotten after an hour; generate another."))
+        else:
+            data["ssh_private_key"] = key
+
+    def _check_private_key(self, data: dict[str, Any]) -> None:
+        if data.get("ssh_private_key") and data["ssh_private_key"] != self.stored_secrets.get("ssh_private_key"):
+            try:
+                public_key_of(data["ssh_private_key"])
+            except ValueError as error:
+                self.add_error("ssh_private_key", str(error))
+
+
+def _credentials_for(uri: str) -> set[str]:
+    try:
+        return CREDENTIALS[check_uri(uri).transport]
+    except InvalidUri:
+        return _ALL_CREDENTIALS
+
+
+def compose_uri(transport: str, host: str, port: int | None, username: str) -> str:
+    """The URI of an address; `static/elements/vp-hypervisor-form.js` does the same while it is typed."""
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    user = f"{username}@" if username and transport == "ssh" else ""
+    return f"qemu+{transport}://{user}{bracketed}{f':{port}' if port else ''}/system"
+
+
+def keep_generated_key(*, user_id: int) -> tuple[str, str]:
+    """Make a key pair and keep its private half, encrypted, for an hour. Gives the token and the public key."""
+    private_key = generate_private_key()
+    token = secrets.token_urlsafe(24)
+    cache.set(_generated_key(user_id, token), encrypted(private_key), _GENERATED_KEY_SECONDS)
+    return token, public_key_of(private_key)
+
+
+def find_generated_key(token: str, *, user_id: int) -> str | None:
+    """The private half, for the one who had it made."""
+    sealed = cache.get(_generated_key(user_id, token))
+    return decrypted(sealed) if sealed else None
+
+
+def _generated_key(user_id: int, token: str) -> str:
+    return f"generated-ssh-key:{user_id}:{token}"
+
+
+def _checked_uri(uri: str) -> None:
+    try:
+        check_uri(uri)
+    except InvalidUri as error:
+        raise ValidationError(str(error)) from error
+
+
+def _address_parts(hypervisor: Hypervisor) -> dict[str, Any]:
+    """The stored URI as the fields show it; by hand where they cannot express it."""
+    if not hypervisor.uri:
+        return {"transport": "ssh"}
+    try:
+        uri = check_uri(hypervisor.uri)
+    except InvalidUri:
+        return {"uri_by_hand": True}
+    written_port = uri.port if f":{uri.port}/" in uri.text else None
+    parts = {"transport": uri.transport, "host": uri.host, "port": written_port, "username": uri.username}
+    composed = (
+        "qemu:///system"
+        if uri.transport == "unix"
+        else compose_uri(uri.transport, uri.host, written_port, uri.username)
+    )
+    return parts | {"uri_by_hand": composed != uri.text}

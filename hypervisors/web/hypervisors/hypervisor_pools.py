@@ -1,0 +1,163 @@
+"""Pages of one hypervisor pool: what it has, and adding, changing and removing pools."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods
+
+from hypervisors.broadcast import FLEET_GROUP, Change, publish
+from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
+from hypervisors.states import ACTIVE_DOMAIN_STATES
+from hypervisors.web.audit import note
+from hypervisors.web.hypervisors.pages import hypervisor_rows
+from hypervisors.web.permissions import operators_only
+from hypervisors.web.sequences import sequence_number
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[HypervisorPool]
+else:
+    ModelForm = forms.ModelForm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What the pool's hosts have in all, how much those online use, and what active virtual machines were promised."""
+
+    cpu_count: int
+    cpu_percent: float | None
+    vcpu_count: int
+    memory_kib: int
+    memory_used_kib: int
+    promised_memory_kib: int
+
+
+class HypervisorPoolForm(ModelForm):
+    class Meta:
+        model = HypervisorPool
+        fields = ("name", "description")
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+        error_messages = {"name": {"unique": gettext_lazy("Another pool has this name already.")}}
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise ValidationError(_("A name is one line of printable characters."))
+        return name
+
+
+@require_GET
+@operators_only
+def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
+    sequence = sequence_number(FLEET_GROUP)
+    pool = get_object_or_404(HypervisorPool, pk=pk)
+    rows = hypervisor_rows(pool.hypervisors.all())
+    domains = Domain.objects.present().filter(hypervisor__hypervisor_pool=pool)
+    context = {
+        "sequence": sequence,
+        "pool": pool,
+        "rows": rows,
+        "online_count": sum(row.is_online for row in rows),
+        "domain_count": sum(row.domain_count for row in rows),  # type: ignore[attr-defined]
+        "running_count": sum(row.running_count for row in rows),  # type: ignore[attr-defined]
+        "capacity": _capacity(
+            rows,
+            domains.filter(state__in=ACTIVE_DOMAIN_STATES).aggregate(vcpus=Sum("vcpu_count"), memory=Sum("memory_kib")),
+        ),
+        "storage_pools": storage_pools_of_all(rows),
+    }
+    return render(request, "hypervisor_pools/page.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@operators_only
+def hypervisor_pool_add(request: HttpRequest) -> HttpResponse:
+    return _edit(request, HypervisorPool())
+
+
+@require_http_methods(["GET", "POST"])
+@operators_only
+def hypervisor_pool_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    return _edit(request, get_object_or_404(HypervisorPool, pk=pk))
+
+
+@require_http_methods(["GET", "POST"])
+@operators_only
+def hypervisor_pool_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET is the confirmation. Refused while it has hypervisors."""
+    pool = get_object_or_404(HypervisorPool, pk=pk)
+    rows = list(pool.hypervisors.only("name"))
+    if request.method == "POST" and not rows:
+        change = Change(what="hypervisor_pool", id=str(pool.pk), op="remove")
+        with transaction.atomic():
+            pool.delete()
+            transaction.on_commit(lambda: publish([change]))
+        note(request, "removed a hypervisor pool", pk=pk, name=pool.name)
+        messages.success(request, _("The pool “{name}” is removed.").format(name=pool.name))
+        return redirect("hypervisors")
+    status = 422 if request.method == "POST" else 200
+    return render(request, "hypervisor_pools/remove.html", {"pool": pool, "rows": rows}, status=status)
+
+
+def storage_pools_of_all(rows: list[Hypervisor]) -> list[StoragePool]:
+    """Storage pools of the same name, type and path on every host, one row of each with what all agree on."""
+    found: dict[tuple[str, str, str], list[StoragePool]] = defaultdict(list)
+    for storage_pool in StoragePool.objects.filter(hypervisor__in=[row.pk for row in rows]):
+        found[storage_pool.name, storage_pool.pool_type, storage_pool.target_path].append(storage_pool)
+    return [_representative(same) for same in found.values() if len({one.hypervisor_id for one in same}) == len(rows)]
+
+
+def _representative(same: list[StoragePool]) -> StoragePool:
+    chosen = min(same, key=lambda one: (one.active, one.available_bytes))
+    chosen.active = all(one.active for one in same)
+    chosen.autostart = all(one.autostart for one in same)
+    return chosen
+
+
+def _capacity(rows: list[Hypervisor], promised: dict[str, int | None]) -> Capacity:
+    online = [row for row in rows if row.is_online]
+    measured = [(row.cpu_percent, row.cpu_count or 0) for row in online if row.cpu_percent is not None]
+    measured_cpus = sum(cpus for _, cpus in measured)
+    return Capacity(
+        cpu_count=sum(row.cpu_count or 0 for row in rows),
+        cpu_percent=sum(percent * cpus for percent, cpus in measured) / measured_cpus if measured_cpus else None,
+        vcpu_count=promised["vcpus"] or 0,
+        memory_kib=sum(row.memory_kib or 0 for row in rows),
+        memory_used_kib=sum(row.memory_used_kib or 0 for row in online),
+        promised_memory_kib=promised["memory"] or 0,
+    )
+
+
+def _edit(request: HttpRequest, pool: HypervisorPool) -> HttpResponse:
+    is_new = pool.pk is None
+    form = HypervisorPoolForm(request.POST or None, instance=pool)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            pool = form.save()
+            fields = {"name": pool.name, "description": pool.description}
+            change = Change(what="hypervisor_pool", id=str(pool.pk), op="add" if is_new else "update", fields=fields)
+            transaction.on_commit(lambda: publish([change]))
+        note(request, "added a hypervisor pool" if is_new else "changed a hypervisor pool", pk=pool.pk, name=pool.name)
+        return redirect("hypervisor_pool", pk=pool.pk)
+    # The heading names the pool as it is stored, not as it was just typed.
+    stored_name = "" if is_new else HypervisorPool.objects.values_list("name", flat=True).get(pk=pool.pk)
+    context = {"form": form, "pool": pool, "stored_name": stored_name}
+    return render(request, "hypervisor_pools/form.html", context, status=422 if form.errors else 200)
+
+
+urlpatterns = [
+    path("hypervisors/pools/add/", hypervisor_pool_add, name="hypervisor_pool_add"),
+    path("hypervisors/pools/<int:pk>/", hypervisor_pool, name="hypervisor_pool"),
+    path("hypervisors/pools/<int:pk>/edit/", hypervisor_pool_edit, name="hypervisor_pool_edit"),
+    path("hypervisors/pools/<int:pk>/remove/", hypervisor_pool_remove, name="hypervisor_pool_remove"),
+]

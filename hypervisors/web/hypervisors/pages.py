@@ -1,0 +1,125 @@
+"""Pages that show hypervisors: the overview of all pools, and one hypervisor with its facts, load and contents."""
+
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
+from django.views.decorators.http import require_GET
+
+from hypervisors.broadcast import FLEET_GROUP
+from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, StoragePool
+from hypervisors.models.usage import hypervisor_key, read_usage
+from hypervisors.states import DomainState, HypervisorStatus
+from hypervisors.web.permissions import operators_only
+from hypervisors.web.sequences import sequence_number
+
+_DOMAINS_SHOWN = 200
+
+
+@require_GET
+@operators_only
+def hypervisors(request: HttpRequest) -> HttpResponse:
+    """Every pool with its hypervisors."""
+    sequence = sequence_number(FLEET_GROUP)
+    pools = list(HypervisorPool.objects.all())
+    rows = hypervisor_rows(Hypervisor.objects.all())
+    for pool in pools:
+        pool.rows = [row for row in rows if row.hypervisor_pool_id == pool.pk]  # type: ignore[attr-defined]
+    online = sum(row.is_online for row in rows)
+    context = {"pools": pools, "hypervisor_count": len(rows), "online_count": online, "sequence": sequence}
+    return render(request, "hypervisors/overview.html", context)
+
+
+@require_GET
+@operators_only
+def hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
+    return _page(request, pk, "facts", {})
+
+
+@require_GET
+@operators_only
+def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
+    domains = Domain.objects.present().filter(hypervisor=pk)
+    context = {"domains": domains[:_DOMAINS_SHOWN], "domains_shown": _DOMAINS_SHOWN}
+    return _page(request, pk, "domains", context)
+
+
+@require_GET
+@operators_only
+def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
+    return _page(request, pk, "storage_pools", {"storage_pools": StoragePool.objects.filter(hypervisor=pk)})
+
+
+@require_GET
+@operators_only
+def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
+    return _page(request, pk, "networks", {"networks": Network.objects.filter(hypervisor=pk)})
+
+
+@require_GET
+@operators_only
+def hypervisor_usage(request: HttpRequest, pk: int) -> JsonResponse:
+    """The last hour as {"at": [epoch seconds], "cpu": [percent], "memory": [KiB]} and the host's memory."""
+    row = get_object_or_404(Hypervisor.objects.only("pk", "memory_kib"), pk=pk)
+    samples = read_usage(hypervisor_key(row.pk))
+    return JsonResponse(
+        {
+            "at": [sample.epoch for sample in samples],
+            "cpu": [round(sample.cpu_percent, 1) for sample in samples],
+            "memory": [round(sample.memory_kib) for sample in samples],
+            "memory_kib": row.memory_kib,
+        }
+    )
+
+
+def hypervisor_rows(hypervisors: "QuerySet[Hypervisor]") -> list[Hypervisor]:
+    """The hypervisors with `domain_count` and `running_count`, in two queries."""
+    counts = {
+        hypervisor_id: (total, running)
+        for hypervisor_id, total, running in Domain.objects.present()
+        .order_by()
+        .values_list("hypervisor")
+        .annotate(total=Count("pk"), running=Count("pk", filter=Q(state=DomainState.RUNNING)))
+    }
+    rows = list(hypervisors.defer("cpu_xml", "machine_types", *_UNSHOWN))
+    for row in rows:
+        row.domain_count, row.running_count = counts.get(row.pk, (0, 0))  # type: ignore[attr-defined]
+    return rows
+
+
+_UNSHOWN = (
+    "sasl_password",
+    "ssh_private_key",
+    "ssh_known_hosts",
+    "tls_ca_certificate",
+    "tls_client_certificate",
+    "tls_client_key",
+)
+
+
+def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
+    sequence = sequence_number(FLEET_GROUP)
+    row = get_object_or_404(Hypervisor.objects.select_related("hypervisor_pool").defer(*_UNSHOWN), pk=pk)
+    context |= {
+        "sequence": sequence,
+        "hypervisor": row,
+        "tab": tab,
+        "disabled": row.status == HypervisorStatus.DISABLED,
+        "domain_count": Domain.objects.present().filter(hypervisor=row).count(),
+        "running_count": Domain.objects.present().filter(hypervisor=row, state=DomainState.RUNNING).count(),
+        "storage_pool_count": row.storage_pools.count(),
+        "network_count": row.networks.count(),
+    }
+    return render(request, f"hypervisors/{tab}.html", context)
+
+
+urlpatterns = [
+    path("hypervisors/", hypervisors, name="hypervisors"),
+    path("hypervisors/<int:pk>/", hypervisor, name="hypervisor"),
+    path("hypervisors/<int:pk>/vms/", hypervisor_domains, name="hypervisor_domains"),
+    path("hypervisors/<int:pk>/storage/", hypervisor_storage_pools, name="hypervisor_storage_pools"),
+    path("hypervisors/<int:pk>/networks/", hypervisor_networks, name="hypervisor_networks"),
+    path("hypervisors/<int:pk>/usage.json", hypervisor_usage, name="hypervisor_usage"),
+]

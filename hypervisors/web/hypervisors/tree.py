@@ -1,0 +1,72 @@
+"""The inventory on the left: pools, their hypervisors, and one hypervisor's machines when it is opened."""
+
+from collections import defaultdict
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path
+from django.views.decorators.http import require_GET
+
+from hypervisors.models import Domain, Hypervisor, HypervisorPool
+from hypervisors.models.domains import DomainQuerySet
+from hypervisors.web.permissions import is_operator
+
+# Beyond this a host's machines are better looked through in the list.
+MOST_LEAVES = 500
+
+
+@require_GET
+def tree(request: HttpRequest) -> HttpResponse:
+    """Pools and hypervisors with the number of their machines; with `?q=` opened, and only what matches."""
+    text = request.GET.get("q", "").strip()[:200]
+    domains = _domains(request.user)
+    leaves: dict[int | None, list[Domain]] = defaultdict(list)
+    if text:
+        domains = domains.filter(Q(name__icontains=text) | Q(title__icontains=text))
+        for domain in domains.order_by("name")[:MOST_LEAVES]:
+            leaves[domain.hypervisor_id].append(domain)
+    counts = dict(domains.order_by().values_list("hypervisor").annotate(Count("pk")))
+    shown = None if is_operator(request.user) and not text else set(counts)
+    context = {"pools": _pools(shown, counts, leaves), "text": text, "most": MOST_LEAVES}
+    return render(request, "tree/tree.html", context)
+
+
+@require_GET
+def tree_hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
+    """One hypervisor's machines. Raises: Http404 for who sees none of them."""
+    domains = list(_domains(request.user).filter(hypervisor=pk).order_by("name", "uuid")[: MOST_LEAVES + 1])
+    if not domains and not (is_operator(request.user) and Hypervisor.objects.filter(pk=pk).exists()):
+        raise Http404
+    context = {"domains": domains[:MOST_LEAVES], "hypervisor_id": pk, "has_more": len(domains) > MOST_LEAVES}
+    return render(request, "tree/leaves.html", context)
+
+
+def _domains(user: AbstractBaseUser | AnonymousUser) -> DomainQuerySet:
+    return (
+        Domain.objects.visible_to(user)
+        .present()
+        .only("uuid", "name", "title", "state", "state_reason", "hypervisor", "vanished_at")
+    )
+
+
+def _pools(
+    shown: set[int | None] | None, counts: dict[int | None, int], leaves: dict[int | None, list[Domain]]
+) -> list[dict[str, Any]]:
+    """Pools by name with their hypervisors; `shown` limits the hypervisors, and drops the pools left empty."""
+    hypervisors = Hypervisor.objects.only("name", "status", "status_reason", "seen_at", "hypervisor_pool")
+    by_pool: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in hypervisors.order_by("name"):
+        if shown is None or row.pk in shown:
+            host = {"row": row, "count": counts.get(row.pk, 0), "domains": leaves.get(row.pk, [])}
+            by_pool[row.hypervisor_pool_id].append(host)
+    pools = HypervisorPool.objects.only("name").order_by("name")
+    return [{"row": pool, "hosts": by_pool[pool.pk]} for pool in pools if shown is None or pool.pk in by_pool]
+
+
+urlpatterns = [
+    path("tree/", tree, name="tree"),
+    path("tree/hypervisors/<int:pk>/", tree_hypervisor, name="tree_hypervisor"),
+]

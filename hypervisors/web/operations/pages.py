@@ -1,0 +1,127 @@
+"""Operations: the task drawer's content, the history with its filters, and cancelling."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from hypervisors.errors import Conflict, NotPossible
+from hypervisors.models import Domain, Operation
+from hypervisors.models.operations import OperationQuerySet
+from hypervisors.operations.engine.messages import operation_change
+from hypervisors.operations.engine.requests import request_cancel
+from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
+from hypervisors.web.answers import done, refused
+from hypervisors.web.boosting import wants_part
+from hypervisors.web.permissions import person
+
+DRAWER_LENGTH = 40
+PAGE_SIZE = 50
+_FAILED = {OperationState.FAILED, OperationState.INTERRUPTED}
+
+
+@require_GET
+def tasks(request: HttpRequest) -> JsonResponse:
+    """What runs, and what was asked for last: the same fields as in the live messages."""
+    seen = _with_names(Operation.objects.visible_to(request.user))
+    unfinished = list(seen.unfinished()[:DRAWER_LENGTH])
+    latest = list(seen.exclude(state__in=UNFINISHED_OPERATION_STATES)[: DRAWER_LENGTH - len(unfinished)])
+    return JsonResponse({"tasks": [_task(operation) for operation in [*unfinished, *latest]]})
+
+
+@require_GET
+def operations(request: HttpRequest) -> HttpResponse:
+    """The history, newest first: `?show=mine|running|failed`, `?vm=uuid`, `?page=`."""
+    show = request.GET.get("show", "")
+    domain = _chosen_domain(request)
+    chosen = _shown(Operation.objects.visible_to(request.user), request, show)
+    if domain is not None:
+        chosen = chosen.filter(domain=domain)
+    vm = {"vm": str(domain.uuid)} if domain else {}
+    context = {
+        "page": Paginator(_with_names(chosen), PAGE_SIZE).get_page(request.GET.get("page")),
+        "domain": domain,
+        "show": show,
+        "filters": [
+            {"word": word, "is_chosen": show == name, "url": "?" + urlencode({"show": name, **vm})}
+            for name, word in _filters().items()
+        ],
+        "query": urlencode({"show": show, **vm}),
+    }
+    return render(request, "operations/list.html#rows" if wants_part(request) else "operations/list.html", context)
+
+
+@require_POST
+def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
+    """Asks the runner to stop; it says itself how that ended."""
+    operation = get_object_or_404(Operation.objects.visible_to(request.user), pk=operation_id)
+    if not Domain.objects.operable_by(request.user).filter(pk=operation.domain_id).exists():
+        return refused(request, _("You may look at %s, but not operate it.") % operation.domain_name, status=403)
+    try:
+        request_cancel(operation, user=person(request))
+    except (Conflict, NotPossible) as error:
+        return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
+    return done(request, _("Cancelling: %s") % operation.domain_name, back="operations")
+
+
+def history_page(domain: Domain, page: str | None) -> Page[Operation]:
+    """One virtual machine's operations, newest first."""
+    return Paginator(_with_names(Operation.objects.filter(domain=domain)), PAGE_SIZE).get_page(page)
+
+
+def _filters() -> dict[str, str]:
+    return {"": _("All"), "mine": _("Mine"), "running": _("Running"), "failed": _("Failed")}
+
+
+def _shown(seen: OperationQuerySet, request: HttpRequest, show: str) -> OperationQuerySet:
+    if show == "mine":
+        return seen.filter(requested_by=request.user.pk)
+    if show == "running":
+        return seen.unfinished()
+    if show == "failed":
+        return seen.filter(state__in=_FAILED)
+    return seen
+
+
+def _chosen_domain(request: HttpRequest) -> Domain | None:
+    """Raises: Http404 for a machine that the user may not see."""
+    try:
+        uuid = UUID(request.GET.get("vm", ""))
+    except ValueError:
+        return None
+    return get_object_or_404(Domain.objects.visible_to(request.user), uuid=uuid)
+
+
+def _with_names(found: OperationQuerySet) -> OperationQuerySet:
+    return found.select_related("domain", "hypervisor", "target_hypervisor", "requested_by").only(
+        "kind",
+        "domain_name",
+        "state",
+        "progress",
+        "outcome",
+        "requested_at",
+        "started_at",
+        "ended_at",
+        "cancel_requested_at",
+        "domain__uuid",
+        "hypervisor__name",
+        "target_hypervisor__name",
+        "requested_by__username",
+    )
+
+
+def _task(operation: Operation) -> dict[str, Any]:
+    return {"id": str(operation.pk), **operation_change(operation).fields}
+
+
+urlpatterns = [
+    path("tasks/", tasks, name="tasks"),
+    path("operations/", operations, name="operations"),
+    path("operations/<uuid:operation_id>/cancel/", operation_cancel, name="operation_cancel"),
+]

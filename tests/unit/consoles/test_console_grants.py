@@ -1,0 +1,134 @@
+"""Console grants: who gets one, that it works once, and that nothing but its hash is kept."""
+
+from uuid import uuid4
+
+import pytest
+import redis
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from hypervisors.models import Domain
+from hypervisors.models.consoles.grants import ConsoleGrant, hash_session, issue_grant, redeem_grant
+from hypervisors.models.consoles.viewers import ConsoleViewer, end_lease, read_viewers, renew_leases
+from hypervisors.states import DomainState
+
+WITH_VNC = {"graphics": [{"kind": "vnc", "port": 5900}]}
+
+
+def _grant() -> ConsoleGrant:
+    return ConsoleGrant(user_id=7, session_hash=hash_session("key"), domain_uuid=uuid4(), mode="view")
+
+
+def test_a_grant_is_redeemed_once(redis_client: redis.Redis) -> None:
+    grant = _grant()
+    token = issue_grant(grant)
+    assert redeem_grant(token) == grant
+    assert redeem_grant(token) is None
+
+
+def test_a_token_is_long_and_redis_does_not_know_it(redis_client: redis.Redis) -> None:
+    token = issue_grant(_grant())
+    assert len(token) * 6 >= 192
+    stored = [(key, redis_client.get(key)) for key in redis_client.keys("vmportal:console:*")]
+    assert len(stored) == 1
+    assert token not in str(stored)
+    assert "'key'" not in str(stored)
+
+
+def test_a_grant_expires(redis_client: redis.Redis, settings: pytest.FixtureRequest) -> None:
+    issue_grant(_grant())
+    (key,) = redis_client.keys("vmportal:console:grant:*")
+    assert 15 <= redis_client.ttl(key) <= 30
+    redis_client.pexpire(key, 1)
+    while redis_client.exists(key):
+        pass
+    assert redis_client.keys("vmportal:console:grant:*") == []
+
+
+def test_an_unknown_token_is_nothing(redis_client: redis.Redis) -> None:
+    assert redeem_grant("nonsense") is None
+
+
+def test_viewers_are_those_with_a_lease(redis_client: redis.Redis) -> None:
+    domain, viewer = uuid4(), ConsoleViewer(session="s1", username="bob", mode="view")
+    renew_leases([(domain, viewer)])
+    assert read_viewers(domain) == [viewer]
+    end_lease(domain, viewer)
+    assert read_viewers(domain) == []
+
+
+@pytest.fixture
+def running(make_domain: object) -> Domain:
+    return make_domain(name="db1", state=DomainState.RUNNING, parsed=WITH_VNC)  # type: ignore[operator, no-any-return]
+
+
+def _ask(client: Client, user: User, domain: Domain, **fields: str) -> object:
+    client.force_login(user)
+    return client.post(reverse("console_grant", args=[domain.uuid]), fields)
+
+
+def test_an_operator_gets_a_grant_that_controls(
+    client: Client, alice: User, running: Domain, redis_client: redis.Redis
+) -> None:
+    answer = _ask(client, alice, running).json()  # type: ignore[attr-defined]
+    assert answer["path"] == "/console/vnc"
+    assert answer["mode"] == "control"
+    grant = redeem_grant(answer["token"])
+    assert grant == ConsoleGrant(
+        user_id=alice.pk,
+        session_hash=hash_session(client.session.session_key or ""),
+        domain_uuid=running.uuid,
+        mode="control",
+    )
+
+
+def test_an_operator_may_ask_for_a_view(
+    client: Client, alice: User, running: Domain, redis_client: redis.Redis
+) -> None:
+    assert _ask(client, alice, running, mode="view").json()["mode"] == "view"  # type: ignore[attr-defined]
+
+
+def test_who_may_view_gets_no_control(client: Client, bob: User, domain: Domain, redis_client: redis.Redis) -> None:
+    Domain.objects.filter(pk=domain.pk).update(state=DomainState.RUNNING)
+    assert _ask(client, bob, domain, mode="control").json()["mode"] == "view"  # type: ignore[attr-defined]
+
+
+def test_a_stranger_meets_404(client: Client, charlie: User, running: Domain, redis_client: redis.Redis) -> None:
+    assert _ask(client, charlie, running).status_code == 404  # type: ignore[attr-defined]
+    assert client.get(reverse("console", args=[running.uuid])).status_code == 404
+    assert redis_client.keys("vmportal:console:grant:*") == []
+
+
+def test_nobody_gets_one_without_login_or_by_get(client: Client, alice: User, running: Domain) -> None:
+    url = reverse("console_grant", args=[running.uuid])
+    assert client.post(url).status_code == 302
+    client.force_login(alice)
+    assert client.get(url).status_code == 405
+
+
+def test_an_unknown_machine_is_404(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    assert client.post(reverse("console_grant", args=[uuid4()])).status_code == 404
+
+
+def test_a_machine_that_is_off_says_so(client: Client, alice: User, bob: User, domain: Domain) -> None:
+    answer = _ask(client, alice, domain)
+    assert answer.status_code == 409  # type: ignore[attr-defined]
+    assert answer.json() == {"reason": "web1 is off.", "state": "shutoff", "can_start": True}  # type: ignore[attr-defined]
+    assert _ask(client, bob, domain).json()["can_start"] is False  # type: ignore[attr-defined]
+
+
+def test_a_machine_without_vnc_says_so(client: Client, alice: User, make_domain: object) -> None:
+    spice = make_domain(state=DomainState.RUNNING, parsed={"graphics": [{"kind": "spice"}]})  # type: ignore[operator]
+    blind = make_domain(state=DomainState.RUNNING, parsed={"graphics": [], "name": "x"})  # type: ignore[operator]
+    assert "SPICE" in _ask(client, alice, spice).json()["reason"]  # type: ignore[attr-defined]
+    assert "no display" in _ask(client, alice, blind).json()["reason"]  # type: ignore[attr-defined]
+
+
+def test_the_console_page_names_its_machine(client: Client, alice: User, make_domain: object) -> None:
+    domain = make_domain(name='a"<b>%', state=DomainState.RUNNING)  # type: ignore[operator]
+    client.force_login(alice)
+    page = client.get(reverse("console", args=[domain.uuid])).content.decode()
+    assert "Screen of a&quot;&lt;b&gt;%" in page
+    assert "<b>" not in page

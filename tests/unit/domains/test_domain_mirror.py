@@ -1,0 +1,203 @@
+"""The truth rules: which hypervisor a domain belongs to, and when it is gone."""
+
+import time
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from hypervisors.broadcast import Change
+from hypervisors.gateway.domains.reading import DomainFacts
+from hypervisors.inventory.domains import mirror as domains
+from hypervisors.inventory.domains.mirror import DomainMirror
+from hypervisors.inventory.observations import DomainRead, DomainsAnswering, DomainsListed, DomainStateSeen
+from hypervisors.models import Domain, Hypervisor
+from hypervisors.states import DomainState
+
+pytestmark = pytest.mark.django_db
+
+A, B = UUID(int=10), UUID(int=11)
+NAMES = {1: "one", 2: "two"}
+
+
+def _facts(uuid: UUID = A, state: DomainState = DomainState.RUNNING, **fields: object) -> DomainFacts:
+    facts = DomainFacts(
+        uuid=uuid,
+        name="web1",
+        state=state,
+        state_reason="",
+        persistent=True,
+        autostart=False,
+        has_managed_save=False,
+        live_xml="<domain><name>web1</name><vcpu>2</vcpu></domain>",
+        inactive_xml="<domain><name>web1</name><vcpu>2</vcpu></domain>",
+    )
+    return replace(facts, **fields)  # type: ignore[arg-type]
+
+
+class Scene:
+    """A mirror over two online hypervisors with the ids 1 and 2."""
+
+    def __init__(self) -> None:
+        self.mirror = DomainMirror()
+        self.mirror.load()
+        for number in NAMES:
+            self.mirror.set_online(number, online=True)
+
+    def lists(self, hypervisor: int, *facts: DomainFacts) -> list[Change]:
+        self.mirror.take_listing(DomainsListed(hypervisor_id=hypervisor, domains=facts, started_at=time.monotonic()))
+        return self.save()
+
+    def reads(self, hypervisor: int, uuid: UUID, facts: DomainFacts | None) -> list[Change]:
+        read = DomainRead(hypervisor_id=hypervisor, uuid=uuid, facts=facts, started_at=time.monotonic())
+        self.mirror.take_reading(read)
+        return self.save()
+
+    def hears(self, hypervisor: int, state: DomainState | None, reason: str = "") -> list[Change]:
+        seen = DomainStateSeen(
+            hypervisor_id=hypervisor, uuid=A, state=state, state_reason=reason, seen_at=time.monotonic()
+        )
+        self.mirror.take_state(seen)
+        return self.save()
+
+    def save(self) -> list[Change]:
+        self.mirror.make_tombstones()
+        return self.mirror.save(NAMES)
+
+
+@pytest.fixture
+def scene(hypervisor: Hypervisor) -> Scene:
+    row, _ = Hypervisor.objects.get_or_create(
+        pk=1, defaults={"name": "one", "hypervisor_pool": hypervisor.hypervisor_pool, "uri": "qemu:///system"}
+    )
+    Hypervisor.objects.get_or_create(
+        pk=2, defaults={"name": "two", "hypervisor_pool": row.hypervisor_pool, "uri": "qemu+tcp://two/system"}
+    )
+    return Scene()
+
+
+def _row(uuid: UUID = A) -> Domain:
+    return Domain.objects.get(uuid=uuid)
+
+
+def test_what_did_not_change_costs_no_query(scene: Scene, django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+    assert [change.op for change in scene.lists(1, _facts(), _facts(B))] == ["add", "add"]
+    with django_assert_num_queries(0):
+        assert scene.lists(1, _facts(), _facts(B)) == []
+
+
+def test_a_message_carries_the_changed_fields_only(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    (change,) = scene.hears(1, DomainState.PAUSED, "by user")
+    assert (change.what, change.id, change.op) == ("domain", str(A), "update")
+    assert change.fields.keys() == {"state", "state_reason", "state_since"}
+
+
+def test_a_lone_event_is_one_statement(scene: Scene, django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+    scene.lists(1, _facts())
+    with django_assert_num_queries(1):
+        scene.hears(1, DomainState.PAUSED)
+
+
+def test_a_reading_begun_before_an_event_does_not_turn_the_state_back(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    begun = time.monotonic()
+    scene.hears(1, DomainState.PAUSED, "by user")
+    scene.mirror.take_reading(DomainRead(hypervisor_id=1, uuid=A, facts=_facts(), started_at=begun))
+    scene.save()
+    assert _row().state == DomainState.PAUSED
+    scene.reads(1, A, _facts())
+    assert _row().state == DomainState.RUNNING
+
+
+def test_a_migration_moves_the_row_when_the_target_runs_and_it_never_vanishes(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.lists(2)
+    changes = scene.reads(2, A, _facts(state=DomainState.PAUSED, persistent=False, inactive_xml=""))
+    assert changes == []
+    changes += scene.hears(1, None, "migration")
+    changes += scene.hears(2, DomainState.RUNNING, "migrated")
+    assert _row().hypervisor_id == 2
+    changes += scene.hears(1, None, "migrated")
+    changes += scene.reads(1, A, _facts(state=DomainState.SHUTOFF, state_reason="migrated", live_xml=""))
+    changes += scene.reads(1, A, None)
+    row = _row()
+    assert (row.hypervisor_id, row.state, row.vanished_at) == (2, DomainState.RUNNING, None)
+    assert not any(change.fields.get("vanished") or change.fields.get("state") for change in changes)
+    assert scene.mirror.take_unread() == {(2, A)}, "its XML on the target is read again"
+
+
+def test_a_leaving_domain_gets_time_to_arrive(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.lists(1, _facts())
+    scene.hears(1, None, "migrated")
+    assert scene.reads(1, A, None) == []
+    assert _row().vanished_at is None
+    monkeypatch.setattr(domains, "_LEAVING_GRACE_SECONDS", 0.0)
+    later = time.monotonic() + 6
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert [change.fields["vanished"] for change in scene.save()] == [True]
+
+
+def test_an_undefined_domain_is_a_tombstone_at_once_and_comes_back_as_itself(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    before = _row()
+    assert [change.fields for change in scene.reads(1, A, None)] == [{"vanished": True}]
+    assert _row().hypervisor_id == 1, "a tombstone remembers where it was"
+    (change,) = scene.lists(2, _facts(name="web2"))
+    assert (change.fields["vanished"], change.fields["hypervisor_name"]) == (False, "two")
+    assert (_row().pk, _row().name) == (before.pk, "web2")
+
+
+def test_a_leftover_definition_elsewhere_does_not_draw_a_domain_away(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.lists(2, _facts(state=DomainState.SHUTOFF, live_xml=""))
+    assert (_row().hypervisor_id, _row().state) == (1, DomainState.RUNNING)
+    scene.hears(1, DomainState.SHUTOFF, "shut down")
+    assert (_row().hypervisor_id, _row().state) == (1, DomainState.SHUTOFF)
+    scene.reads(1, A, None)
+    assert (_row().hypervisor_id, _row().vanished_at) == (2, None)
+
+
+def test_a_domain_restarted_elsewhere_while_its_host_is_away_moves(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.mirror.set_online(1, online=False)
+    scene.lists(2, _facts())
+    assert _row().hypervisor_id == 2
+
+
+def test_a_domain_that_did_not_answer_is_believed_again_where_it_moved(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.mirror.take_answering(DomainsAnswering(hypervisor_id=2, answering={A: False}))
+    assert scene.save() == [], "another host's word does not count"
+    scene.mirror.take_answering(DomainsAnswering(hypervisor_id=1, answering={A: False}))
+    assert [change.fields for change in scene.save()] == [{"answering": False}]
+    scene.hears(1, None, "migration")
+    scene.lists(2, _facts())
+    assert (_row().hypervisor_id, _row().answering) == (2, True)
+
+
+def test_rows_of_a_host_that_was_not_heard_yet_stay_as_they_are(scene: Scene) -> None:
+    scene.lists(1, _facts(), _facts(B))
+    again = Scene()
+    assert again.lists(2) == []
+    assert [change.id for change in again.lists(1, _facts())] == [str(B)]
+    assert Domain.objects.present().count() == 1
+
+
+def test_rows_of_a_removed_hypervisor_become_tombstones(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.mirror.forget_hypervisor(1)
+    assert [change.fields for change in scene.save()] == [{"vanished": True}]
+
+
+def test_xml_that_cannot_be_read_still_makes_a_row(scene: Scene) -> None:
+    scene.lists(1, _facts(live_xml="<domain", inactive_xml="<domain"))
+    row = _row()
+    assert (row.name, row.state, row.definition.parsed["name"]) == ("web1", DomainState.RUNNING, "web1")
+
+
+def test_overlong_texts_are_cut_to_their_columns(scene: Scene) -> None:
+    xml = f"<domain><name>{'n' * 400}</name><title>{'t' * 400}</title></domain>"
+    scene.lists(1, _facts(name="n" * 400, live_xml=xml))
+    assert (_row().name, _row().title) == ("n" * 255, "t" * 255)
+    assert scene.lists(1, _facts(name="n" * 400, live_xml=xml)) == []

@@ -1,0 +1,157 @@
+"""Why something cannot be done: each reason in the operator's words, from rows alone."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from hypervisors.errors import NotPossible
+from hypervisors.models import Domain, Hypervisor, Operation
+from hypervisors.operations.engine.requests import possible_kinds, request_operation, why_not
+from hypervisors.states import DomainState, HypervisorStatus, OperationKind, OperationState
+
+pytestmark = pytest.mark.django_db
+
+K = OperationKind
+
+POSSIBLE = {
+    DomainState.SHUTOFF: {K.START, K.RENAME, K.SET_AUTOSTART, K.DESCRIBE, K.MIGRATE},
+    DomainState.RUNNING: {
+        *(K.SHUT_DOWN, K.REBOOT, K.FORCE_OFF, K.RESET, K.PAUSE, K.SAVE),
+        *(K.SET_AUTOSTART, K.DESCRIBE, K.MIGRATE),
+    },
+    DomainState.PAUSED: {K.FORCE_OFF, K.RESET, K.RESUME, K.SAVE, K.SET_AUTOSTART, K.DESCRIBE, K.MIGRATE},
+    DomainState.PMSUSPENDED: {K.FORCE_OFF, K.RESET, K.RESUME, K.SET_AUTOSTART, K.DESCRIBE},
+    DomainState.CRASHED: {K.START, K.FORCE_OFF, K.RESET, K.RENAME, K.SET_AUTOSTART, K.DESCRIBE},
+}
+
+
+@pytest.mark.parametrize("state", POSSIBLE)
+def test_each_state_allows_what_it_allows(state: DomainState, make_domain: Callable[..., Domain]) -> None:
+    reasons = possible_kinds(make_domain(state=state))
+    assert reasons.keys() == set(OperationKind)
+    assert {kind for kind, reason in reasons.items() if not reason} == POSSIBLE[state]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "reason"),
+    [
+        (K.START, {"state": "running"}, "It is running."),
+        (K.SHUT_DOWN, {"state": "shutoff"}, "It is shut off."),
+        (K.SHUT_DOWN, {"state": "paused"}, "It is paused; resume it first."),
+        (K.PAUSE, {"state": "paused"}, "It is paused already."),
+        (K.RENAME, {"persistent": False}, "It is transient"),
+        (K.SET_AUTOSTART, {"persistent": False}, "It is transient"),
+        (K.RENAME, {"has_managed_save": True}, "It has a saved state"),
+        (K.DISCARD_SAVED, {}, "It has no saved state."),
+        (K.PAUSE, {"state": "running", "answering": False}, "Its QEMU process does not answer"),
+        (K.START, {"vanished_at": timezone.now()}, "No host has it any more"),
+        (K.START, {"hypervisor": None}, "Its host was removed"),
+    ],
+)
+def test_the_reason_is_said(
+    kind: OperationKind, fields: dict[str, object], reason: str, make_domain: Callable[..., Domain]
+) -> None:
+    assert reason in why_not(make_domain(**fields), kind)
+
+
+def test_a_machine_that_does_not_answer_can_be_forced_off(make_domain: Callable[..., Domain]) -> None:
+    assert why_not(make_domain(state=DomainState.RUNNING, answering=False), K.FORCE_OFF) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (HypervisorStatus.STALE, "host1 has not answered since "),
+        (HypervisorStatus.OFFLINE, "host1 is offline; it was last seen at "),
+        (HypervisorStatus.DISABLED, "host1 is disabled"),
+    ],
+)
+def test_a_host_that_is_away_is_named(
+    status: HypervisorStatus, reason: str, domain: Domain, hypervisor: Hypervisor
+) -> None:
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(status=status)
+    reasons = possible_kinds(Domain.objects.select_related("hypervisor").get(pk=domain.pk))
+    assert all(text.startswith(reason) for text in reasons.values())
+
+
+def test_a_moment_of_another_day_is_told_with_its_date(domain: Domain, hypervisor: Hypervisor) -> None:
+    long_ago = timezone.now() - timedelta(days=3)
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(status=HypervisorStatus.STALE, seen_at=long_ago)
+    domain.refresh_from_db()
+    assert timezone.localtime(long_ago).strftime("since %Y-%m-%d %H:%M") in why_not(domain, K.START)
+
+
+def test_an_unfinished_operation_is_the_reason_for_everything_else(domain: Domain, alice: User) -> None:
+    Operation.objects.create(
+        kind=K.SAVE,
+        domain=domain,
+        domain_name=domain.name,
+        hypervisor=domain.hypervisor,
+        requested_by=alice,
+        state=OperationState.RUNNING,
+    )
+    reasons = possible_kinds(domain)
+    assert all(reason.startswith("“Save”, asked for by alice at ") for reason in reasons.values())
+    assert "cancel it" in reasons[K.START]
+
+
+def test_the_reasons_of_all_kinds_take_one_query(
+    domain: Domain, django_assert_num_queries: Callable[[int], object]
+) -> None:
+    row = Domain.objects.select_related("hypervisor").get(pk=domain.pk)
+    with django_assert_num_queries(1):  # type: ignore[attr-defined]
+        possible_kinds(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "needs a name"),
+        ("   ", "needs a name"),
+        (None, "needs a name"),
+        ("a/b", "cannot contain “/”"),
+        ("..", "not a possible name"),
+        (" padded", "begin or end with a space"),
+        ("two\nlines", "control characters or line breaks"),
+        ("bell\a", "control characters or line breaks"),
+        ("half \ud83d", "control characters or line breaks"),
+        ("x" * 241, "takes 241 bytes; 240 fit"),
+        ("😀" * 61, "takes 244 bytes; 240 fit"),
+        ("web1", "called “web1” already"),
+        ("db1", "“db1” on host2 already; names are unique in a pool"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(
+    name: object,
+    reason: str,
+    domain: Domain,
+    alice: User,
+    make_domain: Callable[..., Domain],
+    make_hypervisor: Callable[..., Hypervisor],
+) -> None:
+    make_domain(name="db1", hypervisor=make_hypervisor())
+    with pytest.raises(NotPossible, match=reason):
+        request_operation(user=alice, domain=domain, kind=K.RENAME, parameters={"name": name})
+    assert not Operation.objects.exists()
+
+
+def test_a_tombstones_name_is_free(domain: Domain, alice: User, make_domain: Callable[..., Domain]) -> None:
+    make_domain(name="db1", vanished_at=timezone.now())
+    assert request_operation(user=alice, domain=domain, kind=K.RENAME, parameters={"name": "db1"})
+
+
+@pytest.mark.parametrize(
+    "texts", [{"title": "two\nlines"}, {"title": "t" * 256}, {"description": "bell \a"}, {"description": 7}]
+)
+def test_a_text_that_xml_cannot_carry_is_refused(texts: dict[str, object], domain: Domain, alice: User) -> None:
+    with pytest.raises(NotPossible):
+        request_operation(user=alice, domain=domain, kind=K.DESCRIBE, parameters=texts)
+
+
+def test_describing_keeps_what_is_not_given(alice: User, make_domain: Callable[..., Domain]) -> None:
+    described = make_domain(title="Web", description="kept")
+    operation = request_operation(user=alice, domain=described, kind=K.DESCRIBE, parameters={"title": "New"})
+    assert operation.parameters == {"title": "New", "description": "kept"}

@@ -1,0 +1,267 @@
+"""The form of a host: adding and changing, its credentials, and what bad input comes to."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.operations.hypervisors.ssh_keys import generate_private_key, public_key_of
+from hypervisors.states import HypervisorStatus
+from tests.hypervisor_forms import HTMX, REFUSING, errors_of, save_untested
+
+pytestmark = pytest.mark.usefixtures("tasks_at_once")
+
+HOSTILE_NAMES = ["quo\"te'd", "100% %s", "<b>bold</b>", "🐧 tux", "x" * 100]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_any_printable_name_is_kept_exactly_and_escaped(name: str, operator: Client, hypervisor_pool: Any) -> None:
+    answer = save_untested(
+        operator, reverse("hypervisor_add"), name=name, hypervisor_pool=hypervisor_pool.pk, **REFUSING
+    )
+    row = Hypervisor.objects.get(name=name)
+    assert answer["HX-Redirect"] == row.get_absolute_url()
+    for url in (row.get_absolute_url(), reverse("hypervisors"), reverse("hypervisor_edit", args=[row.pk])):
+        page = operator.get(url).content.decode()
+        assert "<b>bold" not in page
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "", "two\nlines", "bell\x07"])
+def test_impossible_names_are_refused_at_their_field(name: str, operator: Client, hypervisor_pool: Any) -> None:
+    answer = operator.post(
+        reverse("hypervisor_add"),
+        {"name": name, "hypervisor_pool": hypervisor_pool.pk, **REFUSING},
+        headers=HTMX,
+    )
+    assert answer.status_code == 422
+    assert errors_of(answer).keys() == {"name"}
+    assert not Hypervisor.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "nonsense",
+        "http://host/",
+        "qemu+ssh://host/session",
+        "qemu:///system?command=/bin/sh",
+        "qemu+ssh://host/system?keyfile=/etc/shadow",
+        "qemu+tcp://user:secret@host/system",
+        "qemu+tcp://-oProxyCommand=x/system",
+        "xen:///system",
+        "qemu+tcp:///system",
+    ],
+)
+def test_a_nonsense_uri_is_refused_inline(uri: str, operator: Client, hypervisor_pool: Any) -> None:
+    fields = {"name": "n", "hypervisor_pool": hypervisor_pool.pk, "uri": uri, "uri_by_hand": "on"}
+    for door_name in ("hypervisor_add", "hypervisor_test"):
+        answer = operator.post(reverse(door_name), fields, headers=HTMX)
+        assert answer.status_code == 422
+        assert errors_of(answer)["uri"]
+    assert not Hypervisor.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"transport": "ssh"}, "host"),
+        ({"transport": "ssh", "host": "-oProxyCommand=x"}, "host"),
+        ({"transport": "ssh", "host": "a b"}, "host"),
+        ({"transport": "tcp", "host": "h", "port": "0"}, "port"),
+        ({"transport": "tcp", "host": "h", "port": "70000"}, "port"),
+        ({"transport": "ssh", "host": "h", "username": "a b"}, "host"),
+        ({"host": "h"}, "transport"),
+        ({"transport": "ssh", "host": "h", "ssh_private_key": "not a key"}, "ssh_private_key"),
+        ({"transport": "ssh", "host": "h", "ssh_known_hosts": "not a key"}, "ssh_known_hosts"),
+        ({"transport": "ssh", "host": "h", "migration_uri": "nonsense"}, "migration_uri"),
+        ({"transport": "ssh", "host": "h", "ssh_generated_key": "forged"}, "ssh_private_key"),
+    ],
+)
+def test_bad_connection_fields_are_refused_inline(
+    fields: dict[str, str], field: str, operator: Client, hypervisor_pool: Any
+) -> None:
+    answer = operator.post(
+        reverse("hypervisor_add"),
+        {"name": "n", "hypervisor_pool": hypervisor_pool.pk, **fields},
+        headers=HTMX,
+    )
+    assert answer.status_code == 422
+    assert field in errors_of(answer)
+
+
+def test_an_address_becomes_a_uri(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    save_untested(
+        operator,
+        reverse("hypervisor_add"),
+        name="six",
+        hypervisor_pool=hypervisor_pool.pk,
+        transport="tcp",
+        host="::1",
+        port="1",
+    )
+    assert Hypervisor.objects.get(name="six").uri == "qemu+tcp://[::1]:1/system"
+
+
+def test_a_failed_test_saves_nothing_until_told_to(operator: Client, caplog: pytest.LogCaptureFixture) -> None:
+    fields = {"name": "host1", "new_pool": "rack two", **REFUSING}
+    asked = operator.post(reverse("hypervisor_add"), fields, headers=HTMX)
+    assert asked.status_code == 200
+    assert not Hypervisor.objects.exists()
+    assert not HypervisorPool.objects.exists()
+    with caplog.at_level(logging.INFO, "vmportal.audit"):
+        save_untested(operator, reverse("hypervisor_add"), **fields)
+    row = Hypervisor.objects.get()
+    assert row.hypervisor_pool.name == "rack two"
+    assert row.uri == "qemu+tcp://127.0.0.1:1/system"
+    assert "alice: added a hypervisor" in caplog.text
+
+
+def test_save_anyway_without_a_failed_test_tests_first(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, **REFUSING, "save_anyway": "1", "test": "invented"}
+    answer = operator.post(reverse("hypervisor_add"), fields, headers=HTMX)
+    assert b'id="test-outcome"' in answer.content
+    assert not Hypervisor.objects.exists()
+
+
+def test_a_test_is_only_good_for_what_was_tested(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, **REFUSING}
+    first = operator.post(reverse("hypervisor_test"), fields, headers=HTMX)
+    test_id = first.content.decode().split("/tests/")[1].split("/")[0]
+    changed = {**fields, "port": "2", "test": test_id, "save_anyway": "1"}
+    operator.post(reverse("hypervisor_add"), changed, headers=HTMX)
+    assert not Hypervisor.objects.exists()
+
+
+def test_a_test_is_nobody_elses(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    first = operator.post(reverse("hypervisor_test"), {"name": "h", **REFUSING}, headers=HTMX)
+    test_id = first.content.decode().split("/tests/")[1].split("/")[0]
+    url = reverse("hypervisor_test_result", args=[test_id])
+    assert "refused" in operator.get(url).content.decode()
+    operator.force_login(User.objects.create_user("dave", is_staff=True))
+    assert "refused" not in operator.get(url).content.decode()
+
+
+def test_a_second_name_or_uri_is_refused(operator: Client, hypervisor: Hypervisor) -> None:
+    pool = hypervisor.hypervisor_pool_id
+    fields = {"name": hypervisor.name, "hypervisor_pool": pool, "uri": hypervisor.uri, "uri_by_hand": "on"}
+    answer = operator.post(reverse("hypervisor_add"), fields, headers=HTMX)
+    assert errors_of(answer).keys() == {"name", "uri"}
+    assert hypervisor.name in errors_of(answer)["uri"]
+
+
+SECRETS = {"sasl_password": "s3cr3t-pass", "tls_client_key": "-----BEGIN PRIVATE KEY-----\nTLSSECRET\n-----END"}
+
+
+def test_secrets_are_encrypted_and_never_shown(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    url = reverse("hypervisor_add")
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "tls", "host": "127.0.0.1", "port": "1"}
+    fields |= {"sasl_username": "vmportal", **SECRETS}
+    save_untested(operator, url, **fields)
+    row = Hypervisor.objects.get(name="h")
+    assert row.sasl_password == SECRETS["sasl_password"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sasl_password, tls_client_key FROM hypervisors_hypervisor WHERE id = %s", [row.pk])
+        stored = "".join(cursor.fetchone())
+    assert "s3cr3t" not in stored
+    assert "TLSSECRET" not in stored
+    for page_url in (row.get_absolute_url(), reverse("hypervisor_edit", args=[row.pk]), reverse("hypervisors")):
+        page = operator.get(page_url).content.decode()
+        assert "s3cr3t" not in page
+        assert "TLSSECRET" not in page
+    # Nor what was just typed, when the form is refused and shown whole.
+    refused = operator.post(url, {**fields, "name": ""})
+    assert refused.status_code == 422
+    assert "s3cr3t" not in refused.content.decode()
+    assert "TLSSECRET" not in refused.content.decode()
+
+
+def test_secrets_are_kept_replaced_and_removed(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, **REFUSING, "sasl_username": "vmportal"}
+    save_untested(operator, reverse("hypervisor_add"), **fields, sasl_password="first")
+    row = Hypervisor.objects.get()
+    edit = reverse("hypervisor_edit", args=[row.pk])
+    # Only renamed: nothing to test, nothing to reconnect for.
+    operator.post(edit, {**fields, "name": "renamed"})
+    row.refresh_from_db()
+    assert (row.name, row.sasl_password, row.revision) == ("renamed", "first", 1)
+    save_untested(operator, edit, **fields, sasl_password="second")
+    row.refresh_from_db()
+    assert (row.sasl_password, row.revision) == ("second", 2)
+    save_untested(operator, edit, **fields, sasl_password_remove="on")
+    row.refresh_from_db()
+    assert (row.sasl_password, row.revision) == ("", 3)
+
+
+def test_another_transport_drops_the_credentials_it_has_no_use_for(operator: Client, hypervisor: Hypervisor) -> None:
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(ssh_private_key="old", sasl_password="old")
+    fields = {"name": "h", "hypervisor_pool": hypervisor.hypervisor_pool_id, **REFUSING}
+    save_untested(operator, reverse("hypervisor_edit", args=[hypervisor.pk]), **fields)
+    hypervisor.refresh_from_db()
+    assert (hypervisor.ssh_private_key, hypervisor.sasl_password) == ("", "old")
+
+
+def test_saving_leaves_the_watchers_columns_alone(operator: Client, hypervisor: Hypervisor) -> None:
+    edit = reverse("hypervisor_edit", args=[hypervisor.pk])
+    assert operator.get(edit).status_code == 200
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(status=HypervisorStatus.STALE, cpu_percent=77.0)
+    save_untested(operator, edit, name="h", hypervisor_pool=hypervisor.hypervisor_pool_id, **REFUSING)
+    hypervisor.refresh_from_db()
+    assert (hypervisor.status, hypervisor.cpu_percent) == (HypervisorStatus.STALE, 77.0)
+
+
+def test_another_address_forgets_which_machine_it_was(
+    operator: Client, make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    row = make_hypervisor(host_uuid=uuid.uuid4())
+    fields = {"name": "h", "hypervisor_pool": row.hypervisor_pool_id, **REFUSING}
+    save_untested(operator, reverse("hypervisor_edit", args=[row.pk]), **fields)
+    row.refresh_from_db()
+    assert row.host_uuid is None
+
+
+def test_a_generated_key_stays_here_and_is_saved(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    fragment = operator.post(reverse("hypervisor_key_pair")).content.decode()
+    assert "PRIVATE" not in fragment
+    token = fragment.split('name="ssh_generated_key" value="')[1].split('"')[0]
+    public_key = "ssh-ed25519 " + fragment.split("ssh-ed25519 ")[1].split(" vmportal")[0]
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "ssh", "host": "127.0.0.1", "port": "1"}
+    save_untested(operator, reverse("hypervisor_add"), **fields, ssh_generated_key=token)
+    row = Hypervisor.objects.get()
+    assert public_key_of(row.ssh_private_key).startswith(public_key)
+    page = operator.get(reverse("hypervisor_edit", args=[row.pk])).content.decode()
+    assert public_key in page
+    assert "PRIVATE KEY-----\n" not in page
+
+
+def test_a_generated_key_is_nobody_elses(operator: Client, hypervisor_pool: HypervisorPool) -> None:
+    fragment = operator.post(reverse("hypervisor_key_pair")).content.decode()
+    token = fragment.split('name="ssh_generated_key" value="')[1].split('"')[0]
+    operator.force_login(User.objects.create_user("dave", is_staff=True))
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "ssh", "host": "h1"}
+    answer = operator.post(reverse("hypervisor_add"), {**fields, "ssh_generated_key": token}, headers=HTMX)
+    assert "ssh_private_key" in errors_of(answer)
+
+
+def test_keys_with_a_passphrase_are_told_apart() -> None:
+    from cryptography.hazmat.primitives import serialization as s
+
+    key = s.load_ssh_private_key(generate_private_key().encode(), None)
+    protected = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"secret"))  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="passphrase"):
+        public_key_of(protected.decode())
+
+
+def test_the_form_of_a_host_shows_its_own_pool_and_address(operator: Client, make_hypervisor: Any) -> None:
+    HypervisorPool.objects.create(name="a pool before all others")
+    row = make_hypervisor(uri="qemu+ssh://vm@host9:2222/system")
+    page = operator.get(reverse("hypervisor_edit", args=[row.pk])).content.decode()
+    assert f'<option value="{row.hypervisor_pool_id}" selected>' in page
+    for value in ("host9", "2222", "vm", row.uri):
+        assert f'value="{value}"' in page
