@@ -15,7 +15,8 @@ from bench.against_virsh import against_virsh_figures
 from bench.changes import event_figures, virsh_figures
 from bench.figures import Figure, publish
 from bench.fleets import DOMAINS_PER_HYPERVISOR, register, wait_for_domains, write_fleet
-from bench.pages import page_figures, paint_figures, signed_in, watcher_figures
+from bench.live import lone_change_figures, storm_figures
+from bench.pages import cookies, page_figures, paint_figures, signed_in, watcher_figures
 from deploy.environment import REPOSITORY
 from deploy.lab.guest import define_guest, remove_guest
 from deploy.lab.lab import bring_up, find_lab_plan, take_down
@@ -62,10 +63,18 @@ def _measure_size(directory: Path, size: int, browser: Browser, *, with_lab: boo
         if with_lab:
             figures += watcher_figures(stack, size, seconds)
             figures += paint_figures(stack, size, browser)
+            figures += _live(stack, browser)
             figures += _on_lab(stack, size, directory, browser)
         return figures
     finally:
         stack.stop()
+
+
+def _live(stack: Stack, browser: Browser) -> list[Figure]:
+    page = signed_in(browser, stack)
+    figures = [*lone_change_figures(stack, page), *storm_figures(stack, cookies(page))]
+    page.context.close()
+    return figures
 
 
 def _on_lab(stack: Stack, size: int, directory: Path, browser: Browser) -> list[Figure]:

@@ -1,17 +1,19 @@
 """Say what changed: group names, message types, and the way out to every browser that may know.
 
 A message is `{"seq": n, "changes": [{"what", "id", "op", "fields"}, …]}`; `seq` counts per group, so that a browser
-that misses one resynchronises. Sending never raises and never waits: whoever missed it sees the gap.
+that misses one resynchronises. Sending never raises and never waits: whoever missed it sees the gap. Changes that come
+fast leave together (see coalescing.py), as the text that goes to the browsers, so that it is made once for all of them.
 """
 
 import asyncio
+import json
 import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import redis.asyncio
@@ -24,11 +26,12 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
+from hypervisors.coalescing import GroupQueue, Record
 from hypervisors.models import DomainGrant
 
 logger = logging.getLogger(__name__)
 
-# Messages of one process that wait for Redis, at most. While it hangs, those beyond are given up.
+# Samples and notes on rights that wait for Redis, at most. While it hangs, those beyond are given up.
 _MOST_WAITING = 1000
 
 # What staff sees: everything.
@@ -80,26 +83,32 @@ def publish(changes: Sequence[Change]) -> None:
 
 def publish_rights(user_id: int) -> None:
     """What the person may see has changed, or a session of theirs is ending. Sent after the transaction's commit."""
-    transaction.on_commit(lambda: _loop().submit(_layer_send(rights_group(user_id), {"type": "broadcast.rights"})))
+    group = rights_group(user_id)
+    transaction.on_commit(lambda: _loop().submit(_layer_send(group, {"type": "rights"})))
 
 
 def publish_usage(hypervisor_id: int, *, sampled_at: float, host: Sequence[float], domains: Mapping[str, Any]) -> None:
     """Send one tick of samples: epoch seconds, the host's values, and the values by domain UUID (see models.usage)."""
     message = {
-        "type": "broadcast.usage",
+        "type": "usage",
         "hypervisor": hypervisor_id,
         "at": sampled_at,
-        "host": list(host),
-        "domains": dict(domains),
+        # As JSON, so that a socket only picks what its page shows.
+        "host": _json(list(host)),
+        "domains": {uuid: _json(values) for uuid, values in domains.items()},
     }
     _loop().submit(_layer_send(usage_group(hypervisor_id), message))
 
 
-def _send(group: str, changes: Iterable[Change]) -> None:
-    payload = [{"what": c.what, "id": c.id, "op": c.op, "fields": dict(c.fields)} for c in changes]
+async def read_sequence(group: str) -> int:
+    """The number of the group's latest change. Raises: redis.RedisError."""
     loop = _loop()
-    if not loop.submit(_numbered_send(group, payload)):
-        loop.groups_with_loss.add(group)
+    reading = asyncio.run_coroutine_threadsafe(loop.read_counter(_counter(group)), loop.loop)
+    return await asyncio.wrap_future(reading)
+
+
+def _send(group: str, changes: Sequence[Change]) -> None:
+    _loop().add(group, [{"what": c.what, "id": c.id, "op": c.op, "fields": dict(c.fields)} for c in changes])
 
 
 def _changes_by_grantee(changes: Sequence[Change]) -> dict[int, list[Change]]:
@@ -117,23 +126,24 @@ def _changes_by_grantee(changes: Sequence[Change]) -> dict[int, list[Change]]:
     return by_grantee
 
 
-async def _numbered_send(group: str, changes: list[dict[str, Any]]) -> None:
-    loop = _loop()
-    # A number is left out after a message that was lost: only so do those who should have had it see the gap.
-    step = 2 if group in loop.groups_with_loss else 1
-    loop.groups_with_loss.discard(group)
-    try:
-        sequence = await loop.counters.incrby(f"vmportal:seq:{group}", step)
-        await _layer_send(group, {"type": "broadcast.changes", "seq": sequence, "changes": changes})
-    except BaseException:
-        loop.groups_with_loss.add(group)
-        raise
+async def _numbered_send(group: str, records: list[Record], step: int) -> None:
+    sequence = await _loop().counters.incrby(_counter(group), step)
+    text = _json({"type": "changes", "seq": sequence, "changes": records})
+    await _layer_send(group, {"type": "changes", "text": text})
 
 
 async def _layer_send(group: str, message: dict[str, Any]) -> None:
     layer = get_channel_layer()
     assert layer is not None
-    await layer.group_send(group, message)
+    await layer.group_send(group, message | {"group": group})
+
+
+def _counter(group: str) -> str:
+    return f"vmportal:seq:{group}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 class _LoopThread:
@@ -144,12 +154,23 @@ class _LoopThread:
         self.counters = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, socket_timeout=3, socket_connect_timeout=3, health_check_interval=10
         )
-        self.in_order = asyncio.Lock()
-        # Where the last message did not get through.
-        self.groups_with_loss: set[str] = set()
+        self._in_order = asyncio.Lock()
+        self._queues: dict[str, GroupQueue] = {}
         self._lock = threading.Lock()
         self._waiting = 0
         threading.Thread(target=self.loop.run_forever, name="broadcast", daemon=True).start()
+
+    def add(self, group: str, records: list[Record]) -> None:
+        """Send the records as soon as may be."""
+        self.loop.call_soon_threadsafe(self._add, group, records)
+
+    def _add(self, group: str, records: list[Record]) -> None:
+        if group not in self._queues:
+            self._queues[group] = GroupQueue(partial(_numbered_send, group))
+        self._queues[group].add(records)
+
+    async def read_counter(self, name: str) -> int:
+        return int(await self.counters.get(name) or 0)
 
     def submit(self, sending: Coroutine[Any, Any, None]) -> bool:
         """False when too many wait: it is given up."""
@@ -163,10 +184,10 @@ class _LoopThread:
 
     async def _logged(self, sending: Coroutine[Any, Any, None]) -> None:
         try:
-            async with self.in_order:
+            async with self._in_order:
                 await sending
-        except Exception as error:  # noqa: BLE001 - whatever Redis says, the sender goes on; receivers see the gap
-            logger.warning("A change could not be broadcast: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever Redis says, the sender goes on
+            logger.warning("A message could not be broadcast: %s", error)
         finally:
             with self._lock:
                 self._waiting -= 1

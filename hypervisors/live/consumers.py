@@ -9,19 +9,19 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-import redis.asyncio
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
 from django.contrib.auth.models import User
 from redis.exceptions import RedisError
 
-from hypervisors.broadcast import FLEET_GROUP, rights_group, usage_group, user_group
+from hypervisors.broadcast import FLEET_GROUP, read_sequence, rights_group, usage_group, user_group
+from hypervisors.live.groups import group_listener
 from hypervisors.models import Domain
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ RECHECK_SECONDS = 30
 _SETTLE_SECONDS = 0.3
 # A page shows a few hundred objects at most.
 MOST_WATCHED = 2000
+# Messages that wait for a slow browser; those beyond are dropped, and the gap in the numbers makes it look anew.
+MOST_WAITING = 100
 # The session ended or the rights changed: the browser loads the page anew.
 CLOSE_SIGNED_OUT = 4401
 
@@ -46,16 +48,23 @@ class Watched:
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """One browser page."""
+    """One browser page. What is said to its groups comes through the process's GroupListener."""
 
+    # No channel of its own.
+    channel_layer_alias = "none"
     recheck_seconds: float = RECHECK_SECONDS
     user: User
     # The group whose changes this page hears; empty until it is let in.
     group: str = ""
     asked: tuple[list[str], list[int]] = ([], [])
     watched: Watched = Watched()
-    rechecking: asyncio.Task[None] | None = None
     rights_changed: asyncio.Event
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting: deque[str] = deque()
+        self.has_waiting = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:
         user = self.scope["user"]
@@ -65,19 +74,26 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.user = user
         self.group = _changes_group(user)
         self.rights_changed = asyncio.Event()
-        for group in (self.group, rights_group(user.pk)):
-            await self.channel_layer.group_add(group, self.channel_name)
-        await self.accept()
-        # Joined first, so that every number after this one arrives.
-        await self._send({"type": "hello", "seq": await _sequence(self.group) or 0})
-        self.rechecking = asyncio.create_task(self._recheck())
+        try:
+            for group in (self.group, rights_group(user.pk)):
+                await group_listener().join(group, self)
+            await self.accept()
+            # Joined first, so that every number after this one arrives.
+            await self._send({"type": "hello", "seq": await _sequence(self.group) or 0})
+        except BaseException:
+            await self._leave_all()
+            raise
+        self.tasks = [asyncio.create_task(work) for work in (self._pass_on(), self._recheck())]
 
     async def disconnect(self, code: int) -> None:
-        if self.rechecking is not None:
-            self.rechecking.cancel()
+        for task in self.tasks:
+            task.cancel()
+        await self._leave_all()
+
+    async def _leave_all(self) -> None:
         if self.group:
             for group in {self.group, rights_group(self.user.pk), *self.watched.groups}:
-                await self.channel_layer.group_discard(group, self.channel_name)
+                await group_listener().leave(group, self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parsed(text_data)
@@ -87,20 +103,35 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.asked = (_uuids(message.get("watch")), _ids(message.get("watch_hypervisors")))
             await self._watch()
 
-    async def broadcast_changes(self, event: dict[str, Any]) -> None:
-        await self._send({"type": "changes", "seq": event["seq"], "changes": event["changes"]})
+    def deliver(self, message: dict[str, Any]) -> None:
+        """Called for each message to one of its groups."""
+        if message["type"] == "rights":
+            self.rights_changed.set()
+            return
+        text = message["text"] if message["type"] == "changes" else self._usage_text(message)
+        if text and len(self.waiting) < MOST_WAITING:
+            self.waiting.append(text)
+            self.has_waiting.set()
 
-    async def broadcast_rights(self, event: dict[str, Any]) -> None:
-        self.rights_changed.set()
+    def _usage_text(self, message: dict[str, Any]) -> str:
+        """What the page shows of these samples; empty when it shows none of them."""
+        samples = message["domains"]
+        domains = ",".join(f'"{uuid}":{samples[uuid]}' for uuid in self.watched.domains & samples.keys())
+        is_host_watched = message["hypervisor"] in self.watched.hypervisors
+        if not domains and not is_host_watched:
+            return ""
+        head = f'"type":"usage","hypervisor":{message["hypervisor"]},"at":{message["at"]}'
+        host = message["host"] if is_host_watched else "[]"
+        return f'{{{head},"host":{host},"domains":{{{domains}}}}}'
 
-    async def broadcast_usage(self, event: dict[str, Any]) -> None:
-        watched = self.watched
-        domains = {uuid: values for uuid, values in event["domains"].items() if uuid in watched.domains}
-        is_host_watched = event["hypervisor"] in watched.hypervisors
-        if domains or is_host_watched:
-            host = event["host"] if is_host_watched else []
-            message = {"hypervisor": event["hypervisor"], "at": event["at"], "host": host, "domains": domains}
-            await self._send({"type": "usage", **message})
+    async def _pass_on(self) -> None:
+        """Send what waits, as fast as the browser takes it."""
+        with contextlib.suppress(OSError):
+            while True:
+                await self.has_waiting.wait()
+                self.has_waiting.clear()
+                while self.waiting:
+                    await self.send(text_data=self.waiting.popleft())
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message, separators=(",", ":")))
@@ -109,9 +140,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Follow what was asked for, as far as the user may see it."""
         watched = await database_sync_to_async(_watchable)(self.user, *self.asked)
         for group in watched.groups - self.watched.groups:
-            await self.channel_layer.group_add(group, self.channel_name)
+            await group_listener().join(group, self)
         for group in self.watched.groups - watched.groups:
-            await self.channel_layer.group_discard(group, self.channel_name)
+            await group_listener().leave(group, self)
         self.watched = watched
 
     async def _recheck(self) -> None:
@@ -120,6 +151,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._until_due()
             user = await _current_user(self.scope)
             if user is None or _changes_group(user) != self.group:
+                # Nothing may follow the close.
+                self.tasks[0].cancel()
                 await self.close(code=CLOSE_SIGNED_OUT)
                 return
             self.user = user
@@ -147,8 +180,7 @@ async def _current_user(scope: Any) -> User | None:
 
 async def _sequence(group: str) -> int | None:
     try:
-        async with redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
-            return int(await client.get(f"vmportal:seq:{group}") or 0)
+        return await read_sequence(group)
     except RedisError as error:
         logger.warning("The sequence number of %s could not be read: %s", group, error)
         return None

@@ -8,7 +8,7 @@ from hypervisors import broadcast
 from tests.watching import wait_until
 
 
-def test_messages_that_wait_are_bounded_and_the_next_are_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_that_wait_are_bounded_and_the_next_are_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcast, "_MOST_WAITING", 3)
     loop = broadcast._loop()
     wait_until(lambda: loop._waiting == 0)

@@ -28,9 +28,9 @@ APPLICATION = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
 class Websocket(ApplicationCommunicator):
     """The browser's end. (channels.testing has one, which needs daphne.)"""
 
-    def __init__(self, session_key: str = "") -> None:
+    def __init__(self, session_key: str = "", application: Any = APPLICATION) -> None:
         headers = [(b"cookie", f"sessionid={session_key}".encode())]
-        super().__init__(APPLICATION, {"type": "websocket", "path": "/ws/live/", "headers": headers})
+        super().__init__(application, {"type": "websocket", "path": "/ws/live/", "headers": headers})
 
     async def connect(self) -> bool:
         await self.send_input({"type": "websocket.connect"})
@@ -50,9 +50,9 @@ class Websocket(ApplicationCommunicator):
 
 
 @asynccontextmanager
-async def opened(client: Client) -> AsyncIterator[Websocket]:
+async def opened(client: Client, application: Any = APPLICATION) -> AsyncIterator[Websocket]:
     """A socket with the client's session, after its greeting."""
-    socket = Websocket(client.cookies["sessionid"].value)
+    socket = Websocket(client.cookies["sessionid"].value, application)
     assert await socket.connect()
     try:
         yield socket
@@ -287,5 +287,62 @@ def test_a_right_that_is_taken_back_ends_the_samples(
                     await in_thread(publish_usage)(host, sampled_at=5.0, host=[], domains=values)
                     if set((await hears(socket, "usage"))["domains"]) == {str(kept.uuid)}:
                         break
+
+    async_to_sync(scenario)()
+
+
+def test_a_browser_that_does_not_read_holds_no_more_than_a_bounded_number_of_messages(
+    alice: User, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "MOST_WAITING", 3)
+    reading = asyncio.Event()
+    client = logged_in(alice)
+
+    async def slow_application(scope: Any, receive: Any, send: Any) -> None:
+        async def slow_send(message: Any) -> None:
+            if "changes" in message.get("text", ""):
+                await reading.wait()
+            await send(message)
+
+        await APPLICATION(scope, receive, slow_send)
+
+    async def scenario() -> None:
+        async with opened(client, slow_application) as slow, opened(client) as quick:
+            await hears(slow, "hello")
+            for _ in range(8):
+                await in_thread(publish)([state_of(domain)])
+                newest = (await hears(quick, "changes"))["seq"]
+            reading.set()
+            # One was on its way, three waited, the rest was dropped: the gap before the next one tells the page.
+            numbers = [(await hears(slow, "changes"))["seq"] for _ in range(4)]
+            assert numbers == list(range(newest - 7, newest - 3))
+            await in_thread(publish)([state_of(domain)])
+            assert (await hears(slow, "changes"))["seq"] == newest + 1
+
+    async_to_sync(scenario)()
+
+
+def test_a_storm_of_changes_reaches_every_socket_in_order_without_a_gap(
+    alice: User, domain: Domain, redis_client: Any
+) -> None:
+    client = logged_in(alice)
+
+    def storm() -> None:
+        for number in range(300):
+            publish([Change(what="domain", id=str(domain.uuid), fields={"number": number})])
+
+    async def scenario() -> None:
+        async with opened(client) as first, opened(client) as second:
+            begins = [(await hears(socket, "hello"))["seq"] for socket in (first, second)]
+            await in_thread(storm)()
+            for socket, begin in zip((first, second), begins, strict=True):
+                sequence, seen = begin, -1
+                while seen < 299:
+                    message = await hears(socket, "changes")
+                    assert message["seq"] == sequence + 1
+                    numbers = [seen, *(change["fields"]["number"] for change in message["changes"])]
+                    assert numbers == sorted(set(numbers))
+                    sequence, seen = message["seq"], numbers[-1]
+                assert sequence - begin < 100
 
     async_to_sync(scenario)()
