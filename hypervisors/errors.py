@@ -9,7 +9,8 @@ VmportalError
 │   │   ├── AuthenticationFailed   SASL password, ssh key or client certificate rejected
 │   │   ├── CertificateInvalid     the server's certificate is not one we trust
 │   │   ├── HostKeyChanged         the ssh host key is not the one we know
-│   │   └── SocketDenied           no permission on libvirt's socket, or no such socket
+│   │   ├── SocketDenied           no permission on libvirt's socket, or no such socket
+│   │   └── CredentialsUnreadable  what is stored to sign in with cannot be decrypted
 │   ├── ConnectionLost         an open connection broke
 │   ├── NotFound               no such domain, network, pool there
 │   ├── OperationRefused       libvirt says the object is in the wrong state, or does not support it
@@ -64,6 +65,10 @@ class HostKeyChanged(ConnectionFailed):
 
 class SocketDenied(ConnectionFailed):
     """libvirt's local socket is missing or may not be opened by this user."""
+
+
+class CredentialsUnreadable(ConnectionFailed):
+    """The stored credentials were encrypted with a key that we do not have."""
 
 
 class ConnectionLost(HypervisorError):

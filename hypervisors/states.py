@@ -29,7 +29,14 @@ class HypervisorStatus(StrEnum):
     ONLINE = "online"
     STALE = "stale"  # the connection stands, but calls are not answered
     OFFLINE = "offline"  # no connection; `status_reason` says why
-    DISABLED = "disabled"  # an operator told us to leave it alone
+
+
+class AdminState(StrEnum):
+    """What people want with a hypervisor, whatever the watcher sees of it."""
+
+    ENABLED = "enabled"
+    MAINTENANCE = "maintenance"  # nothing new goes there; what runs there stays
+    DISABLED = "disabled"  # the watcher leaves it alone
 
 
 class OperationState(StrEnum):

@@ -103,7 +103,7 @@ def make_domain(hypervisor: Hypervisor) -> Callable[..., Domain]:
             "memory_kib": 131072,
         }
         domain = Domain.objects.create(**(defaults | fields))
-        DomainDefinition.objects.create(domain=domain, parsed=parsed)
+        DomainDefinition.objects.create(domain=domain, live_parsed=parsed)
         return domain
 
     return make

@@ -1,7 +1,14 @@
-"""The mirror of what a host has beside its domains: a hypervisor's rows are made to match its latest listing."""
+"""The mirror of what a host has beside its domains: a hypervisor's rows are made to match its latest listing.
+
+A row outlives what it mirrors: what is not listed any more becomes a tombstone. What is listed is matched with a row by
+its UUID, else by its name: defined again after it was undefined, it may have another UUID and is still the same.
+"""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from django.utils import timezone
 
 from hypervisors.broadcast import Change
 from hypervisors.models import Network, StoragePool
@@ -61,13 +68,39 @@ class HostObjectMirror(Generic[Row, Facts]):
             for hypervisor_id in unsaved
         ]
 
-    def _replace(self, hypervisor_id: int, columns: list[dict[str, Any]]) -> None:
-        rows = self._model._default_manager
-        rows.filter(hypervisor=hypervisor_id).exclude(uuid__in=[values["uuid"] for values in columns]).delete()
-        if columns:
-            rows.bulk_create(
-                [self._model(hypervisor_id=hypervisor_id, **values) for values in columns],
-                update_conflicts=True,
-                unique_fields=["hypervisor", "uuid"],
-                update_fields=[name for name in columns[0] if name != "uuid"],
-            )
+    def _replace(self, hypervisor_id: int, listed: list[dict[str, Any]]) -> None:
+        rows = list(self._model._default_manager.filter(hypervisor=hypervisor_id))
+        now = timezone.now()
+        for values, row in matched(listed, rows):
+            if row is None:
+                self._model._default_manager.create(hypervisor_id=hypervisor_id, **values)
+            else:
+                rows.remove(row)
+                bring_up_to_date(row, values | {"vanished_at": None})
+        for row in rows:
+            if row.vanished_at is None:
+                bring_up_to_date(row, {"vanished_at": now})
+
+
+def matched(listed: list[dict[str, Any]], rows: list[Row]) -> list[tuple[dict[str, Any], Row | None]]:
+    """Each listed object with its row: the one of its UUID, else one of its name whose UUID is not listed."""
+    by_uuid = {row.uuid: row for row in rows}
+    uuids = {values["uuid"] for values in listed}
+    # One that was there a moment ago before one that is long gone.
+    left = sorted((row for row in rows if row.uuid not in uuids), key=lambda row: _gone_since(row))
+    by_name = {row.name: row for row in left}
+    return [(values, by_uuid.get(values["uuid"]) or by_name.pop(values["name"], None)) for values in listed]
+
+
+def _gone_since(row: Network | StoragePool) -> tuple[bool, datetime]:
+    return (row.vanished_at is None, row.vanished_at or row.first_seen_at)
+
+
+def bring_up_to_date(row: Network | StoragePool, values: dict[str, Any]) -> bool:
+    """Write what differs; False when nothing does."""
+    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
+    if changed:
+        for name, value in changed.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(changed))
+    return bool(changed)

@@ -69,6 +69,8 @@ class Writer:
             NetworksListed: lambda seen: self._networks.take_listing(seen.hypervisor_id, seen.networks),
         }
         self._is_loaded = False
+        # Definitions that an older parser has read; they are parsed anew between events.
+        self._has_outdated = False
         self._rows_due = self._loads_due = 0.0
         # time.monotonic() of the last turn, for the heartbeat.
         self.turned_at = time.monotonic()
@@ -121,7 +123,7 @@ class Writer:
         """Wait for something, take what there is, save and publish it."""
         if not self._is_loaded:
             self._load()
-        waits = max(0.0, min(self._rows_due, self._loads_due) - time.monotonic())
+        waits = 0.0 if self._has_outdated else max(0.0, min(self._rows_due, self._loads_due) - time.monotonic())
         self._take_waiting(min(waits, 0.5))
         now = time.monotonic()
         if now >= self._rows_due:
@@ -131,6 +133,8 @@ class Writer:
             self._loads_due = now + _LOADS_SECONDS
             self._hypervisors.take_loads(self.supervisor.states())
         self._domains.make_tombstones()
+        if self._has_outdated:
+            self._has_outdated = self._domains.parse_stored()
         self._save_and_publish()
 
     def _load(self) -> None:
@@ -142,6 +146,7 @@ class Writer:
             mirror.load()
         self._match_rows()
         self._is_loaded = True
+        self._has_outdated = True
         self.supervisor.tell_all_again()
 
     def _take_waiting(self, timeout_seconds: float) -> None:

@@ -31,6 +31,9 @@ from hypervisors.libvirtxml.domain_devices import (
     parse_interfaces,
 )
 
+# Raise it with every change of what parse_domain finds: the watcher then parses anew what it has stored.
+PARSER_VERSION = 1
+
 _LIBOSINFO_OS = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}os"
 _GUEST_AGENT_CHANNEL = "org.qemu.guest_agent.0"
 _OS_WORDS = {"win": "Windows", "rhel": "RHEL", "opensuse": "openSUSE", "freebsd": "FreeBSD", "openbsd": "OpenBSD"}

@@ -1,19 +1,25 @@
 """What vmportal remembers."""
 
 from hypervisors.models.domains import Domain, DomainDefinition, DomainGrant
+from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
 from hypervisors.models.networks import Network
 from hypervisors.models.operations import Operation
+from hypervisors.models.shared_storage import SharedStorage
 from hypervisors.models.storage_pools import StoragePool
+from hypervisors.models.volumes import Volume
 
 __all__ = [
     "Domain",
     "DomainDefinition",
     "DomainGrant",
     "Hypervisor",
+    "HypervisorCredentials",
     "HypervisorPool",
     "Network",
     "Operation",
+    "SharedStorage",
     "StoragePool",
+    "Volume",
 ]

@@ -1,6 +1,6 @@
 """Domains (the UI says virtual machines): the mirror of libvirt's, keyed by UUID, plus who may use them."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
@@ -94,11 +94,22 @@ class DomainDefinition(models.Model):
     # Without secrets. Live XML is empty while the domain is shut off; inactive XML while it is transient.
     live_xml = models.TextField(blank=True)
     inactive_xml = models.TextField(blank=True)
-    # libvirtxml.domains.ParsedDomain of the live XML (else the inactive) as JSON: see its `as_json`.
-    parsed = models.JSONField(default=dict)
+    # libvirtxml.domains.ParsedDomain of each as JSON (see its `as_json`); empty where the XML is.
+    live_parsed = models.JSONField(default=dict, blank=True)
+    inactive_parsed = models.JSONField(default=dict, blank=True)
+    # SHA-256 of each XML's UTF-8 in hexadecimal; empty where the XML is.
+    live_sha256 = models.CharField(max_length=64, blank=True)
+    inactive_sha256 = models.CharField(max_length=64, blank=True)
+    # libvirtxml.domains.PARSER_VERSION of the parses: the watcher parses anew what an older one has read.
+    parser_version = models.PositiveIntegerField(default=0, db_index=True)
 
     def __str__(self) -> str:
         return f"definition of {self.domain_id}"
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """What runs, else what would."""
+        return dict(self.live_parsed or self.inactive_parsed)
 
 
 class DomainGrant(models.Model):

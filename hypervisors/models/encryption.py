@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+
+from hypervisors.errors import CredentialsUnreadable
 
 if TYPE_CHECKING:
     StringField = models.TextField[str, str]
@@ -15,7 +16,10 @@ else:
 
 
 class EncryptedTextField(StringField):
-    """Holds text; the database holds its ciphertext. The empty string stays empty, so that "is set" can be asked."""
+    """Holds text; the database holds its ciphertext. The empty string stays empty, so that "is set" can be asked.
+
+    Reading raises errors.CredentialsUnreadable when VMPORTAL_ENCRYPTION_KEY is not the key that it was written with.
+    """
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
@@ -27,9 +31,9 @@ class EncryptedTextField(StringField):
         try:
             return decrypted(value)
         except InvalidToken as error:
-            raise ImproperlyConfigured(
-                f"{self.model.__name__}.{self.attname} cannot be decrypted: VMPORTAL_ENCRYPTION_KEY is not the key it "
-                "was written with. Put the former key behind the new one, separated by a comma."
+            raise CredentialsUnreadable(
+                "Its stored credentials cannot be decrypted; enter them again. (VMPORTAL_ENCRYPTION_KEY is not the key "
+                "that they were written with; the former key may stand behind the new one, separated by a comma.)"
             ) from error
 
 

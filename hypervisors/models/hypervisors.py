@@ -1,4 +1,4 @@
-"""Hypervisors: how each is reached, what it is, and when it was last seen."""
+"""Hypervisors: where each is, what people want with it, what it is, and when it was last seen."""
 
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -6,13 +6,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from hypervisors.models.encryption import EncryptedTextField
 from hypervisors.models.hypervisor_pools import HypervisorPool
-from hypervisors.states import HypervisorStatus
+from hypervisors.states import AdminState, HypervisorStatus
 
 
 class Hypervisor(models.Model):
-    """One libvirt daemon. Status and facts are the watcher's; the rest is the operator's."""
+    """One libvirt daemon. Status and facts are the watcher's; the rest is people's.
+
+    What it is signed in to with stands apart, in HypervisorCredentials: no page loads secrets by showing a host.
+    """
 
     hypervisor_pool = models.ForeignKey(HypervisorPool, on_delete=models.PROTECT, related_name="hypervisors")
     name = models.CharField(_("name"), max_length=100, unique=True)
@@ -23,14 +25,16 @@ class Hypervisor(models.Model):
     # Raised by every change of URI or credentials: the watcher, workers and console proxies reconnect when it differs.
     revision = models.PositiveIntegerField(default=1)
 
-    sasl_username = models.CharField(_("user name"), max_length=200, blank=True)
-    sasl_password = EncryptedTextField(_("password"), blank=True, default="")
-    ssh_private_key = EncryptedTextField(_("ssh private key"), blank=True, default="")
-    ssh_known_hosts = models.TextField(_("ssh host key"), blank=True)
-    tls_ca_certificate = models.TextField(_("CA certificate"), blank=True)
-    tls_client_certificate = models.TextField(_("client certificate"), blank=True)
-    tls_client_key = EncryptedTextField(_("client key"), blank=True, default="")
+    # People's: what they want with it, since when, who said so, and why. The watcher never writes these.
+    admin_state = models.CharField(
+        max_length=20, default=AdminState.ENABLED, choices=[(s.value, s.value) for s in AdminState]
+    )
+    admin_state_since = models.DateTimeField(default=timezone.now)
+    # The user name as it was then: it outlives the account, and no list needs a join for it.
+    admin_state_by = models.CharField(max_length=150, blank=True)
+    admin_state_reason = models.CharField(max_length=500, blank=True)
 
+    # The watcher's: what it sees. Nobody else writes these.
     status = models.CharField(
         max_length=20, default=HypervisorStatus.CONNECTING, choices=[(s.value, s.value) for s in HypervisorStatus]
     )
@@ -74,6 +78,21 @@ class Hypervisor(models.Model):
     @property
     def is_online(self) -> bool:
         return self.status == HypervisorStatus.ONLINE
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.admin_state == AdminState.DISABLED
+
+    @property
+    def in_maintenance(self) -> bool:
+        return self.admin_state == AdminState.MAINTENANCE
+
+    @property
+    def shown_state(self) -> str:
+        """One word for lists: people's will where it matters more than what the watcher sees."""
+        if self.is_disabled or (self.in_maintenance and self.is_online):
+            return self.admin_state
+        return self.status
 
     @property
     def peer_uri(self) -> str:

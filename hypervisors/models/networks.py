@@ -1,12 +1,25 @@
 """Virtual networks as each hypervisor reports them."""
 
+from typing import Self
+
 from django.db import models
+from django.utils import timezone
 
 from hypervisors.models.hypervisors import Hypervisor
 
 
+class NetworkQuerySet(models.QuerySet["Network"]):
+    def present(self) -> Self:
+        """Those that their hypervisor had when it was last looked at; the others are tombstones."""
+        return self.filter(vanished_at__isnull=True)
+
+
 class Network(models.Model):
-    """One virNetwork on one hypervisor."""
+    """One virNetwork on one hypervisor.
+
+    The row outlives the network: one that is undefined becomes a tombstone, and one that is defined again under its
+    UUID or its name is the same row.
+    """
 
     hypervisor = models.ForeignKey(Hypervisor, on_delete=models.CASCADE, related_name="networks")
     uuid = models.UUIDField()
@@ -18,6 +31,10 @@ class Network(models.Model):
     bridge = models.CharField(max_length=50, blank=True)
     # "192.168.122.1/24 fd00::1/64", or empty.
     addresses = models.CharField(max_length=500, blank=True)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    vanished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NetworkQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -1,23 +1,57 @@
 """Storage pools as each hypervisor reports them."""
 
+from typing import Self
+
 from django.db import models
+from django.utils import timezone
 
 from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.models.shared_storage import SharedStorage
+
+
+class StoragePoolQuerySet(models.QuerySet["StoragePool"]):
+    def present(self) -> Self:
+        """Those that their hypervisor had when it was last looked at; the others are tombstones."""
+        return self.filter(vanished_at__isnull=True)
+
+    def same_storage_as(self, storage_pool: "StoragePool") -> Self:
+        """Itself and those of other hypervisors that look like the same storage."""
+        if storage_pool.shared_storage_id is None:
+            return self.filter(pk=storage_pool.pk)
+        return self.filter(shared_storage=storage_pool.shared_storage_id)
 
 
 class StoragePool(models.Model):
-    """One virStoragePool on one hypervisor; a shared one has a row for each hypervisor that has it."""
+    """One virStoragePool on one hypervisor; a shared one has a row for each hypervisor that has it.
+
+    The row outlives the pool: one that is undefined becomes a tombstone, and one that is defined again under its UUID
+    or its name is the same row. A host that is away changes nothing here.
+    """
 
     hypervisor = models.ForeignKey(Hypervisor, on_delete=models.CASCADE, related_name="storage_pools")
+    shared_storage = models.ForeignKey(
+        SharedStorage, on_delete=models.SET_NULL, null=True, blank=True, related_name="storage_pools"
+    )
     uuid = models.UUIDField()
     name = models.CharField(max_length=255)
     pool_type = models.CharField(max_length=20)
     active = models.BooleanField()
     autostart = models.BooleanField()
     target_path = models.CharField(max_length=1000, blank=True)
+    # Where storage on the network comes from, as one line: "nas1:/export"; empty for what is local.
+    source = models.CharField(max_length=1000, blank=True)
     capacity_bytes = models.BigIntegerField(default=0)
     allocation_bytes = models.BigIntegerField(default=0)
     available_bytes = models.BigIntegerField(default=0)
+    # What is wrong with it, for people: it does not answer, or says what cannot be. Empty: nothing.
+    trouble = models.TextField(blank=True)
+    trouble_since = models.DateTimeField(null=True, blank=True)
+    # When its volumes were last read as a whole.
+    volumes_read_at = models.DateTimeField(null=True, blank=True)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    vanished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StoragePoolQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

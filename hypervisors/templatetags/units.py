@@ -30,6 +30,8 @@ STATE_WORDS = {
     "online": gettext_lazy("Online"),
     "stale": gettext_lazy("Not answering"),
     "offline": gettext_lazy("Offline"),
+    "enabled": gettext_lazy("Enabled"),
+    "maintenance": gettext_lazy("Maintenance"),
     "disabled": gettext_lazy("Disabled"),
     "queued": gettext_lazy("Queued"),
     "succeeded": gettext_lazy("Done"),
@@ -88,13 +90,16 @@ def domain_state(domain: Any, *, in_row: bool = False) -> SafeString:
 
 @register.simple_tag
 def hypervisor_state(hypervisor: Any) -> SafeString:
-    """A host's status, which stays true."""
+    """What a host's line says of it, which stays true: its status, or people's will where that matters more."""
     return format_html(
-        '<vp-state hypervisor="{}" state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
+        '<vp-state hypervisor="{}" state="{}" status="{}" admin="{}" title="{}"><span class="vp-state-word">{}</span>'
+        "</vp-state>",
         hypervisor.pk,
+        hypervisor.shown_state,
         hypervisor.status,
+        hypervisor.admin_state,
         hypervisor.status_reason,
-        state_word(hypervisor.status),
+        state_word(hypervisor.shown_state),
     )
 
 

@@ -15,13 +15,21 @@ class VpState extends HTMLElement {
   }
 
   applyChange(fields, change) {
-    const state = change.op === "remove" || fields.vanished ? "vanished" : fields.state ?? fields.status;
+    const state = change.op === "remove" || fields.vanished ? "vanished" : fields.state ?? this.hostState(fields);
     if (!state || state === this.getAttribute("state")) return;
     this.setAttribute("state", state);
     const words = word(`state.${state}`);
     const label = this.querySelector(".vp-state-word");
     if (label) label.textContent = words;
     this.title = fields.state_reason || fields.status_reason || words;
+  }
+
+  // A host's status is the watcher's, its admin state people's: as Hypervisor.shown_state puts them together.
+  hostState({ status, admin_state: admin }) {
+    if (status) this.setAttribute("status", status);
+    if (admin) this.setAttribute("admin", admin);
+    const [seen, wanted] = [this.getAttribute("status"), this.getAttribute("admin")];
+    return wanted === "disabled" || (wanted === "maintenance" && seen === "online") ? wanted : seen;
   }
 }
 

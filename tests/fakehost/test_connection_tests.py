@@ -270,4 +270,4 @@ def test_the_operator_accepts_the_host_key_in_the_form(
     saving = {**fields, "ssh_known_hosts": known, "test": test_id, "save_anyway": "1"}
     client.post(reverse("hypervisor_add"), saving, headers=HTMX)
     row = Hypervisor.objects.get(name="h")
-    assert "ssh-ed25519" in row.ssh_known_hosts
+    assert "ssh-ed25519" in row.credentials.ssh_known_hosts

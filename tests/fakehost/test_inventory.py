@@ -9,7 +9,7 @@ from django.conf import settings
 
 from hypervisors.inventory.refresh_requests import request_domain_refresh
 from hypervisors.models import Domain, Hypervisor
-from hypervisors.states import DomainState, HypervisorStatus
+from hypervisors.states import AdminState, DomainState, HypervisorStatus
 from tests.fakehost.conftest import FakeHosts, domain_xml
 from tests.watching import wait_until
 
@@ -137,10 +137,11 @@ def test_changed_rows_are_picked_up(fake_hosts: FakeHosts) -> None:
     assert _row(A).vanished_at is None, "what an unreachable host has stays as it was last seen"
     Hypervisor.objects.filter(pk=host.pk).update(uri=host.uri, revision=3)
     wait_until(lambda: Hypervisor.objects.filter(pk=host.pk, status=HypervisorStatus.ONLINE).exists())
-    Hypervisor.objects.filter(pk=host.pk).update(status=HypervisorStatus.DISABLED)
+    Hypervisor.objects.filter(pk=host.pk).update(admin_state=AdminState.DISABLED)
     wait_until(lambda: _is_left_alone(fake_hosts, host))
-    assert Hypervisor.objects.get(pk=host.pk).status == HypervisorStatus.DISABLED
-    Hypervisor.objects.filter(pk=host.pk).update(status=HypervisorStatus.CONNECTING)
+    left_alone = {"status": HypervisorStatus.OFFLINE, "status_reason": ""}
+    wait_until(lambda: Hypervisor.objects.filter(pk=host.pk, **left_alone).exists())
+    Hypervisor.objects.filter(pk=host.pk).update(admin_state=AdminState.ENABLED)
     wait_until(lambda: Hypervisor.objects.filter(pk=host.pk, status=HypervisorStatus.ONLINE).exists())
     host.delete()
     wait_until(lambda: _row(A).vanished_at is not None)

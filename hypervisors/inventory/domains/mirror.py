@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -16,7 +17,7 @@ from django.utils import timezone
 from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import records as domain_records
-from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint
+from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint, sha256
 from hypervisors.inventory.observations import (
     DomainRead,
     DomainsAnswering,
@@ -24,11 +25,13 @@ from hypervisors.inventory.observations import (
     DomainStateSeen,
     ObservationsWithdrawn,
 )
-from hypervisors.libvirtxml.domains import ParsedDomain, parse_domain
+from hypervisors.libvirtxml.domains import ParsedDomain, parse_domain, parsed_from_json
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
 # A domain that a migration takes away may be gone here before we see it there.
 _LEAVING_GRACE_SECONDS = 5.0
+# Definitions of one turn: an event waits for no more than that (some 0.2 ms each).
+_PARSED_AT_ONCE = 100
 _RUNNING_STATES = ACTIVE_DOMAIN_STATES - {DomainState.PAUSED}
 
 
@@ -61,6 +64,8 @@ class DomainMirror:
         self._definitions: dict[UUID, Definition] = {}
         self._gone_at: dict[UUID, float] = {}
         self._unread: set[tuple[int, UUID]] = set()
+        # The last domain whose stored XML was looked at by `parse_stored`.
+        self._parsed_up_to = 0
 
     def load(self) -> None:
         """Start over from the rows; each is taken for seen on its hypervisor until that is listed."""
@@ -124,6 +129,20 @@ class DomainMirror:
             record = self._records.get(uuid)
             if record is not None and record.hypervisor_id == seen.hypervisor_id:
                 self._set(record, {"answering": answering})
+
+    def parse_stored(self) -> bool:
+        """Parse some stored XML anew that an older parser has read; False when there is none left."""
+        stored = domain_records.outdated_definitions(after=self._parsed_up_to, limit=_PARSED_AT_ONCE)
+        for xml in stored:
+            self._parsed_up_to = xml.domain_id
+            record = self._records.get(xml.uuid)
+            # What was read of libvirt meanwhile is newer.
+            if record is None or xml.uuid in self._definitions:
+                continue
+            definition = _definition(record, xml.live_xml, xml.inactive_xml)
+            self._take_fingerprint(record, fingerprint(definition.live_sha256, definition.inactive_sha256))
+            self._keep(record, definition)
+        return bool(stored)
 
     def make_tombstones(self) -> None:
         """Turn those into tombstones that are gone for good."""
@@ -251,14 +270,22 @@ class DomainMirror:
         return max(observed, key=rank)
 
     def _define(self, record: DomainRecord, facts: DomainFacts) -> None:
-        found = fingerprint(facts.live_xml, facts.inactive_xml)
+        found = _fingerprint_of(facts)
         if found == record.xml_fingerprint and record.pk:
             return
         record.xml_fingerprint = found
-        parsed = _parsed(facts)
-        self._definitions[record.uuid] = Definition(
-            live_xml=facts.live_xml, inactive_xml=facts.inactive_xml, parsed=parsed.as_json()
-        )
+        self._keep(record, _definition(record, facts.live_xml, facts.inactive_xml))
+
+    def _take_fingerprint(self, record: DomainRecord, found: int) -> None:
+        """Of XML that was stored without its digests."""
+        for hypervisor_id, observation in self._observed.get(record.uuid, {}).items():
+            if observation.xml_fingerprint == record.xml_fingerprint:
+                self._observed[record.uuid][hypervisor_id] = replace(observation, xml_fingerprint=found)
+        record.xml_fingerprint = found
+
+    def _keep(self, record: DomainRecord, definition: Definition) -> None:
+        self._definitions[record.uuid] = definition
+        parsed = parsed_from_json(definition.live_parsed or definition.inactive_parsed)
         self._set(
             record,
             {
@@ -294,7 +321,7 @@ def _observation_of(facts: DomainFacts, before: ObservedDomain | None, *, starte
         persistent=facts.persistent,
         autostart=facts.autostart,
         has_managed_save=facts.has_managed_save,
-        xml_fingerprint=fingerprint(facts.live_xml, facts.inactive_xml),
+        xml_fingerprint=_fingerprint_of(facts),
         leaving=before is not None and before.leaving and state not in _RUNNING_STATES,
         state_told_at=before.state_told_at if before is not None else 0.0,
     )
@@ -312,9 +339,26 @@ def _observed_before(record: DomainRecord) -> ObservedDomain:
     )
 
 
-def _parsed(facts: DomainFacts) -> ParsedDomain:
+def _fingerprint_of(facts: DomainFacts) -> int:
+    return fingerprint(sha256(facts.live_xml), sha256(facts.inactive_xml))
+
+
+def _definition(record: DomainRecord, live_xml: str, inactive_xml: str) -> Definition:
+    return Definition(
+        live_xml=live_xml,
+        inactive_xml=inactive_xml,
+        live_parsed=_parsed(record, live_xml),
+        inactive_parsed=_parsed(record, inactive_xml),
+        live_sha256=sha256(live_xml),
+        inactive_sha256=sha256(inactive_xml),
+    )
+
+
+def _parsed(record: DomainRecord, xml: str) -> dict[str, Any]:
     """What the XML says; a domain whose XML cannot be read still has its name and UUID."""
+    if not xml:
+        return {}
     try:
-        return parse_domain(facts.live_xml or facts.inactive_xml)
+        return parse_domain(xml).as_json()
     except ValueError:
-        return ParsedDomain(name=facts.name, uuid=str(facts.uuid))
+        return ParsedDomain(name=record.name, uuid=str(record.uuid)).as_json()

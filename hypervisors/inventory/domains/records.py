@@ -1,11 +1,15 @@
 """The rows of domains as the writer holds them in memory, and how they get into the database and into messages."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
+from hypervisors.libvirtxml.domains import PARSER_VERSION
 from hypervisors.models import Domain, DomainDefinition
 from hypervisors.states import DomainState
 
@@ -33,7 +37,7 @@ _BATCH = 500
 
 @dataclass(kw_only=True, slots=True)
 class DomainRecord:
-    """One row; `xml_fingerprint` is of the two XML texts in its definition."""
+    """One row; `xml_fingerprint` is of the two XMLs in its definition."""
 
     uuid: UUID
     hypervisor_id: int | None
@@ -62,20 +66,28 @@ class Definition:
 
     live_xml: str
     inactive_xml: str
-    parsed: dict[str, Any]
+    live_parsed: dict[str, Any]
+    inactive_parsed: dict[str, Any]
+    live_sha256: str
+    inactive_sha256: str
 
 
-def fingerprint(live_xml: str, inactive_xml: str) -> int:
-    """Differs when the texts do; of this process only."""
-    return hash((live_xml, inactive_xml))
+def sha256(xml: str) -> str:
+    """In hexadecimal; empty for no XML."""
+    return hashlib.sha256(xml.encode()).hexdigest() if xml else ""
+
+
+def fingerprint(live_sha256: str, inactive_sha256: str) -> int:
+    """Differs when the XMLs do; of this process only."""
+    return hash((live_sha256, inactive_sha256))
 
 
 def load_records() -> Iterator[DomainRecord]:
-    """All rows, without keeping any XML."""
+    """All rows, without any XML."""
     fingerprints = {
         pk: fingerprint(live, inactive)
         for pk, live, inactive in DomainDefinition.objects.values_list(
-            "domain_id", "live_xml", "inactive_xml"
+            "domain_id", "live_sha256", "inactive_sha256"
         ).iterator(chunk_size=_BATCH)
     }
     for row in Domain.objects.values("pk", "uuid", *FIELDS).iterator(chunk_size=_BATCH):
@@ -83,9 +95,9 @@ def load_records() -> Iterator[DomainRecord]:
         yield DomainRecord(**row, xml_fingerprint=fingerprints.get(row["pk"], 0))
 
 
-def save_one(record: DomainRecord, fields: Iterable[str]) -> bool:
+def save_one(record: DomainRecord, columns: Iterable[str]) -> bool:
     """Update a known row; False when it is no longer there."""
-    values = {name: getattr(record, name) for name in fields}
+    values = {name: getattr(record, name) for name in columns}
     return Domain.objects.filter(pk=record.pk).update(**values) == 1
 
 
@@ -105,27 +117,47 @@ def save_many(records: Iterable[DomainRecord]) -> None:
 
 def save_definitions(definitions: Iterable[tuple[DomainRecord, Definition]]) -> None:
     """Insert or update the definitions of saved records."""
+    rows = [
+        DomainDefinition(
+            domain_id=record.pk,
+            parser_version=PARSER_VERSION,
+            **{name: getattr(definition, name) for name in _DEFINITION_FIELDS},
+        )
+        for record, definition in definitions
+    ]
     DomainDefinition.objects.bulk_create(
-        [
-            DomainDefinition(
-                domain_id=record.pk,
-                live_xml=definition.live_xml,
-                inactive_xml=definition.inactive_xml,
-                parsed=definition.parsed,
-            )
-            for record, definition in definitions
-        ],
+        rows,
         update_conflicts=True,
         unique_fields=["domain"],
-        update_fields=["live_xml", "inactive_xml", "parsed"],
+        update_fields=[*_DEFINITION_FIELDS, "parser_version"],
         batch_size=_BATCH,
     )
 
 
-def message_fields(record: DomainRecord, fields: Iterable[str], hypervisor_names: dict[int, str]) -> dict[str, Any]:
-    """The fields as JSON values, as broadcast.Change carries them."""
+_DEFINITION_FIELDS = tuple(field.name for field in fields(Definition))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredXml:
+    """A definition that another version of the parser has read."""
+
+    domain_id: int
+    uuid: UUID
+    live_xml: str
+    inactive_xml: str
+
+
+def outdated_definitions(*, after: int, limit: int) -> list[StoredXml]:
+    """Some with a higher `domain_id`, in its order."""
+    outdated = DomainDefinition.objects.exclude(parser_version=PARSER_VERSION).filter(domain_id__gt=after)
+    rows = outdated.order_by("domain_id").values("domain_id", "live_xml", "inactive_xml", uuid=F("domain__uuid"))
+    return [StoredXml(**row) for row in rows[:limit]]
+
+
+def message_fields(record: DomainRecord, columns: Iterable[str], hypervisor_names: dict[int, str]) -> dict[str, Any]:
+    """The columns as JSON values, as broadcast.Change carries them."""
     message: dict[str, Any] = {}
-    for name in fields:
+    for name in columns:
         value = getattr(record, name)
         if name == "hypervisor_id":
             message["hypervisor"] = value

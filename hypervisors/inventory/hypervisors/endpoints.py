@@ -5,19 +5,16 @@ from django.conf import settings
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.uris import parse_uri
 from hypervisors.models import Hypervisor
+from hypervisors.models.hypervisor_credentials import CREDENTIALS, credentials_of
 
 
 def endpoint_of(hypervisor: Hypervisor) -> Endpoint:
-    """How to reach it, with its secrets decrypted. Raises: InvalidUri."""
+    """How to reach it, with its secrets decrypted. Raises: InvalidUri, CredentialsUnreadable."""
+    uri = parse_uri(hypervisor.uri, allow_test_driver=settings.ALLOW_TEST_DRIVER)
+    credentials = credentials_of(hypervisor)
     return Endpoint(
-        uri=parse_uri(hypervisor.uri, allow_test_driver=settings.ALLOW_TEST_DRIVER),
+        uri=uri,
         key=f"hypervisor-{hypervisor.pk}",
         revision=hypervisor.revision,
-        sasl_username=hypervisor.sasl_username,
-        sasl_password=hypervisor.sasl_password,
-        ssh_private_key=hypervisor.ssh_private_key,
-        ssh_known_hosts=hypervisor.ssh_known_hosts,
-        tls_ca_certificate=hypervisor.tls_ca_certificate,
-        tls_client_certificate=hypervisor.tls_client_certificate,
-        tls_client_key=hypervisor.tls_client_key,
+        **{name: getattr(credentials, name) for name in CREDENTIALS},
     )

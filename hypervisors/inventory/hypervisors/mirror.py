@@ -82,10 +82,7 @@ def _save(pk: int, values: dict[str, Any]) -> None:
     if "host_uuid" in values and values["host_uuid"] is not None:
         # The machine was ours to claim; a row that had it before is a row that moved to another machine.
         Hypervisor.objects.filter(~Q(pk=pk), host_uuid=values["host_uuid"]).update(host_uuid=None)
-    rows = Hypervisor.objects.filter(pk=pk)
-    if "status" in values:
-        rows = rows.exclude(status=HypervisorStatus.DISABLED)
-    rows.update(**values)
+    Hypervisor.objects.filter(pk=pk).update(**values)
 
 
 def _message_fields(values: dict[str, Any]) -> dict[str, Any]:

@@ -5,16 +5,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from hypervisors.errors import InvalidUri
+from hypervisors.errors import CredentialsUnreadable, InvalidUri
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.inventory.observations import StatusSeen
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.sessions import Session
 from hypervisors.inventory.sessions.states import Post, SessionState
 from hypervisors.models import Hypervisor
-from hypervisors.states import HypervisorStatus
+from hypervisors.states import AdminState, HypervisorStatus
 
 logger = logging.getLogger(__name__)
+
+# Of a disabled hypervisor nothing is seen; why, its row's own columns tell.
+_LEFT_ALONE = HypervisorStatus.OFFLINE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +29,7 @@ class HypervisorRow:
     revision: int
     status: str
     status_reason: str
+    admin_state: str
     host_uuid: UUID | None
 
 
@@ -70,7 +74,7 @@ class SessionSupervisor:
             self._unusable.pop(pk, None)
         for pk, session in list(self._sessions.items()):
             row = rows.get(pk)
-            if row is None or row.revision != session.revision or row.status == HypervisorStatus.DISABLED:
+            if row is None or row.revision != session.revision or row.admin_state == AdminState.DISABLED:
                 del self._sessions[pk]
                 session.stop()
         self._start_missing(rows)
@@ -87,7 +91,7 @@ class SessionSupervisor:
             row.pk
             for row in rows.values()
             if row.pk not in self._sessions
-            and row.status != HypervisorStatus.DISABLED
+            and row.admin_state != AdminState.DISABLED
             and self._unusable.get(row.pk) != row.revision
         ]
         for hypervisor in Hypervisor.objects.filter(pk__in=missing):
@@ -96,7 +100,7 @@ class SessionSupervisor:
     def _start(self, hypervisor: Hypervisor) -> None:
         try:
             endpoint = endpoint_of(hypervisor)
-        except InvalidUri as error:
+        except (InvalidUri, CredentialsUnreadable) as error:
             self._unusable[hypervisor.pk] = hypervisor.revision
             self._post(StatusSeen(hypervisor_id=hypervisor.pk, status=HypervisorStatus.OFFLINE, reason=str(error)))
             return
@@ -112,8 +116,14 @@ class SessionSupervisor:
         session.start()
 
     def _correct_statuses(self, rows: dict[int, HypervisorRow]) -> None:
-        """An edit in the UI writes a status too; ours is what counts."""
+        """What the rows say after another watcher's death, or of hosts that we leave alone."""
         for pk, session in self._sessions.items():
             row, state = rows[pk], session.state
             if (row.status, row.status_reason) != (state.status, state.reason):
                 state.post_status()
+        for row in rows.values():
+            if row.admin_state != AdminState.DISABLED:
+                continue
+            self._unusable.pop(row.pk, None)
+            if (row.status, row.status_reason) != (_LEFT_ALONE, ""):
+                self._post(StatusSeen(hypervisor_id=row.pk, status=_LEFT_ALONE, reason=""))

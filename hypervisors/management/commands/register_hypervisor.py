@@ -11,7 +11,8 @@ from django.db import transaction
 from hypervisors.errors import InvalidUri
 from hypervisors.gateway.uris import parse_uri
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
-from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
+from hypervisors.models.hypervisor_credentials import CREDENTIALS, readable_credentials_of
 
 # Option -> column: credentials come from files, for a command line is seen by everybody.
 _FILES = {
@@ -43,23 +44,27 @@ class Command(BaseCommand):
             except InvalidUri as error:
                 raise CommandError(str(error)) from error
         values = {"uri": options["uri"].strip(), "migration_uri": options.get("migration_uri") or ""}
-        values |= {"sasl_username": options.get("sasl_username") or ""}
-        values |= {column: _read(options[name]) for name, column in _FILES.items() if options.get(name)}
-        said = _register(options["pool"], options["name"], values)
+        credentials = {"sasl_username": options.get("sasl_username") or ""}
+        credentials |= {column: _read(options[name]) for name, column in _FILES.items() if options.get(name)}
+        said = _register(options["pool"], options["name"], values, credentials)
         request_hypervisors_refresh()
         if options["verbosity"]:
             self.stdout.write(said)
 
 
 @transaction.atomic
-def _register(pool_name: str, name: str, values: dict[str, str]) -> str:
+def _register(pool_name: str, name: str, values: dict[str, str], credentials: dict[str, str]) -> str:
     pool, _created = HypervisorPool.objects.get_or_create(name=pool_name)
     hypervisor, created = Hypervisor.objects.select_for_update().get_or_create(
         name=name, defaults={"hypervisor_pool": pool, **values}
     )
     if created:
+        HypervisorCredentials.objects.create(hypervisor=hypervisor, **credentials)
         return f"Registered {name}."
-    if hypervisor.hypervisor_pool_id == pool.pk and all(getattr(hypervisor, k) == v for k, v in values.items()):
+    stored, _readable = readable_credentials_of(hypervisor)
+    wanted = {column: getattr(stored, column) for column in CREDENTIALS} | credentials
+    is_same = all(getattr(hypervisor, k) == v for k, v in values.items())
+    if hypervisor.hypervisor_pool_id == pool.pk and is_same and all(getattr(stored, k) == v for k, v in wanted.items()):
         return f"{name} is registered already."
     if hypervisor.uri != values["uri"]:
         # It may be another machine now: the watcher finds out which.
@@ -69,6 +74,7 @@ def _register(pool_name: str, name: str, values: dict[str, str]) -> str:
     hypervisor.hypervisor_pool = pool
     hypervisor.revision += 1
     hypervisor.save(update_fields=[*values, "hypervisor_pool", "revision", "host_uuid"])
+    HypervisorCredentials(hypervisor=hypervisor, **wanted).save()
     return f"Brought {name} up to date."
 
 

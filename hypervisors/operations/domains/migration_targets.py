@@ -4,14 +4,15 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
 from hypervisors.errors import InvalidUri
 from hypervisors.gateway.uris import parse_uri
 from hypervisors.libvirtxml.domain_devices import Disk
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainDefinition, Hypervisor
-from hypervisors.operations.engine.possibilities import why_unreachable
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, StoragePool
+from hypervisors.operations.engine.possibilities import clock, why_unreachable
 
 # What a QEMU process takes beside its guest's memory; libvirt documents no figure, this is what small guests show.
 _QEMU_OVERHEAD_KIB = 64 * 1024
@@ -65,7 +66,11 @@ def _hypervisors(domain: Domain) -> list[Hypervisor]:
     if domain.hypervisor is None:
         return []
     rows = Hypervisor.objects.filter(hypervisor_pool=domain.hypervisor.hypervisor_pool_id)
-    return list(rows.prefetch_related("storage_pools", "networks"))
+    return list(
+        rows.prefetch_related(
+            Prefetch("storage_pools", StoragePool.objects.present()), Prefetch("networks", Network.objects.present())
+        )
+    )
 
 
 def _target(move: _Move, target: Hypervisor) -> MigrationTarget:
@@ -75,6 +80,7 @@ def _target(move: _Move, target: Hypervisor) -> MigrationTarget:
     if unreachable:
         return MigrationTarget(hypervisor=target, obstacles=[unreachable])
     obstacles = [
+        *_maintenance_obstacles(target),
         *_uri_obstacles(target),
         *_machine_obstacles(move.parsed, target),
         *_memory_obstacles(move.domain, target),
@@ -85,6 +91,15 @@ def _target(move: _Move, target: Hypervisor) -> MigrationTarget:
     ]
     warnings = list(_warnings(move.domain, move.parsed, target))
     return MigrationTarget(hypervisor=target, obstacles=obstacles, warnings=warnings)
+
+
+def _maintenance_obstacles(target: Hypervisor) -> Iterator[str]:
+    if target.in_maintenance:
+        text = _("It is in maintenance since %(time)s by %(user)s: nothing moves there.") % {
+            "time": clock(target.admin_state_since),
+            "user": target.admin_state_by or _("somebody"),
+        }
+        yield f"{text} {target.admin_state_reason}".strip()
 
 
 def _uri_obstacles(target: Hypervisor) -> Iterator[str]:

@@ -57,11 +57,11 @@ def why_unreachable(hypervisor: Hypervisor | None) -> str:
     if hypervisor is None:
         return _("Its host was removed from vmportal.")
     values = {"host": hypervisor.name, "time": clock(hypervisor.seen_at or hypervisor.status_since)}
+    if hypervisor.is_disabled:
+        return _("%(host)s is disabled: vmportal leaves it alone.") % values
     match hypervisor.status:
         case HypervisorStatus.ONLINE:
             return ""
-        case HypervisorStatus.DISABLED:
-            return _("%(host)s is disabled: vmportal leaves it alone.") % values
         case HypervisorStatus.CONNECTING if hypervisor.seen_at is None:
             return _("%(host)s has not been reached yet.") % values
         case HypervisorStatus.OFFLINE if hypervisor.seen_at is None:

@@ -4,7 +4,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
@@ -162,13 +161,8 @@ def _topology(numbers: str) -> str:
 
 
 def _parsed(machine: Domain) -> dict[str, Any]:
-    found = (
-        DomainDefinition.objects.filter(domain=machine)
-        .annotate(what=F("parsed"))
-        .values_list("what", flat=True)
-        .first()
-    )
-    return found or {}
+    parses = DomainDefinition.objects.filter(domain=machine).only("live_parsed", "inactive_parsed").first()
+    return parses.parsed if parses else {}
 
 
 def _visible(request: HttpRequest, uuid: UUID) -> Domain:

@@ -17,13 +17,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from hypervisors.broadcast import Change, publish
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Operation
+from hypervisors.models.hypervisor_credentials import CREDENTIALS
 from hypervisors.operations.hypervisors.connection_tests import (
     ConnectionTest,
     find_connection_test,
     request_connection_test,
 )
-from hypervisors.states import HypervisorStatus
+from hypervisors.states import ACTIVE_DOMAIN_STATES, AdminState
 from hypervisors.web.audit import note
+from hypervisors.web.boosting import wants_part
 from hypervisors.web.hypervisors.forms import HypervisorForm, keep_generated_key
 from hypervisors.web.permissions import operators_only
 
@@ -80,21 +82,49 @@ def hypervisor_key_pair(request: HttpRequest) -> HttpResponse:
     return render(request, "hypervisors/key_pair.html", context)
 
 
-@require_POST
+@never_cache
+@require_http_methods(["GET", "POST"])
 @operators_only
-def hypervisor_enable(request: HttpRequest, pk: int) -> HttpResponse:
-    """`enabled=1` follows it again, anything else leaves it alone from now on."""
+def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
+    """`state`: enabled, maintenance (nothing new goes there) or disabled (left alone). GET is the confirmation."""
     hypervisor = get_object_or_404(Hypervisor, pk=pk)
-    enabled = request.POST.get("enabled") == "1"
-    if enabled == (hypervisor.status == HypervisorStatus.DISABLED):
-        hypervisor.status = HypervisorStatus.CONNECTING if enabled else HypervisorStatus.DISABLED
-        hypervisor.status_reason = "" if enabled else _("Disabled by {user}.").format(user=request.user)
-        hypervisor.status_since = timezone.now()
+    wanted = (request.POST if request.method == "POST" else request.GET).get("state", "")
+    if wanted not in set(AdminState):
+        return HttpResponse(_("There is no such state."), status=422)
+    if request.method == "GET":
+        template = "hypervisors/admin_state.html"
+        return render(request, f"{template}#dialog" if wants_part(request) else template, _at_stake(hypervisor, wanted))
+    if wanted != hypervisor.admin_state:
+        before = hypervisor.admin_state
+        hypervisor.admin_state = wanted
+        hypervisor.admin_state_since = timezone.now()
+        hypervisor.admin_state_by = request.user.get_username()
+        hypervisor.admin_state_reason = request.POST.get("reason", "").strip()[:500]
         with transaction.atomic():
-            hypervisor.save(update_fields=["status", "status_reason", "status_since"])
+            hypervisor.save(update_fields=_ADMIN_COLUMNS)
             _publish(hypervisor)
-        note(request, "enabled a hypervisor" if enabled else "disabled a hypervisor", name=hypervisor.name, pk=pk)
+        reason = hypervisor.admin_state_reason
+        note(request, _ADMIN_STATE_DEEDS[wanted], name=hypervisor.name, pk=pk, before=before, reason=reason)
     return redirect(hypervisor)
+
+
+def _at_stake(hypervisor: Hypervisor, wanted: str) -> dict[str, Any]:
+    domains = Domain.objects.present().filter(hypervisor=hypervisor)
+    return {
+        "hypervisor": hypervisor,
+        "wanted": wanted,
+        "domain_count": domains.count(),
+        "running_count": domains.filter(state__in=ACTIVE_DOMAIN_STATES).count(),
+        "operation_count": _unfinished_operations(hypervisor).count(),
+    }
+
+
+_ADMIN_COLUMNS = ("admin_state", "admin_state_since", "admin_state_by", "admin_state_reason")
+_ADMIN_STATE_DEEDS: dict[str, str] = {
+    AdminState.ENABLED: "enabled a hypervisor",
+    AdminState.MAINTENANCE: "put a hypervisor into maintenance",
+    AdminState.DISABLED: "disabled a hypervisor",
+}
 
 
 @require_http_methods(["GET", "POST"])
@@ -115,20 +145,7 @@ def hypervisor_remove(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "hypervisors/remove.html", context, status=status)
 
 
-_CONNECTION_FIELDS = {
-    "transport",
-    "host",
-    "port",
-    "username",
-    "uri",
-    "sasl_username",
-    "sasl_password",
-    "ssh_private_key",
-    "ssh_known_hosts",
-    "tls_ca_certificate",
-    "tls_client_certificate",
-    "tls_client_key",
-}
+_CONNECTION_FIELDS = {"transport", "host", "port", "username", "uri", *CREDENTIALS}
 
 
 def _edit(request: HttpRequest, instance: Hypervisor) -> HttpResponse:
@@ -194,9 +211,8 @@ def _publish(hypervisor: Hypervisor, *, op: Literal["add", "update"] = "update")
         "name": hypervisor.name,
         "hypervisor_pool": hypervisor.hypervisor_pool_id,
         "hypervisor_pool_name": hypervisor.hypervisor_pool.name,
+        "admin_state": hypervisor.admin_state,
         "status": hypervisor.status,
-        "status_reason": hypervisor.status_reason,
-        "status_since": hypervisor.status_since.timestamp(),
     }
     _tell([Change(what="hypervisor", id=str(hypervisor.pk), op=op, fields=fields)])
 
@@ -308,6 +324,6 @@ urlpatterns = [
     path("hypervisors/key-pair/", hypervisor_key_pair, name="hypervisor_key_pair"),
     path("hypervisors/<int:pk>/edit/", hypervisor_edit, name="hypervisor_edit"),
     path("hypervisors/<int:pk>/test/", hypervisor_test, name="hypervisor_test"),
-    path("hypervisors/<int:pk>/enable/", hypervisor_enable, name="hypervisor_enable"),
+    path("hypervisors/<int:pk>/admin-state/", hypervisor_admin_state, name="hypervisor_admin_state"),
     path("hypervisors/<int:pk>/remove/", hypervisor_remove, name="hypervisor_remove"),
 ]

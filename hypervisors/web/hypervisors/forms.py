@@ -12,8 +12,9 @@ from django.utils.translation import gettext as now_
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.errors import InvalidUri
-from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
 from hypervisors.models.encryption import decrypted, encrypted
+from hypervisors.models.hypervisor_credentials import CREDENTIALS, SECRETS, readable_credentials_of
 from hypervisors.operations.hypervisors.connection_tests import ConnectionCandidate, check_uri, known_host_keys
 from hypervisors.operations.hypervisors.ssh_keys import generate_private_key, public_key_of
 
@@ -23,16 +24,14 @@ else:
     ModelForm = forms.ModelForm
 
 
-SECRETS = ("sasl_password", "ssh_private_key", "tls_client_key")
 # The credentials that each transport uses; what others used before is dropped on saving.
-CREDENTIALS = {
+_USED_BY_TRANSPORT = {
     "unix": set[str](),
     "tcp": {"sasl_username", "sasl_password"},
     "tls": {"sasl_username", "sasl_password", "tls_ca_certificate", "tls_client_certificate", "tls_client_key"},
     "ssh": {"ssh_private_key", "ssh_known_hosts"},
     "test": set[str](),
 }
-_ALL_CREDENTIALS = set[str]().union(*CREDENTIALS.values())
 _GENERATED_KEY_SECONDS = 3600
 
 
@@ -64,36 +63,20 @@ class HypervisorForm(ModelForm):
 
     class Meta:
         model = Hypervisor
-        fields = (
-            "hypervisor_pool",
-            "name",
-            "uri",
-            "migration_uri",
-            "sasl_username",
-            "sasl_password",
-            "ssh_private_key",
-            "ssh_known_hosts",
-            "tls_ca_certificate",
-            "tls_client_certificate",
-            "tls_client_key",
-        )
-        widgets = {
-            "sasl_password": forms.PasswordInput,
-            "ssh_private_key": SecretTextarea,
-            "tls_client_key": SecretTextarea,
-        }
+        fields = ("hypervisor_pool", "name", "uri", "migration_uri")
         error_messages = {"name": {"unique": _("Another host has this name already.")}}
 
     def __init__(self, *args: Any, user_id: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user_id = user_id
-        stored = self.instance.pk is not None
-        self.stored_secrets = {name: getattr(self.instance, name) for name in SECRETS} if stored else {}
-        self.before = Hypervisor.objects.get(pk=self.instance.pk) if stored else None
+        # With a wrong key its secrets are empty here: the form opens, and takes new ones.
+        self.stored, self.can_read_secrets = readable_credentials_of(self.instance)
+        self.before = Hypervisor.objects.get(pk=self.instance.pk) if self.instance.pk is not None else None
         self.fields["hypervisor_pool"].empty_label = _("New pool…")  # type: ignore[attr-defined]
-        for name in SECRETS:
-            # What is stored is never shown again; an empty field keeps it.
-            self.initial[name] = ""
+        self.fields.update(_credential_fields())
+        for name in CREDENTIALS:
+            # A secret that is stored is never shown again; an empty field keeps it.
+            self.initial[name] = "" if name in SECRETS else getattr(self.stored, name)
         for name in ("hypervisor_pool", "uri"):
             self.fields[name].required = False
         if not self.is_bound:
@@ -101,19 +84,19 @@ class HypervisorForm(ModelForm):
 
     @property
     def candidate(self) -> ConnectionCandidate:
-        return ConnectionCandidate(**{name: self.cleaned_data[name] for name in ("uri", *sorted(_ALL_CREDENTIALS))})
+        return ConnectionCandidate(**{name: self.cleaned_data[name] for name in ("uri", *sorted(CREDENTIALS))})
 
     @property
     def has_stored(self) -> dict[str, bool]:
         """Which secrets are stored, for the template."""
-        return {name: bool(self.stored_secrets.get(name)) for name in SECRETS}
+        return {name: bool(getattr(self.stored, name)) for name in SECRETS}
 
     @property
     def stored_public_key(self) -> str:
         """The public half of the stored ssh key, which may be shown."""
         try:
-            return public_key_of(self.stored_secrets["ssh_private_key"])
-        except (KeyError, ValueError):
+            return public_key_of(self.stored.ssh_private_key)
+        except ValueError:
             return ""
 
     def clean_name(self) -> str:
@@ -147,12 +130,6 @@ class HypervisorForm(ModelForm):
         self._clean_secrets(data)
         return data
 
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
-        # Django leaves alone what is missing in the request; here that means empty, or what is stored.
-        for name in _ALL_CREDENTIALS & self.cleaned_data.keys():
-            setattr(self.instance, name, self.cleaned_data[name])
-
     def save_tested(self, *, host_uuid: UUID | None) -> Hypervisor:
         """Save; a new pool first, where one was named. `host_uuid` is what a test has seen. Call in a transaction.
 
@@ -164,10 +141,12 @@ class HypervisorForm(ModelForm):
         if self.before is None:
             row.host_uuid = host_uuid
             row.save()
+            self._save_credentials(row)
             return row
-        columns = {name: getattr(row, name) for name in ("hypervisor_pool", *self.Meta.fields)}
+        columns = {name: getattr(row, name) for name in self.Meta.fields}
         if self.changes_the_connection():
             columns["revision"] = F("revision") + 1
+            self._save_credentials(row)
         if host_uuid is not None or self.before.uri != row.uri:
             columns["host_uuid"] = host_uuid
         Hypervisor.objects.filter(pk=row.pk).update(**columns)
@@ -176,9 +155,12 @@ class HypervisorForm(ModelForm):
     def changes_the_connection(self) -> bool:
         """Whether those who hold a connection must reconnect."""
         before = self.before
-        return before is None or any(
-            getattr(before, name) != getattr(self.instance, name) for name in ("uri", *_ALL_CREDENTIALS)
-        )
+        if before is None or before.uri != self.instance.uri:
+            return True
+        return any(getattr(self.stored, name) != self.cleaned_data[name] for name in CREDENTIALS)
+
+    def _save_credentials(self, row: Hypervisor) -> None:
+        HypervisorCredentials(hypervisor=row, **{name: self.cleaned_data[name] for name in CREDENTIALS}).save()
 
     def _clean_pool(self, data: dict[str, Any]) -> None:
         if self.errors.keys() & {"new_pool", "hypervisor_pool"}:
@@ -227,11 +209,11 @@ class HypervisorForm(ModelForm):
             if data.get(f"{name}_remove"):
                 data[name] = ""
             elif not data.get(name):
-                data[name] = self.stored_secrets.get(name, "")
+                data[name] = getattr(self.stored, name)
         if data.get("ssh_generated_key") and not self.data.get("ssh_private_key"):
             self._take_generated_key(data)
         self._check_private_key(data)
-        for name in _ALL_CREDENTIALS - _credentials_for(data.get("uri") or ""):
+        for name in set(CREDENTIALS) - _credentials_for(data.get("uri") or ""):
             data[name] = ""
 
     def _take_generated_key(self, data: dict[str, Any]) -> None:
@@ -242,18 +224,27 @@ class HypervisorForm(ModelForm):
             data["ssh_private_key"] = key
 
     def _check_private_key(self, data: dict[str, Any]) -> None:
-        if data.get("ssh_private_key") and data["ssh_private_key"] != self.stored_secrets.get("ssh_private_key"):
+        if data.get("ssh_private_key") and data["ssh_private_key"] != self.stored.ssh_private_key:
             try:
                 public_key_of(data["ssh_private_key"])
             except ValueError as error:
                 self.add_error("ssh_private_key", str(error))
 
 
+def _credential_fields() -> dict[str, forms.Field]:
+    widgets: dict[str, type[forms.Widget] | forms.Widget] = {
+        "sasl_password": forms.PasswordInput,
+        "ssh_private_key": SecretTextarea,
+        "tls_client_key": SecretTextarea,
+    }
+    return forms.fields_for_model(HypervisorCredentials, fields=CREDENTIALS, widgets=widgets)
+
+
 def _credentials_for(uri: str) -> set[str]:
     try:
-        return CREDENTIALS[check_uri(uri).transport]
+        return _USED_BY_TRANSPORT[check_uri(uri).transport]
     except InvalidUri:
-        return _ALL_CREDENTIALS
+        return set(CREDENTIALS)
 
 
 def compose_uri(transport: str, host: str, port: int | None, username: str) -> str:

@@ -112,7 +112,7 @@ def hypervisor_pool_remove(request: HttpRequest, pk: int) -> HttpResponse:
 def storage_pools_of_all(rows: list[Hypervisor]) -> list[StoragePool]:
     """Storage pools of the same name, type and path on every host, one row of each with what all agree on."""
     found: dict[tuple[str, str, str], list[StoragePool]] = defaultdict(list)
-    for storage_pool in StoragePool.objects.filter(hypervisor__in=[row.pk for row in rows]):
+    for storage_pool in StoragePool.objects.present().filter(hypervisor__in=[row.pk for row in rows]):
         found[storage_pool.name, storage_pool.pool_type, storage_pool.target_path].append(storage_pool)
     return [_representative(same) for same in found.values() if len({one.hypervisor_id for one in same}) == len(rows)]
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from hypervisors.broadcast import FLEET_GROUP
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, StoragePool
 from hypervisors.models.usage import hypervisor_key, read_usage
-from hypervisors.states import DomainState, HypervisorStatus
+from hypervisors.states import DomainState
 from hypervisors.web.permissions import operators_only
 from hypervisors.web.sequences import sequence_number
 
@@ -49,13 +49,13 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @operators_only
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "storage_pools", {"storage_pools": StoragePool.objects.filter(hypervisor=pk)})
+    return _page(request, pk, "storage_pools", {"storage_pools": StoragePool.objects.present().filter(hypervisor=pk)})
 
 
 @require_GET
 @operators_only
 def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "networks", {"networks": Network.objects.filter(hypervisor=pk)})
+    return _page(request, pk, "networks", {"networks": Network.objects.present().filter(hypervisor=pk)})
 
 
 @require_GET
@@ -83,20 +83,14 @@ def hypervisor_rows(hypervisors: "QuerySet[Hypervisor]") -> list[Hypervisor]:
         .values_list("hypervisor")
         .annotate(total=Count("pk"), running=Count("pk", filter=Q(state=DomainState.RUNNING)))
     }
-    rows = list(hypervisors.defer("cpu_xml", "machine_types", *_UNSHOWN))
+    rows = list(hypervisors.defer(*_UNSHOWN))
     for row in rows:
         row.domain_count, row.running_count = counts.get(row.pk, (0, 0))  # type: ignore[attr-defined]
     return rows
 
 
-_UNSHOWN = (
-    "sasl_password",
-    "ssh_private_key",
-    "ssh_known_hosts",
-    "tls_ca_certificate",
-    "tls_client_certificate",
-    "tls_client_key",
-)
+# Long, and of no use on a page.
+_UNSHOWN = ("cpu_xml", "machine_types")
 
 
 def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
@@ -106,11 +100,10 @@ def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> H
         "sequence": sequence,
         "hypervisor": row,
         "tab": tab,
-        "disabled": row.status == HypervisorStatus.DISABLED,
         "domain_count": Domain.objects.present().filter(hypervisor=row).count(),
         "running_count": Domain.objects.present().filter(hypervisor=row, state=DomainState.RUNNING).count(),
-        "storage_pool_count": row.storage_pools.count(),
-        "network_count": row.networks.count(),
+        "storage_pool_count": StoragePool.objects.present().filter(hypervisor=row).count(),
+        "network_count": Network.objects.present().filter(hypervisor=row).count(),
     }
     return render(request, f"hypervisors/{tab}.html", context)
 

@@ -56,7 +56,9 @@ def _pools(
     shown: set[int | None] | None, counts: dict[int | None, int], leaves: dict[int | None, list[Domain]]
 ) -> list[dict[str, Any]]:
     """Pools by name with their hypervisors; `shown` limits the hypervisors, and drops the pools left empty."""
-    hypervisors = Hypervisor.objects.only("name", "status", "status_reason", "seen_at", "hypervisor_pool")
+    hypervisors = Hypervisor.objects.only(
+        "name", "status", "status_reason", "admin_state", "seen_at", "hypervisor_pool"
+    )
     by_pool: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in hypervisors.order_by("name"):
         if shown is None or row.pk in shown:

@@ -17,7 +17,7 @@ from deploy.lab.host import Host
 from deploy.lab.lab import Lab
 from hypervisors.console.proxy import ConsoleHandler, ConsoleServer
 from hypervisors.gateway.ssh_tunnels import close_shared_connections
-from hypervisors.models import Domain, Hypervisor, HypervisorPool
+from hypervisors.models import Domain, Hypervisor, HypervisorCredentials, HypervisorPool
 from hypervisors.states import DomainState, HypervisorStatus
 from tests.lab.consoles.test_console_proxy import ORIGIN, Screen, close_of, open_socket, serving, signed_in, token_for
 from tests.watching import wait_until
@@ -133,9 +133,9 @@ def test_what_a_viewer_types_does_not(
 
 
 def test_a_host_behind_ssh(proxy: ConsoleServer, booted_guest: Guest, hosts: list[Host], lab: Lab, alice: User) -> None:
-    hypervisor = row_of(
-        hosts[0],
-        uri=hosts[0].ssh_uri,
+    hypervisor = row_of(hosts[0], uri=hosts[0].ssh_uri)
+    HypervisorCredentials.objects.create(
+        hypervisor=hypervisor,
         ssh_private_key=lab.plan.ssh_key_path.read_text(),
         ssh_known_hosts=sign_in.known_hosts_line(hosts[0].plan),
     )

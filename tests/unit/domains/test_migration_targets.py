@@ -6,12 +6,13 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.operations.engine.requests import request_operation
-from hypervisors.states import DomainState, HypervisorStatus, OperationKind
+from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationKind
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,23 @@ def obstacles(domain: Domain, target: Hypervisor) -> list[str]:
 
 def test_nothing_stands_in_the_way(moving: Domain, target: Hypervisor) -> None:
     assert obstacles(moving, target) == []
+
+
+def test_a_host_in_maintenance_says_since_when_and_by_whom(moving: Domain, target: Hypervisor) -> None:
+    target.admin_state, target.admin_state_by = AdminState.MAINTENANCE, "alice"
+    target.admin_state_reason = "New memory."
+    target.save()
+    (obstacle,) = obstacles(moving, target)
+    assert obstacle.startswith("It is in maintenance since ")
+    assert obstacle.endswith(" by alice: nothing moves there. New memory.")
+
+
+def test_what_its_host_does_not_have_any_more_is_no_help(moving: Domain, target: Hypervisor) -> None:
+    target.storage_pools.update(vanished_at=timezone.now())
+    target.networks.update(vanished_at=timezone.now())
+    texts = obstacles(moving, target)
+    assert any("in no storage pool of this host" in text for text in texts)
+    assert "The network “default” does not exist there." in texts
 
 
 def test_the_host_it_is_on_and_hosts_of_other_pools_are_none(
@@ -123,14 +141,14 @@ def test_a_migration_uri_makes_a_local_host_a_target(moving: Domain, target: Hyp
 def test_disks_must_be_where_the_target_has_them(
     disk: dict[str, str], obstacle: str, moving: Domain, target: Hypervisor
 ) -> None:
-    moving.definition.parsed = PARSED | {"disks": [disk]}
+    moving.definition.live_parsed = PARSED | {"disks": [disk]}
     moving.definition.save()
     assert obstacles(moving, target) == [obstacle]
 
 
 def test_a_path_that_only_begins_alike_is_another(moving: Domain, target: Hypervisor) -> None:
     disk = {"device": "disk", "target": "vda", "source_kind": "file", "source": "/srv/shared-not/web1.qcow2"}
-    moving.definition.parsed = PARSED | {"disks": [disk]}
+    moving.definition.live_parsed = PARSED | {"disks": [disk]}
     moving.definition.save()
     assert len(obstacles(moving, target)) == 1
 
@@ -147,7 +165,7 @@ def test_an_idle_storage_pool_and_network_are_named(moving: Domain, target: Hype
 
 
 def test_what_is_tied_to_its_host_stays(moving: Domain, target: Hypervisor) -> None:
-    moving.definition.parsed = PARSED | {
+    moving.definition.live_parsed = PARSED | {
         "host_devices": ["usb 046d:c52b"],
         "filesystems": [{"kind": "mount", "source": "/home", "target": "home"}],
     }

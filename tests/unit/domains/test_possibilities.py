@@ -10,7 +10,7 @@ from django.utils import timezone
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.operations.engine.requests import possible_kinds, request_operation, why_not
-from hypervisors.states import DomainState, HypervisorStatus, OperationKind, OperationState
+from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationKind, OperationState
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +66,6 @@ def test_a_machine_that_does_not_answer_can_be_forced_off(make_domain: Callable[
     [
         (HypervisorStatus.STALE, "host1 has not answered since "),
         (HypervisorStatus.OFFLINE, "host1 is offline; it was last seen at "),
-        (HypervisorStatus.DISABLED, "host1 is disabled"),
     ],
 )
 def test_a_host_that_is_away_is_named(
@@ -75,6 +74,12 @@ def test_a_host_that_is_away_is_named(
     Hypervisor.objects.filter(pk=hypervisor.pk).update(status=status)
     reasons = possible_kinds(Domain.objects.select_related("hypervisor").get(pk=domain.pk))
     assert all(text.startswith(reason) for text in reasons.values())
+
+
+def test_a_disabled_host_is_named(domain: Domain, hypervisor: Hypervisor) -> None:
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(admin_state=AdminState.DISABLED)
+    reasons = possible_kinds(Domain.objects.select_related("hypervisor").get(pk=domain.pk))
+    assert all(text.startswith("host1 is disabled") for text in reasons.values())
 
 
 def test_a_moment_of_another_day_is_told_with_its_date(domain: Domain, hypervisor: Hypervisor) -> None:

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
 from hypervisors.operations.hypervisors.ssh_keys import generate_private_key, public_key_of
 from hypervisors.states import HypervisorStatus
 from tests.hypervisor_forms import HTMX, REFUSING, errors_of, save_untested
@@ -156,6 +156,7 @@ def test_a_second_name_or_uri_is_refused(operator: Client, hypervisor: Hyperviso
     assert hypervisor.name in errors_of(answer)["uri"]
 
 
+_STORED_SECRETS = "SELECT sasl_password, tls_client_key FROM hypervisors_hypervisorcredentials WHERE hypervisor_id = %s"
 SECRETS = {"sasl_password": "s3cr3t-pass", "tls_client_key": "-----BEGIN PRIVATE KEY-----\nTLSSECRET\n-----END"}
 
 
@@ -165,9 +166,9 @@ def test_secrets_are_encrypted_and_never_shown(operator: Client, hypervisor_pool
     fields |= {"sasl_username": "vmportal", **SECRETS}
     save_untested(operator, url, **fields)
     row = Hypervisor.objects.get(name="h")
-    assert row.sasl_password == SECRETS["sasl_password"]
+    assert row.credentials.sasl_password == SECRETS["sasl_password"]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT sasl_password, tls_client_key FROM hypervisors_hypervisor WHERE id = %s", [row.pk])
+        cursor.execute(_STORED_SECRETS, [row.pk])
         stored = "".join(cursor.fetchone())
     assert "s3cr3t" not in stored
     assert "TLSSECRET" not in stored
@@ -190,21 +191,21 @@ def test_secrets_are_kept_replaced_and_removed(operator: Client, hypervisor_pool
     # Only renamed: nothing to test, nothing to reconnect for.
     operator.post(edit, {**fields, "name": "renamed"})
     row.refresh_from_db()
-    assert (row.name, row.sasl_password, row.revision) == ("renamed", "first", 1)
+    assert (row.name, row.credentials.sasl_password, row.revision) == ("renamed", "first", 1)
     save_untested(operator, edit, **fields, sasl_password="second")
     row.refresh_from_db()
-    assert (row.sasl_password, row.revision) == ("second", 2)
+    assert (row.credentials.sasl_password, row.revision) == ("second", 2)
     save_untested(operator, edit, **fields, sasl_password_remove="on")
     row.refresh_from_db()
-    assert (row.sasl_password, row.revision) == ("", 3)
+    assert (row.credentials.sasl_password, row.revision) == ("", 3)
 
 
 def test_another_transport_drops_the_credentials_it_has_no_use_for(operator: Client, hypervisor: Hypervisor) -> None:
-    Hypervisor.objects.filter(pk=hypervisor.pk).update(ssh_private_key="old", sasl_password="old")
+    HypervisorCredentials.objects.create(hypervisor=hypervisor, ssh_private_key="old", sasl_password="old")
     fields = {"name": "h", "hypervisor_pool": hypervisor.hypervisor_pool_id, **REFUSING}
     save_untested(operator, reverse("hypervisor_edit", args=[hypervisor.pk]), **fields)
-    hypervisor.refresh_from_db()
-    assert (hypervisor.ssh_private_key, hypervisor.sasl_password) == ("", "old")
+    stored = HypervisorCredentials.objects.get(hypervisor=hypervisor)
+    assert (stored.ssh_private_key, stored.sasl_password) == ("", "old")
 
 
 def test_saving_leaves_the_watchers_columns_alone(operator: Client, hypervisor: Hypervisor) -> None:
@@ -234,7 +235,7 @@ def test_a_generated_key_stays_here_and_is_saved(operator: Client, hypervisor_po
     fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "ssh", "host": "127.0.0.1", "port": "1"}
     save_untested(operator, reverse("hypervisor_add"), **fields, ssh_generated_key=token)
     row = Hypervisor.objects.get()
-    assert public_key_of(row.ssh_private_key).startswith(public_key)
+    assert public_key_of(row.credentials.ssh_private_key).startswith(public_key)
     page = operator.get(reverse("hypervisor_edit", args=[row.pk])).content.decode()
     assert public_key in page
     assert "PRIVATE KEY-----\n" not in page

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from hypervisors.models import Domain, DomainGrant, Hypervisor, Network, Operation, StoragePool
 from hypervisors.models.usage import UsageSample, hypervisor_key, record_usage
-from hypervisors.states import HypervisorStatus, OperationKind, OperationState
+from hypervisors.states import AdminState, HypervisorStatus, OperationKind, OperationState
 
 pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
@@ -27,7 +27,7 @@ DOORS: list[tuple[str, str]] = [
     ("get", "hypervisor_add"),
     ("get", "hypervisor_edit"),
     ("get", "hypervisor_remove"),
-    ("post", "hypervisor_enable"),
+    ("get", "hypervisor_admin_state"),
     ("post", "hypervisor_test"),
     ("post", "hypervisor_key_pair"),
     ("get", "hypervisor_pool"),
@@ -39,7 +39,8 @@ WITHOUT_ID = {"hypervisors", "hypervisor_add", "hypervisor_test", "hypervisor_ke
 
 
 def door(name: str, pk: int) -> str:
-    return reverse(name, args=[] if name in WITHOUT_ID else [pk])
+    query = "?state=maintenance" if name == "hypervisor_admin_state" else ""
+    return reverse(name, args=[] if name in WITHOUT_ID else [pk]) + query
 
 
 @pytest.mark.parametrize(("method", "name"), DOORS)
@@ -94,15 +95,45 @@ def test_the_overview_counts_and_says_why_a_host_is_offline(
 
 
 def test_disabling_leaves_it_alone_and_enabling_follows_it_again(operator: Client, hypervisor: Hypervisor) -> None:
-    url = reverse("hypervisor_enable", args=[hypervisor.pk])
-    operator.post(url)
+    url = reverse("hypervisor_admin_state", args=[hypervisor.pk])
+    operator.post(url, {"state": "disabled"})
     hypervisor.refresh_from_db()
-    assert hypervisor.status == HypervisorStatus.DISABLED
-    assert "alice" in hypervisor.status_reason
-    assert "leaves this host alone" in operator.get(hypervisor.get_absolute_url()).content.decode()
-    operator.post(url, {"enabled": "1"})
+    assert (hypervisor.admin_state, hypervisor.admin_state_by) == (AdminState.DISABLED, "alice")
+    assert hypervisor.status == HypervisorStatus.ONLINE, "the status is the watcher's"
+    page = operator.get(hypervisor.get_absolute_url()).content.decode()
+    assert "leaves this host alone" in page
+    assert "alice" in page
+    operator.post(url, {"state": "enabled"})
     hypervisor.refresh_from_db()
-    assert hypervisor.status == HypervisorStatus.CONNECTING
+    assert hypervisor.admin_state == AdminState.ENABLED
+
+
+def test_maintenance_is_asked_for_with_numbers_and_shown_everywhere(
+    operator: Client, hypervisor: Hypervisor, make_domain: Callable[..., Domain]
+) -> None:
+    make_domain(state="running")
+    make_domain(state="running")
+    make_domain()
+    url = reverse("hypervisor_admin_state", args=[hypervisor.pk])
+    question = operator.get(f"{url}?state=maintenance", headers={"HX-Request": "true"}).content.decode()
+    assert "2 virtual machines run here and stay." in question
+    assert "<html" not in question
+    hypervisor.refresh_from_db()
+    assert hypervisor.admin_state == AdminState.ENABLED, "a question changes nothing"
+    operator.post(url, {"state": "maintenance", "reason": "new <memory>"})
+    for page_url in (hypervisor.get_absolute_url(), reverse("hypervisors"), "/tree/"):
+        page = operator.get(page_url).content.decode()
+        assert 'state="maintenance"' in page
+    page = operator.get(hypervisor.get_absolute_url()).content.decode()
+    assert "by alice: new &lt;memory&gt;" in page
+    assert "Leave maintenance" in page
+
+
+def test_an_unknown_admin_state_is_refused(operator: Client, hypervisor: Hypervisor) -> None:
+    answer = operator.post(reverse("hypervisor_admin_state", args=[hypervisor.pk]), {"state": "online"})
+    assert answer.status_code == 422
+    hypervisor.refresh_from_db()
+    assert hypervisor.admin_state == AdminState.ENABLED
 
 
 def test_removing_keeps_machines_grants_and_history(
