@@ -32,7 +32,7 @@ class Worker:
         command += ["-Q", self.queue, "-c", "2", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=_environment(), stdout=log, stderr=log, start_new_session=True
+                command, env=product_environment(), stdout=log, stderr=log, start_new_session=True
             )
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             started_at = time.time()
@@ -59,7 +59,7 @@ def running_workers(directory: Path, *queues: str) -> Iterator[dict[str, Worker]
             worker.kill()
 
 
-def _environment() -> dict[str, str]:
+def product_environment() -> dict[str, str]:
     """The product's settings, on the database that the tests made."""
     database = connection.settings_dict
     name = database["NAME"]

@@ -19,10 +19,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from hypervisors.models import Hypervisor
+from hypervisors.models.instances import read_instances
 
-# Worker, migrations worker and watcher write `vmportal:alive:<name>` this often, for three times as long.
+# Worker and migrations worker write `vmportal:alive:<name>` this often, for three times as long.
 HEARTBEAT_SECONDS = 5
-BEATING_PROCESSES = ("worker", "migrations", "watcher")
+BEATING_PROCESSES = ("worker", "migrations")
 
 
 @never_cache
@@ -34,6 +35,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     # They beat in Redis: without it nothing is known of them, and waiting for each would take seconds.
     beats = _heartbeat if checks["redis"]["well"] else _unknown
     checks |= {name: _check(partial(beats, name)) for name in BEATING_PROCESSES}
+    checks["watcher"] = _check(_watcher if checks["redis"]["well"] else partial(_unknown, "watcher"))
     well = all(check["well"] for check in checks.values())
     report: dict[str, Any] = {"status": "well" if well else "ill", "checks": checks}
     if checks["database"]["well"]:
@@ -70,6 +72,13 @@ def _heartbeat(name: str) -> str:
     if beat is None:
         raise RuntimeError("no sign of life")
     return f"seen {max(0.0, time.time() - float(beat)):.0f} s ago"
+
+
+def _watcher() -> str:
+    count = sum(instance.kind == "watcher" for instance in read_instances())
+    if not count:
+        raise RuntimeError("no sign of life")
+    return f"{count} alive"
 
 
 def _unknown(name: str) -> str:

@@ -1,5 +1,6 @@
 """Django settings, all of them from the environment; what is missing or contradictory fails loudly."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 DATA_DIR = Path(env.str("VMPORTAL_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DEBUG = env.bool("VMPORTAL_DEBUG", default=False)

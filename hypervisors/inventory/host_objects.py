@@ -4,7 +4,7 @@ A row outlives what it mirrors: what is not listed any more becomes a tombstone.
 its UUID, else by its name: defined again after it was undefined, it may have another UUID and is still the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -39,9 +39,9 @@ class HostObjectMirror(Generic[Row, Facts]):
         self._model: type[Row] = model
         self._columns = columns
         self._what = what
-        self.load()
+        self.clear()
 
-    def load(self) -> None:
+    def clear(self) -> None:
         """Forget what was written: everything is told again."""
         self._written: dict[int, tuple[Facts, ...]] = {}
         self._unsaved: dict[int, tuple[Facts, ...]] = {}
@@ -54,11 +54,20 @@ class HostObjectMirror(Generic[Row, Facts]):
         self._written.pop(hypervisor_id, None)
         self._unsaved.pop(hypervisor_id, None)
 
+    def drop(self, hypervisor_ids: Collection[int]) -> None:
+        """Forget these hypervisors without a trace in the rows: another watcher has them now."""
+        for pk in hypervisor_ids:
+            self._written.pop(pk, None)
+            self._unsaved.pop(pk, None)
+
+    def unsaved_hypervisors(self) -> set[int]:
+        return set(self._unsaved)
+
     def has_unsaved(self) -> bool:
         return bool(self._unsaved)
 
     def save(self) -> list[Change]:
-        """Write and say what to publish. Call in a transaction; after an error, load() anew."""
+        """Write and say what to publish. Call in a transaction; after an error, clear()."""
         unsaved, self._unsaved = self._unsaved, {}
         for hypervisor_id, listed in unsaved.items():
             self._replace(hypervisor_id, [self._columns(facts) for facts in listed])

@@ -1,36 +1,36 @@
-"""The watcher: the writer with its sessions, the watchdog over them, the heartbeat, the refresh listener."""
+"""The watcher: the writer with its sessions and leases, the watchdog, the announcer, the refresh listener."""
 
-import logging
 import sys
 import threading
 import time
 
 import redis
-from django.conf import settings
 
 from hypervisors.gateway.connections import start_event_loop
+from hypervisors.inventory.leases import LeaseKeeper
 from hypervisors.inventory.refresh_requests import RefreshListener
 from hypervisors.inventory.sessions.sessions import Session
 from hypervisors.inventory.writer import Writer
-
-logger = logging.getLogger(__name__)
+from hypervisors.models.instances import Announcer, instance_id, read_instances, this_instance
 
 _WATCHDOG_SECONDS = 1.0
-_HEARTBEAT_SECONDS = 5.0
-_HEARTBEAT_KEY = "vmportal:alive:watcher"
-# A writer that has not come round for so long is not well, and the heartbeat stops. Waiting for a database that is
-# away is well: the writer still comes round.
+# A writer that has not come round for so long is not well, and the watcher is not announced. Waiting for a database
+# that is away is well: the writer still comes round.
 _WRITER_WELL_SECONDS = 30.0
 # Threads that read hundreds of XML documents must not hold up the one that tells an event.
 _SWITCH_INTERVAL_SECONDS = 0.001
 
 
 class Watcher:
-    """Runs until `stopping` is set."""
+    """Runs until `stopping` is set. Any number may run at once: each mirrors the pools whose leases it holds."""
 
-    def __init__(self, stopping: threading.Event) -> None:
+    def __init__(self, stopping: threading.Event, *, name: str = "") -> None:
+        """`name` is the instance's; two in one process must differ."""
         self._stopping = stopping
-        self._writer = Writer(stopping)
+        self._name = name or instance_id()
+        self._watcher_count = 1
+        self.leases = LeaseKeeper(self._name, count_watchers=lambda: self._watcher_count)
+        self._writer = Writer(stopping, self.leases)
 
     def sessions(self) -> list[Session]:
         """Those that run now."""
@@ -45,20 +45,22 @@ class Watcher:
             on_hypervisors=self._writer.look_at_rows,
             stopping=self._stopping,
         ).start()
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        announcer = Announcer(
+            lambda: this_instance("watcher", id=self._name), is_well=self._is_well, after_each=self._count_watchers
+        )
+        announcer.start()
         while not self._stopping.wait(_WATCHDOG_SECONDS):
             for session in self.sessions():
                 session.check()
         self._writer.join(timeout_seconds=5)
+        announcer.stop()
 
-    def _beat(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
-                    while not self._stopping.is_set():
-                        if time.monotonic() - self._writer.turned_at < _WRITER_WELL_SECONDS:
-                            client.set(_HEARTBEAT_KEY, f"{time.time():.3f}", ex=int(3 * _HEARTBEAT_SECONDS))
-                        self._stopping.wait(_HEARTBEAT_SECONDS)
-            except redis.RedisError as error:
-                logger.warning("The watcher's heartbeat was not written: %s", error)
-                self._stopping.wait(1)
+    def _is_well(self) -> bool:
+        return time.monotonic() - self._writer.turned_at < _WRITER_WELL_SECONDS
+
+    def _count_watchers(self) -> None:
+        """How many share the pools; this one alone, for all it knows, while Redis is away."""
+        try:
+            self._watcher_count = max(1, sum(instance.kind == "watcher" for instance in read_instances()))
+        except redis.RedisError:
+            self._watcher_count = 1

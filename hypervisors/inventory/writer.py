@@ -3,6 +3,9 @@
 It takes everything that waits, works it into the mirrors, and saves what differs in one transaction: a lone event is
 written at once, a storm in few statements. After a database error it forgets all it knew, reads the rows again and
 has every session tell everything once more.
+
+It writes only for the hypervisor pools whose leases this watcher holds (inventory.leases); of the others' hypervisors
+it keeps nothing in memory.
 """
 
 import logging
@@ -10,7 +13,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol
 
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
@@ -18,6 +22,7 @@ from django.db import connection, transaction
 from hypervisors.broadcast import Change, publish
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.hypervisors.mirror import HypervisorMirror
+from hypervisors.inventory.leases import LeaseKeeper
 from hypervisors.inventory.networks.mirror import network_mirror
 from hypervisors.inventory.observations import (
     DomainRead,
@@ -31,6 +36,7 @@ from hypervisors.inventory.observations import (
     StatusSeen,
     StoragePoolsListed,
 )
+from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.inventory.sessions.supervisor import SessionSupervisor, read_rows
 from hypervisors.inventory.storage.storage_pools import storage_pool_mirror
 from hypervisors.states import HypervisorStatus
@@ -45,15 +51,25 @@ _MAX_ROWS = 300
 _MAX_PAUSE_SECONDS = 5.0
 
 
+class _Mirror(Protocol):
+    def clear(self) -> None: ...
+    def drop(self, hypervisor_ids: Collection[int]) -> None: ...
+    def has_unsaved(self) -> bool: ...
+    def unsaved_hypervisors(self) -> set[int]: ...
+
+
 class Writer:
     """The queue's other end, and the owner of all sessions."""
 
-    def __init__(self, stopping: threading.Event) -> None:
+    def __init__(self, stopping: threading.Event, leases: LeaseKeeper) -> None:
         self._stopping = stopping
+        self._leases = leases
+        # The hypervisors whose rows the mirrors hold, and the pool of each with its lease's token.
+        self._held: dict[int, tuple[int, int]] = {}
         self._queue: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
         # States that events told overtake listings: they carry their time, so order does not matter to them.
         self._told_states: deque[DomainStateSeen] = deque()
-        self.supervisor = SessionSupervisor(post=self._post)
+        self.supervisor = SessionSupervisor(post=self._post, is_ours=leases.is_sure)
         self._domains = DomainMirror()
         self._hypervisors = HypervisorMirror()
         self._storage_pools = storage_pool_mirror()
@@ -68,7 +84,7 @@ class Writer:
             StoragePoolsListed: lambda seen: self._storage_pools.take_listing(seen.hypervisor_id, seen.storage_pools),
             NetworksListed: lambda seen: self._networks.take_listing(seen.hypervisor_id, seen.networks),
         }
-        self._is_loaded = False
+        self._is_loaded = self._knows_orphans = False
         # Definitions that an older parser has read; they are parsed anew between events.
         self._has_outdated = False
         self._rows_due = self._loads_due = 0.0
@@ -117,7 +133,15 @@ class Writer:
                 self._stopping.wait(min(_MAX_PAUSE_SECONDS, 0.2 * 2**failures))
             self.turned_at = time.monotonic()
         self.supervisor.stop()
+        self._release()
         connection.close()
+
+    def _release(self) -> None:
+        try:
+            self._leases.release()
+            request_hypervisors_refresh()
+        except DatabaseError as error:
+            logger.warning("The leases were not given up, and run out by themselves: %s", error)
 
     def _turn(self) -> None:
         """Wait for something, take what there is, save and publish it."""
@@ -142,11 +166,11 @@ class Writer:
         while not self._queue.empty():
             self._queue.get()
         self._told_states.clear()
-        for mirror in (self._domains, self._hypervisors, self._storage_pools, self._networks):
-            mirror.load()
+        for mirror in self._mirrors():
+            mirror.clear()
+        self._held, self._knows_orphans = {}, False
         self._match_rows()
         self._is_loaded = True
-        self._has_outdated = True
         self.supervisor.tell_all_again()
 
     def _take_waiting(self, timeout_seconds: float) -> None:
@@ -154,8 +178,10 @@ class Writer:
             observation = self._queue.get(timeout=timeout_seconds) if timeout_seconds else self._queue.get_nowait()
             for _ in range(_MAX_OBSERVATIONS):
                 while self._told_states:
-                    self._domains.take_state(self._told_states.popleft())
-                if observation is not None:
+                    if (told := self._told_states.popleft()).hypervisor_id in self._held:
+                        self._domains.take_state(told)
+                # What waited while its pool went to another watcher is nothing to us.
+                if observation is not None and observation.hypervisor_id in self._held:
                     self._takers[type(observation)](observation)
                 if self._domains.unsaved_count() >= _MAX_ROWS:
                     return
@@ -168,32 +194,74 @@ class Writer:
         self._domains.set_online(seen.hypervisor_id, online=seen.status == HypervisorStatus.ONLINE)
 
     def _match_rows(self) -> None:
-        rows = read_rows()
-        for row in rows.values():
-            self._hypervisors.note_row(row.pk, row.status)
-        removed = self.supervisor.match(rows)
+        """Have sessions and mirrors follow the leases that are held and the rows that there are."""
+        self._leases.turn()
+        rows, pools = read_rows(), self._leases.pools
+        pool_of = {pk: row.hypervisor_pool_id for pk, row in rows.items()}
+        ours = {pk: (pool, pools[pool]) for pk, pool in pool_of.items() if pool in pools}
+        removed = self._held.keys() - rows.keys()
+        # Also those of a lease that was another's for a while.
+        self._drop({pk for pk, held in self._held.items() if pk in rows and ours.get(pk) != held})
+        added = ours.keys() - self._held.keys()
+        keeps_house = self._leases.keeps_house()
+        if added or (keeps_house and not self._knows_orphans):
+            self._domains.load(added, with_orphans=keeps_house)
+            self._has_outdated = True
+        self._knows_orphans = keeps_house
+        self._held = ours
+        for pk in ours:
+            self._hypervisors.note_row(pk, rows[pk].status)
+        self.supervisor.match(rows, pools=pools)
         watched = {session.hypervisor_id for session in self.supervisor.sessions()}
-        for pk in rows.keys() - watched:
+        for pk in ours.keys() - watched:
             self._domains.set_online(pk, online=False)
         for pk in removed:
             self._domains.forget_hypervisor(pk)
             self._storage_pools.forget_hypervisor(pk)
             self._networks.forget_hypervisor(pk)
 
+    def _drop(self, hypervisor_ids: Collection[int]) -> None:
+        """Another watcher has them now, or had them."""
+        if not hypervisor_ids:
+            return
+        self.supervisor.stop_sessions(hypervisor_ids)
+        for mirror in self._mirrors():
+            mirror.drop(hypervisor_ids)
+        for pk in hypervisor_ids:
+            del self._held[pk]
+
     def _save_and_publish(self) -> None:
         if not self._has_unsaved():
             return
+        if not self._leases.is_sure():
+            # This process was frozen, or the database away: others may have taken what it held.
+            self._match_rows()
         with transaction.atomic():
-            changes: list[Change] = [
-                *self._hypervisors.save(),
-                *self._domains.save(self.supervisor.names),
-                *self._storage_pools.save(),
-                *self._networks.save(),
-            ]
+            lost = self._leases.lost(self._unsaved_pools())
+            changes: list[Change] = [] if lost else self._save()
+        if lost:
+            logger.warning("Another watcher has %d pools of this one by now: nothing is written for them.", len(lost))
+            self._match_rows()
+            return
         publish(changes)
         for hypervisor_id, uuid in self._domains.take_unread():
             self.supervisor.read_again(hypervisor_id, uuid)
 
+    def _save(self) -> list[Change]:
+        return [
+            *self._hypervisors.save(),
+            *self._domains.save(self.supervisor.names),
+            *self._storage_pools.save(),
+            *self._networks.save(),
+        ]
+
+    def _mirrors(self) -> tuple[_Mirror, ...]:
+        return (self._domains, self._hypervisors, self._storage_pools, self._networks)
+
     def _has_unsaved(self) -> bool:
-        mirrors = (self._domains, self._hypervisors, self._storage_pools, self._networks)
-        return any(mirror.has_unsaved() for mirror in mirrors)
+        return any(mirror.has_unsaved() for mirror in self._mirrors())
+
+    def _unsaved_pools(self) -> set[int]:
+        """The pools that would be written for now; a hypervisor whose row was removed has none."""
+        unsaved = {pk for mirror in self._mirrors() for pk in mirror.unsaved_hypervisors()}
+        return {self._held[pk][0] for pk in unsaved if pk in self._held}

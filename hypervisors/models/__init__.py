@@ -9,6 +9,7 @@ from hypervisors.models.operations import Operation
 from hypervisors.models.shared_storage import SharedStorage
 from hypervisors.models.storage_pools import StoragePool
 from hypervisors.models.volumes import Volume
+from hypervisors.models.watcher_leases import WatcherLease
 
 __all__ = [
     "Domain",
@@ -22,4 +23,5 @@ __all__ = [
     "SharedStorage",
     "StoragePool",
     "Volume",
+    "WatcherLease",
 ]

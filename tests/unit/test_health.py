@@ -7,6 +7,7 @@ from django.conf import LazySettings
 from django.test import Client
 
 from deploy.services import private_redis
+from hypervisors.models.instances import announce, this_instance
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +18,7 @@ def checks(client: Client) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_process_that_gives_no_sign_of_life_is_named(client: Client, redis_client: Any) -> None:
-    redis_client.set("vmportal:alive:watcher", "1")
+    announce(this_instance("watcher"))
     status, found = checks(client)
     assert status == 503
     assert found["database"]["well"]

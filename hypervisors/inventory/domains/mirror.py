@@ -7,7 +7,7 @@ another. When nobody has it any more it becomes a tombstone.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -67,13 +67,20 @@ class DomainMirror:
         # The last domain whose stored XML was looked at by `parse_stored`.
         self._parsed_up_to = 0
 
-    def load(self) -> None:
-        """Start over from the rows; each is taken for seen on its hypervisor until that is listed."""
+    def clear(self) -> None:
+        """Forget everything; nothing is written."""
         self.__init__()  # type: ignore[misc]
-        for record in domain_records.load_records():
+
+    def load(self, hypervisor_ids: Collection[int], *, with_orphans: bool = False) -> None:
+        """Add the rows of these hypervisors; each is taken for seen on its own until that is listed.
+
+        Orphans are domains whose hypervisor's row was removed while nobody watched it.
+        """
+        self._parsed_up_to = 0
+        for record in domain_records.load_records(hypervisor_ids, with_orphans=with_orphans):
             self._records[record.uuid] = record
             if record.vanished_at is None and record.hypervisor_id is not None:
-                self._observed[record.uuid] = {record.hypervisor_id: _observed_before(record)}
+                self._observed.setdefault(record.uuid, {})[record.hypervisor_id] = _observed_before(record)
                 self._seen_on[record.hypervisor_id].add(record.uuid)
             elif record.vanished_at is None:
                 self._observed[record.uuid] = {}
@@ -94,6 +101,29 @@ class DomainMirror:
         for uuid in self._seen_on.pop(hypervisor_id, set()):
             self._lose(hypervisor_id, uuid)
         self._online.discard(hypervisor_id)
+
+    def drop(self, hypervisor_ids: Collection[int]) -> None:
+        """Forget these hypervisors and their domains without a trace in the rows: another watcher has them now."""
+        for hypervisor_id in hypervisor_ids:
+            self._online.discard(hypervisor_id)
+            for uuid in self._seen_on.pop(hypervisor_id, set()):
+                self._observed.get(uuid, {}).pop(hypervisor_id, None)
+        gone = [uuid for uuid, record in self._records.items() if record.hypervisor_id in hypervisor_ids]
+        for uuid in gone:
+            del self._records[uuid]
+            for known in (self._changed, self._definitions, self._gone_at):
+                known.pop(uuid, None)
+            if self._observed.get(uuid):
+                # A hypervisor that stays has it too.
+                self._settle(uuid)
+            else:
+                self._observed.pop(uuid, None)
+        self._unread = {(owner, uuid) for owner, uuid in self._unread if owner not in hypervisor_ids}
+
+    def unsaved_hypervisors(self) -> set[int]:
+        """Those whose domains would be saved now."""
+        records = (self._records[uuid] for uuid in self._changed.keys() | self._definitions.keys())
+        return {record.hypervisor_id for record in records if record.hypervisor_id is not None}
 
     def take_listing(self, listed: DomainsListed) -> None:
         lost = self._seen_on[listed.hypervisor_id] - {facts.uuid for facts in listed.domains}
@@ -165,7 +195,7 @@ class DomainMirror:
         return unread
 
     def save(self, hypervisor_names: Mapping[int, str]) -> list[Change]:
-        """Write what changed and say what to publish. Call in a transaction; after an error, load() anew."""
+        """Write what changed and say what to publish. Call in a transaction; after an error, clear() and load()."""
         if not self._changed and not self._definitions:
             return []
         changed, self._changed = self._changed, {}

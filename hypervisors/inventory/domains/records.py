@@ -1,13 +1,13 @@
 """The rows of domains as the writer holds them in memory, and how they get into the database and into messages."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from hypervisors.libvirtxml.domains import PARSER_VERSION
 from hypervisors.models import Domain, DomainDefinition
@@ -82,15 +82,19 @@ def fingerprint(live_sha256: str, inactive_sha256: str) -> int:
     return hash((live_sha256, inactive_sha256))
 
 
-def load_records() -> Iterator[DomainRecord]:
-    """All rows, without any XML."""
+def load_records(hypervisor_ids: Collection[int], *, with_orphans: bool) -> Iterator[DomainRecord]:
+    """The rows on these hypervisors, without any XML; orphans have lost their hypervisor's row."""
+    where = Q(hypervisor__in=hypervisor_ids)
+    if with_orphans:
+        where |= Q(hypervisor=None, vanished_at=None)
+    rows = Domain.objects.filter(where)
     fingerprints = {
         pk: fingerprint(live, inactive)
-        for pk, live, inactive in DomainDefinition.objects.values_list(
-            "domain_id", "live_sha256", "inactive_sha256"
-        ).iterator(chunk_size=_BATCH)
+        for pk, live, inactive in DomainDefinition.objects.filter(domain__in=rows.order_by().values("pk"))
+        .values_list("domain_id", "live_sha256", "inactive_sha256")
+        .iterator(chunk_size=_BATCH)
     }
-    for row in Domain.objects.values("pk", "uuid", *FIELDS).iterator(chunk_size=_BATCH):
+    for row in rows.values("pk", "uuid", *FIELDS).iterator(chunk_size=_BATCH):
         row["state"] = DomainState(row["state"])
         yield DomainRecord(**row, xml_fingerprint=fingerprints.get(row["pk"], 0))
 

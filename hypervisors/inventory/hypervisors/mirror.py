@@ -1,6 +1,6 @@
 """The mirror of the hypervisors' own rows: status, facts and load. The operator's columns are never written here."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -24,9 +24,18 @@ class HypervisorMirror:
         self._seen_at: dict[int, float] = {}
         self._statuses: dict[int, str] = {}
 
-    def load(self) -> None:
+    def clear(self) -> None:
         """Forget what was written: everything is told again."""
         self.__init__()  # type: ignore[misc]
+
+    def drop(self, hypervisor_ids: Collection[int]) -> None:
+        """Forget these without a trace in the rows: another watcher has them now."""
+        for known in (self._unsaved, self._facts, self._seen_at, self._statuses):
+            for pk in hypervisor_ids:
+                known.pop(pk, None)
+
+    def unsaved_hypervisors(self) -> set[int]:
+        return set(self._unsaved)
 
     def note_row(self, hypervisor_id: int, status: str) -> None:
         """What the row says now: an operator may have changed it."""
@@ -67,7 +76,7 @@ class HypervisorMirror:
         return bool(self._unsaved)
 
     def save(self) -> list[Change]:
-        """Write and say what to publish. Call in a transaction; after an error, load() anew."""
+        """Write and say what to publish. Call in a transaction; after an error, clear()."""
         unsaved, self._unsaved = self._unsaved, {}
         for pk, values in unsaved.items():
             _save(pk, values)

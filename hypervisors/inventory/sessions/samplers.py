@@ -131,7 +131,7 @@ class Sampler(ConnectionWorker):
             self._state.post(DomainsAnswering(hypervisor_id=self._state.hypervisor_id, answering=changes))
         if host is not None:
             self._state.cpu_percent, self._state.memory_used_kib = round(host.cpu_percent, 1), int(host.memory_kib)
-        if not self.is_stopped:
+        if not self.is_stopped and self._state.is_ours():
             self._tell(domains, host, epoch=epoch)
 
     def _tell(self, domains: dict[UUID, UsageSample], host: UsageSample | None, *, epoch: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -32,11 +33,19 @@ class Session:
     """The watcher's hold on one hypervisor, in one revision of its row."""
 
     def __init__(
-        self, hypervisor_id: int, *, revision: int, endpoint: Endpoint, claims: HostClaims, name_of: NameOf, post: Post
+        self,
+        hypervisor_id: int,
+        *,
+        revision: int,
+        endpoint: Endpoint,
+        claims: HostClaims,
+        name_of: NameOf,
+        post: Post,
+        is_ours: Callable[[], bool],
     ) -> None:
         self.hypervisor_id = hypervisor_id
         self.revision = revision
-        self.state = SessionState(hypervisor_id, post=post)
+        self.state = SessionState(hypervisor_id, post=post, is_ours=is_ours)
         self._endpoint = endpoint
         self._claims = claims
         self._name_of = name_of

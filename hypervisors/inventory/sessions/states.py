@@ -15,8 +15,10 @@ Post = Callable[[Observation], None]
 class SessionState:
     """Status, last answer and latest load. Status changes are told to the writer as they happen."""
 
-    def __init__(self, hypervisor_id: int, *, post: Post) -> None:
+    def __init__(self, hypervisor_id: int, *, post: Post, is_ours: Callable[[], bool] = lambda: True) -> None:
         self.hypervisor_id = hypervisor_id
+        # False after a freeze: another watcher may have the hypervisor's pool by now.
+        self.is_ours = is_ours
         # Epoch seconds of the last answer.
         self.seen_at: float | None = None
         self.cpu_percent: float | None = None

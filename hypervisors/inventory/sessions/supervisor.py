@@ -1,7 +1,7 @@
-"""Keeps one session for each hypervisor row that is not disabled, in the row's present revision."""
+"""Keeps one session for each hypervisor row of our pools that is not disabled, in the row's present revision."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,6 +26,7 @@ class HypervisorRow:
 
     pk: int
     name: str
+    hypervisor_pool_id: int
     revision: int
     status: str
     status_reason: str
@@ -41,8 +42,9 @@ def read_rows() -> dict[int, HypervisorRow]:
 class SessionSupervisor:
     """Used by the writer's thread; `sessions()` and `read_again` by any."""
 
-    def __init__(self, *, post: Post) -> None:
+    def __init__(self, *, post: Post, is_ours: Callable[[], bool] = lambda: True) -> None:
         self._post = post
+        self._is_ours = is_ours
         self._claims = HostClaims()
         self._sessions: dict[int, Session] = {}
         # Revisions whose URI or credentials cannot be used: nothing to try until the row changes.
@@ -64,14 +66,15 @@ class SessionSupervisor:
         for session in self.sessions():
             session.tell_all_again()
 
-    def match(self, rows: dict[int, HypervisorRow]) -> set[int]:
-        """Start and stop sessions so that they match the rows. Returns the ids of rows that went away."""
-        removed = self.names.keys() - rows.keys()
-        self.names = {row.pk: row.name for row in rows.values()}
-        self._claims.seed({row.host_uuid: row.pk for row in rows.values() if row.host_uuid is not None})
-        for pk in removed:
+    def match(self, rows: dict[int, HypervisorRow], *, pools: Collection[int]) -> None:
+        """Start and stop sessions so that they match those of the rows (which are all there are) in these pools."""
+        for pk in self.names.keys() - rows.keys():
             self._claims.release(pk)
             self._unusable.pop(pk, None)
+        self.names = {row.pk: row.name for row in rows.values()}
+        # A machine may be the row's of a pool that another watcher has.
+        self._claims.seed({row.host_uuid: row.pk for row in rows.values() if row.host_uuid is not None})
+        rows = {row.pk: row for row in rows.values() if row.hypervisor_pool_id in pools}
         for pk, session in list(self._sessions.items()):
             row = rows.get(pk)
             if row is None or row.revision != session.revision or row.admin_state == AdminState.DISABLED:
@@ -79,7 +82,12 @@ class SessionSupervisor:
                 session.stop()
         self._start_missing(rows)
         self._correct_statuses(rows)
-        return set(removed)
+
+    def stop_sessions(self, hypervisor_ids: Collection[int]) -> None:
+        """Stop those; the next match() begins anew with those that are still to be watched."""
+        for pk in hypervisor_ids:
+            if session := self._sessions.pop(pk, None):
+                session.stop()
 
     def stop(self) -> None:
         for session in self.sessions():
@@ -111,6 +119,7 @@ class SessionSupervisor:
             claims=self._claims,
             name_of=lambda pk: self.names.get(pk, str(pk)),
             post=self._post,
+            is_ours=self._is_ours,
         )
         self._sessions[hypervisor.pk] = session
         session.start()

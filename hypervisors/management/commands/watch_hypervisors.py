@@ -21,9 +21,11 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
-        threading.Thread(target=run_sweeper, args=(stopping,), name="sweeper", daemon=True).start()
+        watcher = Watcher(stopping)
+        sweeping = {"may_sweep": watcher.leases.keeps_house}
+        threading.Thread(target=run_sweeper, args=(stopping,), kwargs=sweeping, name="sweeper", daemon=True).start()
         logger.info("Watching hypervisors.")
-        Watcher(stopping).run()
+        watcher.run()
         logger.info("Stopped.")
         # Threads that hang in a call to a frozen hypervisor would hold up an orderly exit for ever.
         logging.shutdown()

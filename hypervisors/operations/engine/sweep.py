@@ -1,4 +1,4 @@
-"""The sweep: operations that nobody works on are handed to a worker again. Runs beside the watcher.
+"""The sweep: operations that nobody works on are handed to a worker again. Runs beside the watcher that keeps house.
 
 A queued row that no worker took up was lost with Redis; a running row without a heartbeat was lost with its worker.
 Delivering one twice does no harm, so the sweep may err on the side of delivering.
@@ -34,10 +34,12 @@ _DELIVER_AGAIN_SECONDS = 8.0
 _MOST_AT_ONCE, _MOST_IN_QUEUE = 200, 200
 
 
-def run_sweeper(stopping: threading.Event) -> None:
-    """Sweep until told to stop; survives the loss of the database and of Redis."""
+def run_sweeper(stopping: threading.Event, *, may_sweep: Callable[[], bool] = lambda: True) -> None:
+    """Sweep until told to stop, while it may; survives the loss of the database and of Redis."""
     sweeper = Sweeper()
     while not stopping.wait(SWEEP_SECONDS):
+        if not may_sweep():
+            continue
         try:
             sweeper.sweep()
         except DatabaseError as error:

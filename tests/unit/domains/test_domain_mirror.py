@@ -40,7 +40,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.mirror = DomainMirror()
-        self.mirror.load()
+        self.mirror.load(Hypervisor.objects.values_list("pk", flat=True), with_orphans=True)
         for number in NAMES:
             self.mirror.set_online(number, online=True)
 
