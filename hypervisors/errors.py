@@ -14,6 +14,10 @@ VmportalError
 │   ├── ConnectionLost         an open connection broke
 │   ├── NotFound               no such domain, network, pool there
 │   ├── OperationRefused       libvirt says the object is in the wrong state, or does not support it
+│   │   ├── NameTaken              another object has the name
+│   │   ├── StoragePoolFull        no space is left
+│   │   ├── StoragePoolInactive    the storage pool is not started
+│   │   └── StorageBusy            a volume or its storage pool is being worked on: later
 │   ├── JobBusy                another job holds the domain (libvirt code 68)
 │   ├── OperationAborted       a job was cancelled (libvirt code 78)
 │   └── DomainNotAnswering     QEMU or the guest agent does not answer
@@ -81,6 +85,22 @@ class NotFound(HypervisorError):
 
 class OperationRefused(HypervisorError):
     """libvirt refused: wrong state, not supported, or a failure inside QEMU."""
+
+
+class NameTaken(OperationRefused):
+    """Another object has the name."""
+
+
+class StoragePoolFull(OperationRefused):
+    """No space is left in the storage pool."""
+
+
+class StoragePoolInactive(OperationRefused):
+    """The storage pool is not started."""
+
+
+class StorageBusy(OperationRefused):
+    """The volume, or its storage pool, is in use by something that ends by itself or must end first."""
 
 
 class JobBusy(HypervisorError):

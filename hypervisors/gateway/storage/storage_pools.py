@@ -1,4 +1,8 @@
-"""A hypervisor's storage pools, https://libvirt.org/html/libvirt-libvirt-storage.html."""
+"""A hypervisor's storage pools, https://libvirt.org/html/libvirt-libvirt-storage.html.
+
+Any call may block for as long as a dead network share does, and with it every call on the same storage pool, the
+listing of all included: so each storage pool is read by itself.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -7,6 +11,8 @@ import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
+from hypervisors.gateway.storage.failures import translated_storage
+from hypervisors.gateway.storage.sizes import is_plausible, plausible
 from hypervisors.libvirtxml.storage_pools import ParsedStoragePool, parse_storage_pool
 
 
@@ -20,37 +26,54 @@ class StoragePoolFacts:
     active: bool
     autostart: bool
     target_path: str
+    source: str
     capacity_bytes: int
     allocation_bytes: int
     available_bytes: int
+    # The first size that cannot be one, as libvirt said it; it counts as 0 above.
+    implausible_bytes: int | None = None
 
 
-def list_storage_pools(connection: Connection) -> list[StoragePoolFacts]:
-    """All storage pools. May block on a dead network share. Raises: errors.HypervisorError."""
+def list_storage_pool_uuids(connection: Connection) -> list[UUID]:
+    """All storage pools, inactive ones included. Raises: errors.HypervisorError."""
     with translated("list the storage pools"):
-        return [facts for pool in connection.raw.listAllStoragePools() if (facts := _facts(pool)) is not None]
+        return [UUID(bytes=pool.UUID()) for pool in connection.raw.listAllStoragePools()]
 
 
-def _facts(pool: "libvirt.virStoragePool") -> StoragePoolFacts | None:
-    """None when it vanished between two calls."""
-    try:
-        _state, capacity, allocation, available = pool.info()
-        parsed = _parsed(pool.XMLDesc(0))
-        return StoragePoolFacts(
-            uuid=UUID(bytes=pool.UUID()),
-            name=pool.name(),
-            pool_type=parsed.pool_type,
-            active=bool(pool.isActive()),
-            autostart=bool(pool.autostart()),
-            target_path=parsed.target_path,
-            capacity_bytes=capacity,
-            allocation_bytes=allocation,
-            available_bytes=available,
-        )
-    except libvirt.libvirtError as error:
-        if is_missing(error):
-            return None
-        raise
+def read_storage_pool(connection: Connection, pool_uuid: UUID) -> StoragePoolFacts | None:
+    """One storage pool; None when there is none. Raises: errors.HypervisorError."""
+    with translated(f"read storage pool {pool_uuid}"):
+        try:
+            return _facts(connection.raw.storagePoolLookupByUUID(pool_uuid.bytes))
+        except libvirt.libvirtError as error:
+            if is_missing(error):
+                return None
+            raise
+
+
+def refresh_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
+    """Have libvirt look at what is there now. Raises: errors.StorageBusy while a volume is being made, and others."""
+    with translated_storage("refresh the storage pool"):
+        connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).refresh(0)
+
+
+def _facts(pool: "libvirt.virStoragePool") -> StoragePoolFacts:
+    _state, *sizes = pool.info()
+    capacity, allocation, available = sizes
+    parsed = _parsed(pool.XMLDesc(0))
+    return StoragePoolFacts(
+        uuid=UUID(bytes=pool.UUID()),
+        name=pool.name(),
+        pool_type=parsed.pool_type,
+        active=bool(pool.isActive()),
+        autostart=bool(pool.autostart()),
+        target_path=parsed.target_path,
+        source=parsed.source,
+        capacity_bytes=plausible(capacity),
+        allocation_bytes=plausible(allocation),
+        available_bytes=plausible(available),
+        implausible_bytes=next((size for size in sizes if not is_plausible(size)), None),
+    )
 
 
 def _parsed(xml: str) -> ParsedStoragePool:

@@ -21,7 +21,7 @@ from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent
 from hypervisors.gateway.hypervisors.hosts import read_host, read_host_load
 from hypervisors.gateway.networks.networks import list_networks
-from hypervisors.gateway.storage.storage_pools import list_storage_pools
+from hypervisors.gateway.storage.storage_pools import list_storage_pool_uuids, read_storage_pool
 from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed, StoragePoolsListed
 from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.host_claims import HostClaims
@@ -100,7 +100,8 @@ class Sampler(ConnectionWorker):
             self._read_host(connection)
         elif job == "storage_pools":
             self.agenda.add("storage_pools", after_seconds=_STORAGE_POOLS_SECONDS)
-            pools = tuple(list_storage_pools(connection))
+            read = (read_storage_pool(connection, uuid) for uuid in list_storage_pool_uuids(connection))
+            pools = tuple(facts for facts in read if facts is not None)
             self._state.post(StoragePoolsListed(hypervisor_id=self._state.hypervisor_id, storage_pools=pools))
         elif job == "networks":
             self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)

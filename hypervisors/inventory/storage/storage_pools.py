@@ -7,7 +7,7 @@ from hypervisors.gateway.storage.storage_pools import StoragePoolFacts
 from hypervisors.inventory.host_objects import HostObjectMirror
 from hypervisors.models import StoragePool
 
-_LIMITS = {"name": 255, "pool_type": 20, "target_path": 1000}
+_LIMITS = {"name": 255, "pool_type": 20, "target_path": 1000, "source": 1000}
 
 
 def storage_pool_mirror() -> HostObjectMirror[StoragePool, StoragePoolFacts]:
@@ -16,4 +16,5 @@ def storage_pool_mirror() -> HostObjectMirror[StoragePool, StoragePoolFacts]:
 
 def _columns(facts: StoragePoolFacts) -> dict[str, Any]:
     values = asdict(facts)
+    del values["implausible_bytes"]
     return values | {name: values[name][:limit] for name, limit in _LIMITS.items()}
