@@ -53,24 +53,6 @@ class OperationState(StrEnum):
 UNFINISHED_OPERATION_STATES = frozenset({OperationState.QUEUED, OperationState.RUNNING})
 
 
-class OperationKind(StrEnum):
-    """What can be asked for. The value is stored and is the name of the function in `operations/` that does it."""
-
-    START = "start"
-    SHUT_DOWN = "shut_down"
-    REBOOT = "reboot"
-    FORCE_OFF = "force_off"
-    RESET = "reset"
-    PAUSE = "pause"
-    RESUME = "resume"
-    SAVE = "save"
-    DISCARD_SAVED = "discard_saved"
-    RENAME = "rename"
-    SET_AUTOSTART = "set_autostart"
-    DESCRIBE = "describe"
-    MIGRATE = "migrate"
-
-
 class UserRight(StrEnum):
     """What a grant lets a user do with one virtual machine; staff may do everything to all."""
 

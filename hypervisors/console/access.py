@@ -10,7 +10,7 @@ from django.utils.crypto import constant_time_compare
 
 from hypervisors.models import Domain, Operation
 from hypervisors.models.consoles.grants import ConsoleMode
-from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationKind
+from hypervisors.states import UNFINISHED_OPERATION_STATES
 
 
 def find_user(session_key: str) -> User | None:
@@ -31,9 +31,7 @@ def find_domain(user: User, uuid: UUID, mode: ConsoleMode) -> Domain | None:
 
 def is_migrating(uuid: UUID) -> bool:
     """Whether an unfinished operation of ours moves it."""
-    return Operation.objects.filter(
-        domain__uuid=uuid, kind=OperationKind.MIGRATE, state__in=UNFINISHED_OPERATION_STATES
-    ).exists()
+    return Operation.objects.filter(domain__uuid=uuid, kind="migrate", state__in=UNFINISHED_OPERATION_STATES).exists()
 
 
 def current_hypervisor_id(uuid: UUID) -> int | None:

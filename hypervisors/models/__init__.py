@@ -5,7 +5,7 @@ from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
 from hypervisors.models.networks import Network
-from hypervisors.models.operations import Operation
+from hypervisors.models.operations import Operation, OperationLock
 from hypervisors.models.shared_storage import SharedStorage
 from hypervisors.models.storage_pools import StoragePool
 from hypervisors.models.volumes import Volume
@@ -20,6 +20,7 @@ __all__ = [
     "HypervisorPool",
     "Network",
     "Operation",
+    "OperationLock",
     "SharedStorage",
     "StoragePool",
     "Volume",

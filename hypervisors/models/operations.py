@@ -1,17 +1,16 @@
-"""Operations: who asked for what, how far it is and how it ended. The row is the per-VM lock."""
+"""Operations: who asked for what of which subject, how far it is and how it ended; and the locks that each holds."""
 
 import uuid
 from typing import Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.domains import Domain
 from hypervisors.models.hypervisors import Hypervisor
-from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationKind, OperationState
+from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
@@ -26,27 +25,44 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def unfinished(self) -> Self:
         return self.filter(state__in=UNFINISHED_OPERATION_STATES)
 
+    def top_level(self) -> Self:
+        """Those that nobody's children are: a bulk request counts once."""
+        return self.filter(parent=None)
+
 
 class Operation(models.Model):
     """Something that was asked for. Written in the request, queued on commit; then the runner alone changes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(max_length=30, choices=[(k.value, k.value) for k in OperationKind])
-    domain = models.ForeignKey(Domain, on_delete=models.CASCADE, related_name="operations")
+    # The name of its OperationType, see operations/engine/types.py.
+    kind = models.CharField(max_length=50)
+    # What it is about: see operations/engine/subjects.py. "domain" and a UUID, "storage_pool" and a primary key …
+    subject_type = models.CharField(max_length=30, default="domain")
+    subject_key = models.CharField(max_length=100, default="")
     # As it was called when asked for: history stays readable after a rename.
-    domain_name = models.CharField(max_length=255)
-    # Where the domain was when asked for, and where it is to go (migrations only).
+    subject_name = models.CharField(max_length=255)
+    # The virtual machine, where the subject is one.
+    domain = models.ForeignKey(Domain, on_delete=models.CASCADE, null=True, blank=True, related_name="operations")
+    # Where the subject was when asked for, and where it is to go (migrations only).
     hypervisor = models.ForeignKey(Hypervisor, on_delete=models.SET_NULL, null=True, related_name="operations")
     target_hypervisor = models.ForeignKey(Hypervisor, on_delete=models.SET_NULL, null=True, related_name="+")
-    # What the kind needs beyond the above, for example {"name": "new-name"}.
+    # The request that this one is a part of: a bulk action, a plan.
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    # What the kind needs beyond the above, for example {"name": "new-name"}: the fields of its Parameters.
     parameters = models.JSONField(default=dict, blank=True)
 
     state = models.CharField(
         max_length=20, default=OperationState.QUEUED, choices=[(s.value, s.value) for s in OperationState]
     )
     # {"percent": 42, "transferred_bytes": …, "total_bytes": …, "remaining_bytes": …, "bytes_per_second": …,
-    #  "remaining_seconds": …, "downtime_milliseconds": …}; every key may be missing.
+    #  "remaining_seconds": …, "downtime_milliseconds": …, "children": {"total": …, "done": …, "failed": …}};
+    # every key may be missing.
     progress = models.JSONField(default=dict, blank=True)
+    # [{"name", "label", "state": "doing" | "done" | "undoing" | "undone" | "left", "intent": {…}, "made": {…}}, …],
+    # first begun first: see operations/engine/steps.py.
+    steps = models.JSONField(default=list, blank=True)
+    # {"state", "text"}: how it will end once its finished steps are undone; null while it goes forward.
+    ending = models.JSONField(null=True, blank=True)
     requested_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="operations")
     requested_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -64,23 +80,35 @@ class Operation(models.Model):
     class Meta:
         ordering = ["-requested_at"]
         verbose_name = _("operation")
-        constraints = [
-            # The per-VM lock: a second request meets an IntegrityError, whichever process it comes from.
-            models.UniqueConstraint(
-                fields=["domain"],
-                condition=Q(state__in=sorted(UNFINISHED_OPERATION_STATES)),
-                name="one_unfinished_operation_per_domain",
-            )
-        ]
         indexes = [
             models.Index(fields=["-requested_at"], name="operation_by_request"),
             models.Index(fields=["domain", "-requested_at"], name="operation_by_domain"),
+            models.Index(fields=["subject_type", "subject_key", "-requested_at"], name="operation_by_subject"),
             models.Index(fields=["state", "hypervisor"], name="operation_by_state"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.domain_name}"
+        return f"{self.kind} {self.subject_name}"
 
     @property
     def is_finished(self) -> bool:
         return self.state not in UNFINISHED_OPERATION_STATES
+
+
+class OperationLock(models.Model):
+    """One thing that an unfinished operation has for itself.
+
+    Keys: "domain:<uuid>", "volume:<storage>/<name>", "name:<hypervisor pool>/<name>", "storage_pool:<pk>" and the like.
+    Written in the transaction of the request, deleted in that of the operation's end; a second request for the same key
+    meets an IntegrityError, whichever process it comes from.
+    """
+
+    key = models.CharField(max_length=400, unique=True)
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="locks")
+    taken_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("operation lock")
+
+    def __str__(self) -> str:
+        return self.key

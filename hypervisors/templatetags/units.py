@@ -9,8 +9,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.operations.engine.kinds import KIND_FACTS
-from hypervisors.states import OperationKind
+from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_types
+from hypervisors.operations.engine.subjects import subject_url
 
 register = template.Library()
 
@@ -66,7 +66,29 @@ def state_word(state: str) -> str:
 
 @register.filter
 def kind_word(kind: str) -> str:
-    return str(KIND_FACTS[OperationKind(kind)].label) if kind in KIND_FACTS else kind
+    """What a kind of operation is called."""
+    return kind_label(kind)
+
+
+@register.filter
+def operation_title(operation: Any) -> str:
+    """What one operation is called: a bulk request by what it asks of each."""
+    found = find_operation_type(operation.kind)
+    return found.title(operation) if found else str(operation.kind)
+
+
+@register.filter
+def operation_url(operation: Any) -> str:
+    """The page of what it is about; "" where there is none."""
+    return subject_url(operation)
+
+
+@register.filter
+def can_be_cancelled(operation: Any) -> bool:
+    """Whether a cancel button makes sense: what waits can always be, what runs if its kind can."""
+    found = find_operation_type(operation.kind)
+    waits = operation.state == "queued" or bool(found and found.can_be_cancelled)
+    return not operation.is_finished and not operation.cancel_requested_at and waits
 
 
 @register.filter
@@ -107,7 +129,7 @@ def hypervisor_state(hypervisor: Any) -> SafeString:
 def page_words() -> SafeString:
     """The words that the page's elements use, as a JSON block with the id "words"."""
     words = {f"state.{name}": str(word) for name, word in STATE_WORDS.items()}
-    words |= {f"kind.{kind}": str(facts.label) for kind, facts in KIND_FACTS.items()}
+    words |= {f"kind.{kind}": str(found.label) for kind, found in operation_types().items()}
     words |= {
         "started": _("Started: %s"),
         "failed": _("Failed: %s"),

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from hypervisors.gateway.connections import cached_connection
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.operations.engine import records
+from hypervisors.operations.engine.queues import QUEUES
 from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
 from hypervisors.operations.engine.runner import run_operation
 from hypervisors.operations.engine.sweep import Sweeper
-from hypervisors.states import DomainState, HypervisorStatus, OperationKind, OperationState
+from hypervisors.states import DomainState, HypervisorStatus, OperationState
+from tests.rows import make_operation
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
@@ -75,8 +78,8 @@ def fake_host(
 def do(fake_host: FakeHost, alice: User) -> Callable[..., Operation]:
     """Have alice ask for it, do it to its end, and mirror what came of it."""
 
-    def ask_and_do(kind: OperationKind, **parameters: Any) -> Operation:
-        operation = request_operation(user=alice, domain=fake_host.domain, kind=kind, parameters=parameters)
+    def ask_and_do(kind: str, **parameters: Any) -> Operation:
+        operation = request_operation(user=alice, subject=fake_host.domain, kind=kind, parameters=parameters)
         run_to_end(operation)
         fake_host.mirror()
         return operation
@@ -93,14 +96,14 @@ def run_to_end(operation: Operation) -> None:
 
 def test_a_life_from_start_to_off(fake_host: FakeHost, do: Callable[..., Operation]) -> None:
     steps = [
-        (OperationKind.START, libvirt.VIR_DOMAIN_RUNNING),
-        (OperationKind.PAUSE, libvirt.VIR_DOMAIN_PAUSED),
-        (OperationKind.RESUME, libvirt.VIR_DOMAIN_RUNNING),
-        (OperationKind.SHUT_DOWN, libvirt.VIR_DOMAIN_SHUTOFF),
-        (OperationKind.START, libvirt.VIR_DOMAIN_RUNNING),
-        (OperationKind.SAVE, libvirt.VIR_DOMAIN_SHUTOFF),
-        (OperationKind.START, libvirt.VIR_DOMAIN_RUNNING),
-        (OperationKind.FORCE_OFF, libvirt.VIR_DOMAIN_SHUTOFF),
+        ("start", libvirt.VIR_DOMAIN_RUNNING),
+        ("pause", libvirt.VIR_DOMAIN_PAUSED),
+        ("resume", libvirt.VIR_DOMAIN_RUNNING),
+        ("shut_down", libvirt.VIR_DOMAIN_SHUTOFF),
+        ("start", libvirt.VIR_DOMAIN_RUNNING),
+        ("save", libvirt.VIR_DOMAIN_SHUTOFF),
+        ("start", libvirt.VIR_DOMAIN_RUNNING),
+        ("force_off", libvirt.VIR_DOMAIN_SHUTOFF),
     ]
     for kind, state in steps:
         operation = do(kind)
@@ -111,17 +114,17 @@ def test_a_life_from_start_to_off(fake_host: FakeHost, do: Callable[..., Operati
 
 
 def test_a_saved_state_can_be_discarded(fake_host: FakeHost, do: Callable[..., Operation]) -> None:
-    do(OperationKind.START)
-    do(OperationKind.SAVE)
+    do("start")
+    do("save")
     assert fake_host.libvirt_domain.hasManagedSaveImage(0)
-    assert do(OperationKind.DISCARD_SAVED).state == OperationState.SUCCEEDED
+    assert do("discard_saved").state == OperationState.SUCCEEDED
     assert not fake_host.libvirt_domain.hasManagedSaveImage(0)
 
 
 def test_autostart_title_and_description_are_set(fake_host: FakeHost, do: Callable[..., Operation]) -> None:
-    assert do(OperationKind.SET_AUTOSTART, enabled=True).state == OperationState.SUCCEEDED
+    assert do("set_autostart", enabled=True).state == OperationState.SUCCEEDED
     assert fake_host.libvirt_domain.autostart() == 1
-    described = do(OperationKind.DESCRIBE, title='Web <1> & "co"', description="first line\nsecond 😀")
+    described = do("describe", title='Web <1> & "co"', description="first line\nsecond 😀")
     assert described.state == OperationState.SUCCEEDED, described.outcome
     read = [
         fake_host.libvirt_domain.metadata(kind, None, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
@@ -132,14 +135,14 @@ def test_autostart_title_and_description_are_set(fake_host: FakeHost, do: Callab
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
 def test_nasty_names_are_taken_exactly(name: str, fake_host: FakeHost, do: Callable[..., Operation]) -> None:
-    operation = do(OperationKind.RENAME, name=name)
+    operation = do("rename", name=name)
     assert (operation.state, fake_host.libvirt_domain.name()) == (OperationState.SUCCEEDED, name), operation.outcome
 
 
 def test_what_libvirt_refuses_fails_with_what_it_said(fake_host: FakeHost, do: Callable[..., Operation]) -> None:
     fake_host.libvirt_domain.create()
     # The mirror has not seen it yet.
-    operation = do(OperationKind.RENAME, name="other")
+    operation = do("rename", name="other")
     assert operation.state == OperationState.FAILED
     assert operation.outcome.startswith("Could not rename web1: ")
     assert fake_host.libvirt_domain.name() == "web1"
@@ -147,13 +150,13 @@ def test_what_libvirt_refuses_fails_with_what_it_said(fake_host: FakeHost, do: C
 
 def test_what_is_done_already_has_succeeded(fake_host: FakeHost, do: Callable[..., Operation]) -> None:
     fake_host.libvirt_domain.create()
-    assert do(OperationKind.START).state == OperationState.SUCCEEDED
+    assert do("start").state == OperationState.SUCCEEDED
 
 
 def test_a_second_click_is_told_who_holds_the_machine(fake_host: FakeHost, alice: User, bob: User) -> None:
-    request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+    request_operation(user=alice, subject=fake_host.domain, kind="start")
     with pytest.raises(Conflict, match=r"“Start”, asked for by alice at .* is waiting to be done on web1"):
-        request_operation(user=bob, domain=fake_host.domain, kind=OperationKind.START)
+        request_operation(user=bob, subject=fake_host.domain, kind="start")
     assert Operation.objects.count() == 1
 
 
@@ -164,7 +167,7 @@ def test_two_requests_at_the_same_moment_file_one_operation(fake_host: FakeHost,
     def click() -> None:
         start_line.wait()
         try:
-            request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+            request_operation(user=alice, subject=fake_host.domain, kind="start")
             outcomes.append("filed")
         # Refused by the row that is there, or by the index that met it.
         except (Conflict, NotPossible):
@@ -178,7 +181,7 @@ def test_two_requests_at_the_same_moment_file_one_operation(fake_host: FakeHost,
 
 
 def test_delivered_many_times_at_once_it_is_done_once(fake_host: FakeHost, alice: User) -> None:
-    operation = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+    operation = request_operation(user=alice, subject=fake_host.domain, kind="start")
 
     def deliver() -> None:
         run_operation(operation.pk)
@@ -190,9 +193,9 @@ def test_delivered_many_times_at_once_it_is_done_once(fake_host: FakeHost, alice
 
 
 def test_one_host_gets_half_of_the_slots(fake_host: FakeHost, alice: User, make_domain: Callable[..., Domain]) -> None:
-    for _number in range(records.SLOTS_PER_HYPERVISOR):
+    for _number in range(QUEUES["operations"].slots_per_hypervisor):
         _running_operation(make_domain(hypervisor=fake_host.hypervisor), alice)
-    operation = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+    operation = request_operation(user=alice, subject=fake_host.domain, kind="start")
     assert run_operation(operation.pk) is not None
     operation.refresh_from_db()
     assert operation.state == OperationState.QUEUED
@@ -209,14 +212,14 @@ def test_one_host_gets_half_of_the_slots(fake_host: FakeHost, alice: User, make_
 def test_waiting_for_a_guest_holds_no_slot_and_gives_way_to_force_off(
     fake_host: FakeHost, alice: User, bob: User, do: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do(OperationKind.START)
+    do("start")
     waiting = _waiting_shut_down(fake_host, alice)
-    monkeypatch.setattr(records, "SLOTS_PER_HYPERVISOR", 1)
-    assert not records._are_slots_busy(Operation(kind=OperationKind.START), fake_host.hypervisor)
+    monkeypatch.setitem(QUEUES, "operations", replace(QUEUES["operations"], slots_per_hypervisor=1))
+    assert not records._are_slots_busy(Operation(kind="start"), fake_host.hypervisor)
     with pytest.raises(Conflict):
-        request_operation(user=bob, domain=fake_host.domain, kind=OperationKind.REBOOT)
-    assert why_not(fake_host.domain, OperationKind.FORCE_OFF) == ""
-    forced = request_operation(user=bob, domain=fake_host.domain, kind=OperationKind.FORCE_OFF)
+        request_operation(user=bob, subject=fake_host.domain, kind="reboot")
+    assert why_not(fake_host.domain, "force_off") == ""
+    forced = request_operation(user=bob, subject=fake_host.domain, kind="force_off")
     waiting.refresh_from_db()
     assert waiting.state == OperationState.CANCELLED
     assert waiting.outcome == "Superseded by “Force off”, asked for by bob."
@@ -228,7 +231,7 @@ def test_waiting_for_a_guest_holds_no_slot_and_gives_way_to_force_off(
 def test_a_guest_that_does_not_listen_fails_the_shut_down(
     fake_host: FakeHost, alice: User, do: Callable[..., Operation]
 ) -> None:
-    do(OperationKind.START)
+    do("start")
     waiting = _waiting_shut_down(fake_host, alice, timeout_seconds=1)
     run_to_end(waiting)
     assert waiting.state == OperationState.FAILED
@@ -237,7 +240,7 @@ def test_a_guest_that_does_not_listen_fails_the_shut_down(
 
 
 def test_a_waiting_shut_down_can_be_cancelled(fake_host: FakeHost, alice: User, do: Callable[..., Operation]) -> None:
-    do(OperationKind.START)
+    do("start")
     waiting = _waiting_shut_down(fake_host, alice)
     request_cancel(waiting, user=alice)
     run_to_end(waiting)
@@ -246,7 +249,7 @@ def test_a_waiting_shut_down_can_be_cancelled(fake_host: FakeHost, alice: User, 
 
 
 def test_a_queued_operation_is_cancelled_at_once(fake_host: FakeHost, alice: User) -> None:
-    operation = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+    operation = request_operation(user=alice, subject=fake_host.domain, kind="start")
     request_cancel(operation, user=alice)
     operation.refresh_from_db()
     assert (operation.state, operation.outcome) == (
@@ -266,7 +269,7 @@ def test_a_start_cannot_be_cancelled_once_it_runs(fake_host: FakeHost, alice: Us
 
 
 def test_a_host_that_went_away_meanwhile_fails_it_fast(fake_host: FakeHost, alice: User) -> None:
-    operation = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+    operation = request_operation(user=alice, subject=fake_host.domain, kind="start")
     Hypervisor.objects.filter(pk=fake_host.hypervisor.pk).update(status=HypervisorStatus.OFFLINE)
     run_to_end(operation)
     assert operation.state == OperationState.FAILED
@@ -293,8 +296,8 @@ def test_a_run_that_lives_is_left_alone(fake_host: FakeHost, alice: User) -> Non
 def test_the_sweep_delivers_what_was_left_lying_and_nothing_else(
     fake_host: FakeHost, alice: User, make_domain: Callable[..., Domain]
 ) -> None:
-    fresh = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
-    forgotten = request_operation(user=alice, domain=make_domain(), kind=OperationKind.START)
+    fresh = request_operation(user=alice, subject=fake_host.domain, kind="start")
+    forgotten = request_operation(user=alice, subject=make_domain(), kind="start")
     Operation.objects.filter(pk=forgotten.pk).update(requested_at=timezone.now() - timedelta(seconds=30))
     silent = _running_operation(make_domain(), alice, silent_for_seconds=30)
     alive = _running_operation(make_domain(), alice)
@@ -326,7 +329,7 @@ def test_a_request_does_not_wait_for_a_queue_that_is_away(
     redis_client.client_pause(4000)  # type: ignore[no-untyped-call]
     try:
         began = time.monotonic()
-        operation = request_operation(user=alice, domain=fake_host.domain, kind=OperationKind.START)
+        operation = request_operation(user=alice, subject=fake_host.domain, kind="start")
         assert time.monotonic() - began < 3
     finally:
         redis_client.client_unpause()
@@ -336,10 +339,10 @@ def test_a_request_does_not_wait_for_a_queue_that_is_away(
 def _running_operation(domain: Domain, user: User, *, silent_for_seconds: float = 0) -> Operation:
     """A start that some worker took up and last beat for so long ago."""
     beat = timezone.now() - timedelta(seconds=silent_for_seconds)
-    return Operation.objects.create(
-        kind=OperationKind.START,
+    return make_operation(
+        kind="start",
         domain=domain,
-        domain_name=domain.name,
+        subject_name=domain.name,
         hypervisor=domain.hypervisor,
         requested_by=user,
         state=OperationState.RUNNING,
@@ -354,8 +357,8 @@ def _waiting_shut_down(fake_host: FakeHost, user: User, *, timeout_seconds: floa
     assert fake_host.domain.state == DomainState.RUNNING
     operation = request_operation(
         user=user,
-        domain=fake_host.domain,
-        kind=OperationKind.SHUT_DOWN,
+        subject=fake_host.domain,
+        kind="shut_down",
         parameters={"timeout_seconds": timeout_seconds},
     )
     beat = timezone.now() - timedelta(seconds=1)

@@ -16,7 +16,7 @@ from deploy.lab.lab import Lab
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Operation
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.operations.engine.sweep import run_sweeper
-from hypervisors.states import DomainState, HypervisorStatus, OperationKind
+from hypervisors.states import DomainState, HypervisorStatus
 from tests.watching import running_watcher, wait_for_status, wait_until
 
 
@@ -94,14 +94,14 @@ class PortalGuest:
         wait_until(lambda: len(self.lab_guest.counts()) > counted, seconds=150)
         return self.lab_guest.counts()[-1]
 
-    def ask(self, kind: OperationKind, *, target: Hypervisor | None = None, **parameters: Any) -> Operation:
+    def ask(self, kind: str, *, target: Hypervisor | None = None, **parameters: Any) -> Operation:
         row = self.row
         assert row is not None
         return request_operation(
-            user=self.portal.alice, domain=row, kind=kind, parameters=parameters, target_hypervisor=target
+            user=self.portal.alice, subject=row, kind=kind, parameters=parameters, target_hypervisor=target
         )
 
-    def do(self, kind: OperationKind, *, target: Hypervisor | None = None, **parameters: Any) -> Operation:
+    def do(self, kind: str, *, target: Hypervisor | None = None, **parameters: Any) -> Operation:
         """Ask, and wait until it is over."""
         return ended(self.ask(kind, target=target, **parameters))
 

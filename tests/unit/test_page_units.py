@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from hypervisors.models import Operation
-from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationKind, OperationState
+from hypervisors.operations.engine.registry import operation_types
+from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationState
 from hypervisors.templatetags import icons, units
 
 
@@ -21,7 +22,7 @@ def test_memory_is_said_in_binary_units(kib: int, text: str) -> None:
 def test_every_state_and_kind_has_words() -> None:
     for state in (*DomainState, *HypervisorStatus, *AdminState, *OperationState):
         assert state in units.STATE_WORDS, state
-    for kind in OperationKind:
+    for kind in operation_types():
         assert units.kind_word(kind) != kind
 
 

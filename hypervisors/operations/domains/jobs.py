@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hypervisors.errors import HypervisorError
+from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError
 from hypervisors.gateway.domains.jobs import JobProgress, abort_job, read_job
-from hypervisors.operations.engine.bounded_calls import BackgroundCall
+from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
 from hypervisors.operations.engine.runs import Run
 
 _QUICK_POLL_SECONDS, _POLL_SECONDS = 0.1, 0.25
@@ -14,6 +14,8 @@ _QUICK_FOR_SECONDS = 2.0
 _ANSWER_SECONDS = 10.0
 # A job that nobody can be asked about for so long is left to be looked at again later.
 _SILENCE_SECONDS = 60.0
+# A run that merely looks gives its slot back sooner, and looks again later.
+_ADOPTED_SILENCE_SECONDS = 15.0
 _ABORT_AGAIN_SECONDS = 2.0
 
 
@@ -37,8 +39,11 @@ class JobFollower:
         return True
 
     def follow_adopted(self) -> bool:
-        """Until no job is seen any more; False when nobody can be asked, or the row was lost."""
-        while self._look():
+        """Until the host says that there is no job any more; False when it cannot be asked, or the row was lost."""
+        while (is_seen := self._look()) is not False:
+            silent_seconds = time.monotonic() - self._answered_at
+            if is_seen is None and silent_seconds > _ADOPTED_SILENCE_SECONDS:
+                return False
             if self._run.lost.wait(self._poll_seconds()):
                 return False
         return True
@@ -47,11 +52,15 @@ class JobFollower:
         is_young = time.monotonic() - self._began_at < _QUICK_FOR_SECONDS
         return _QUICK_POLL_SECONDS if is_young else _POLL_SECONDS
 
-    def _look(self) -> bool:
-        """Report and, if wished, abort; whether a job was seen."""
+    def _look(self) -> bool | None:
+        """Report and, if wished, abort; whether a job was seen. None when the host cannot be asked."""
         try:
             job = self._run.ask(lambda connection: read_job(connection, self._run.uuid), seconds=_ANSWER_SECONDS)
+        except (ConnectionFailed, ConnectionLost, NotAnswered):
+            return None
         except HypervisorError:
+            # It answers that there is nothing to tell of: the domain is off, or gone.
+            self._answered_at = time.monotonic()
             return False
         self._answered_at = time.monotonic()
         if job is None:

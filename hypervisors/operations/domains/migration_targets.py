@@ -12,7 +12,8 @@ from hypervisors.gateway.uris import parse_uri
 from hypervisors.libvirtxml.domain_devices import Disk
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
 from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, StoragePool
-from hypervisors.operations.engine.possibilities import clock, why_unreachable
+from hypervisors.operations.engine.locks import clock
+from hypervisors.operations.engine.reachability import why_unreachable
 
 # What a QEMU process takes beside its guest's memory; libvirt documents no figure, this is what small guests show.
 _QEMU_OVERHEAD_KIB = 64 * 1024

@@ -11,12 +11,9 @@ from celery import current_app
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from hypervisors.operations.engine.kinds import KIND_FACTS, MIGRATIONS_QUEUE
-from hypervisors.states import OperationKind
+from hypervisors.operations.engine.registry import find_operation_type
 
 logger = logging.getLogger(__name__)
-
-_TASK_NAMES = {MIGRATIONS_QUEUE: "hypervisors.migrate"}
 
 
 def deliver_soon(operation_id: UUID, kind: str) -> None:
@@ -26,13 +23,17 @@ def deliver_soon(operation_id: UUID, kind: str) -> None:
 
 def deliver(operation_id: UUID, kind: str, *, in_seconds: float = 0) -> bool:
     """Put it into its queue; False when Redis is away, which takes seconds to find out."""
-    destination = KIND_FACTS[OperationKind(kind)].queue
+    found = find_operation_type(kind)
+    if found is None:
+        logger.error("Operation %s is of the kind “%s”, which this version does not have.", operation_id, kind)
+        return True
     try:
         current_app.send_task(
-            _TASK_NAMES.get(destination, "hypervisors.operate"),
-            args=(str(operation_id),),
-            queue=destination,
+            "hypervisors.operate",
+            args=(str(operation_id), kind),
+            queue=found.queue,
             countdown=in_seconds or None,
+            time_limit=round(found.time_limit_seconds),
             ignore_result=True,
         )
     except (KombuError, RedisError, OSError) as error:

@@ -5,17 +5,29 @@ from typing import Any, Literal
 
 from hypervisors.broadcast import Change
 from hypervisors.models import Operation
+from hypervisors.operations.engine.registry import find_operation_type
+from hypervisors.operations.engine.subjects import subject_url
 
 
 def operation_change(operation: Operation, *, op: Literal["add", "update"] = "update") -> Change:
     """The whole operation, so that a browser that missed the beginning can show it. Needs its related rows."""
+    found = find_operation_type(operation.kind)
+    domain_uuid = operation.subject_key if operation.subject_type == "domain" else ""
     fields: dict[str, Any] = {
-        "kind": str(operation.kind),
-        "domain": str(operation.domain.uuid),
-        "domain_name": operation.domain_name,
+        "kind": operation.kind,
+        "label": found.title(operation) if found else operation.kind,
+        "icon": found.icon if found else "activity",
+        "subject_type": operation.subject_type,
+        "subject_key": operation.subject_key,
+        "subject_name": operation.subject_name,
+        "url": subject_url(operation),
+        "domain": domain_uuid,
+        "parent": str(operation.parent_id or ""),
         "state": str(operation.state),
         "progress": operation.progress,
+        "steps": [{"label": step["label"], "state": step["state"]} for step in operation.steps],
         "outcome": operation.outcome,
+        "can_be_cancelled": bool(found and found.can_be_cancelled),
         "requested_by": operation.requested_by.get_username() if operation.requested_by else "",
         "requested_at": _epoch(operation.requested_at),
         "started_at": _epoch(operation.started_at),
@@ -24,7 +36,7 @@ def operation_change(operation: Operation, *, op: Literal["add", "update"] = "up
         "hypervisor_name": operation.hypervisor.name if operation.hypervisor else "",
         "target_hypervisor_name": operation.target_hypervisor.name if operation.target_hypervisor else "",
     }
-    return Change(what="operation", id=str(operation.pk), op=op, fields=fields, domain_uuid=str(operation.domain.uuid))
+    return Change(what="operation", id=str(operation.pk), op=op, fields=fields, domain_uuid=domain_uuid)
 
 
 def _epoch(moment: datetime | None) -> float | None:

@@ -1,16 +1,17 @@
 """The operation's row as its runner changes it: claimed, beaten, reported on, parked, finished.
 
 Every change is a compare-and-set on the state and on `attempt`: a runner that lost the row (to a cancellation, to
-what superseded it, to a runner that took it over) changes nothing any more.
+what superseded it, to a runner that took it over) changes nothing any more. A database that is away for a while ends
+nothing: progress is told later, and what must be written is tried again; see RecordsAway.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
@@ -20,21 +21,24 @@ from django.utils.translation import gettext as _
 from hypervisors import broadcast
 from hypervisors.models import Hypervisor, Operation
 from hypervisors.models.operations import OperationQuerySet
-from hypervisors.operations.engine.kinds import KIND_FACTS
+from hypervisors.operations.engine.locks import release_locks
 from hypervisors.operations.engine.messages import operation_change
-from hypervisors.states import OperationKind, OperationState
+from hypervisors.operations.engine.parents import child_ended
+from hypervisors.operations.engine.registry import kinds_of_queue, operation_type
+from hypervisors.states import OperationState
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 2.0
 # A runner that has not beaten for so long is taken for dead.
 STALE_SECONDS = 12.0
-# Of a worker's slots (4), one hypervisor may hold this many.
-SLOTS_PER_HYPERVISOR = 2
 # Two deliveries of a parked operation within this time are one too many.
 _LEAST_PARKED_SECONDS = 0.25
 _LOOK_SECONDS = 0.3
-_FINISH_TRIES = 20
+# How long a runner goes on trying to write what must be written, and the pause between two tries.
+_INSIST_SECONDS, _INSIST_PAUSE_SECONDS = 120.0, 0.5
 # An operation whose hypervisor is busy comes again after so long; well below STALE_SECONDS.
 _PUT_OFF_SECONDS, _MOST_PUT_OFF_SECONDS = 0.25, 5.0
 
@@ -43,6 +47,14 @@ PARKED = "parked"
 # What it waits for, in words for people.
 NOTE = "note"
 ADOPTIONS = "adoptions"
+
+
+class RecordsAway(Exception):
+    """The database stayed away: the runner leaves the row as it is, and the sweep has somebody go on with it later."""
+
+
+class RowLost(Exception):
+    """The row is not this runner's any more: it was ended, or another took it over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +93,7 @@ def claim(operation_id: UUID) -> Claim | Later | None:
 def _claim_queued(operation: Operation) -> Claim | Later | None:
     now = timezone.now()
     # It may have moved since it was asked for.
-    source = operation.domain.hypervisor
+    source = operation.domain.hypervisor if operation.domain is not None else operation.hypervisor
     if source is not None and _are_slots_busy(operation, source):
         return _put_off(operation, source)
     with transaction.atomic():
@@ -124,20 +136,24 @@ def _are_slots_busy(operation: Operation, hypervisor: Hypervisor) -> bool:
     alive = timezone.now() - timedelta(seconds=STALE_SECONDS)
     running = _rivals(operation, hypervisor, OperationState.RUNNING).filter(heartbeat_at__gt=alive)
     progresses = running.values_list("progress", flat=True)
-    return sum(not progress.get(PARKED) for progress in progresses) >= SLOTS_PER_HYPERVISOR
+    return sum(not progress.get(PARKED) for progress in progresses) >= slots_of(operation)
+
+
+def slots_of(operation: Operation) -> int:
+    """How many of its queue one hypervisor may hold at once, for it to be begun."""
+    return operation_type(operation.kind).slots_per_hypervisor
 
 
 def _rivals(operation: Operation, hypervisor: Hypervisor, state: OperationState) -> OperationQuerySet:
     """Those of the same queue on the same hypervisor."""
-    queue = KIND_FACTS[OperationKind(operation.kind)].queue
-    kinds = [kind for kind, facts in KIND_FACTS.items() if facts.queue == queue]
+    kinds = kinds_of_queue(operation_type(operation.kind).queue)
     return Operation.objects.filter(state=state, hypervisor=hypervisor, kind__in=kinds).exclude(pk=operation.pk)
 
 
 def _put_off(operation: Operation, hypervisor: Hypervisor) -> Later | None:
     """Have it come again, the later the more are ahead of it; None when another delivery of it does that already."""
     ahead = _rivals(operation, hypervisor, OperationState.QUEUED).filter(requested_at__lt=operation.requested_at)
-    seconds = min(_MOST_PUT_OFF_SECONDS, _PUT_OFF_SECONDS * (1 + ahead.count() / SLOTS_PER_HYPERVISOR))
+    seconds = min(_MOST_PUT_OFF_SECONDS, _PUT_OFF_SECONDS * (1 + ahead.count() / slots_of(operation)))
     now, seen = timezone.now(), operation.heartbeat_at
     if seen is not None and now - seen < timedelta(seconds=0.8 * seconds):
         return None
@@ -152,45 +168,82 @@ def _put_off(operation: Operation, hypervisor: Hypervisor) -> Later | None:
     return Later(seconds=seconds)
 
 
-def report(operation: Operation, progress: Mapping[str, Any]) -> bool:
-    """Note how far it is; False when the row is not ours any more."""
+def report(operation: Operation, progress: Mapping[str, Any]) -> None:
+    """Show how far it is. Told to nobody while the database is away: the next report is."""
     operation.progress = dict(progress)
-    mine = _mine(operation).update(progress=operation.progress, heartbeat_at=timezone.now())
+    try:
+        mine = _mine(operation).update(progress=operation.progress, heartbeat_at=timezone.now())
+    except DatabaseError as error:
+        logger.warning("The progress of operation %s could not be written: %s", operation.pk, error)
+        connection.close()
+        return
     if mine:
         _publish(operation)
-    return bool(mine)
+
+
+def report_now(operation: Operation, progress: Mapping[str, Any]) -> None:
+    """The same for what must be known before anything else happens. Raises: RecordsAway, RowLost."""
+    operation.progress = dict(progress)
+    values = {"progress": operation.progress, "heartbeat_at": timezone.now()}
+    if not _insist(lambda: _mine(operation).update(**values), what=f"The progress of operation {operation.pk}"):
+        raise RowLost
+    _publish(operation)
+
+
+def note_steps(operation: Operation, steps: list[dict[str, Any]], ending: dict[str, str] | None) -> None:
+    """Write the steps before anything else happens. Raises: RecordsAway, RowLost."""
+    operation.steps, operation.ending = steps, ending
+    values = {"steps": steps, "ending": ending, "heartbeat_at": timezone.now()}
+    if not _insist(lambda: _mine(operation).update(**values), what=f"The steps of operation {operation.pk}"):
+        raise RowLost
+    _publish(operation)
 
 
 def park(operation: Operation, later: Later) -> bool:
     """Leave it running without a runner until it is delivered again; False when it is not ours any more."""
     told = dict(operation.progress if later.progress is None else later.progress)
     shown_before, operation.progress = operation.progress, told | {PARKED: True}
-    mine = _mine(operation).update(progress=operation.progress, heartbeat_at=timezone.now())
+    values = {"progress": operation.progress, "heartbeat_at": timezone.now()}
+    mine = _insist(lambda: _mine(operation).update(**values), what=f"The pause of operation {operation.pk}")
     if mine and told != shown_before:
         _publish(operation)
     return bool(mine)
 
 
 def finish(operation: Operation, state: OperationState, outcome: str, progress: Mapping[str, Any]) -> bool:
-    """Say how it ended and let go of the domain; False when it was not ours any more."""
+    """Say how it ended and let go of its locks; False when it was not ours any more. Raises: RecordsAway."""
     values = {"state": state, "outcome": outcome, "ended_at": timezone.now(), "progress": dict(progress)}
-    for tries_left in reversed(range(_FINISH_TRIES)):
-        try:
-            mine = _mine(operation).update(**values)
-            break
-        except DatabaseError:
-            # What was done is done; the sweep would have to find out again what we know.
-            if not tries_left:
-                raise
-            logger.exception("The end of operation %s could not be written; trying again.", operation.pk)
-            connection.close()
-            time.sleep(0.5)
-    if not mine:
+
+    def end() -> bool:
+        with transaction.atomic():
+            if not _mine(operation).update(**values):
+                return False
+            release_locks(operation)
+            if operation.parent_id is not None:
+                child_ended(operation.parent_id)
+        return True
+
+    # What was done is done; somebody else would have to find out again what we know.
+    if not _insist(end, what=f"The end of operation {operation.pk}"):
         return False
     for name, value in values.items():
         setattr(operation, name, value)
     _publish(operation)
     return True
+
+
+def _insist(write: Callable[[], T], *, what: str) -> T:
+    """Try until it is written. Raises: RecordsAway when the database stays away."""
+    deadline = time.monotonic() + _INSIST_SECONDS
+    while True:
+        try:
+            return write()
+        except DatabaseError as error:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise RecordsAway(str(error)) from error
+            logger.warning("%s could not be written; trying again: %s", what, error)
+            time.sleep(_INSIST_PAUSE_SECONDS)
 
 
 def _mine(operation: Operation) -> Any:

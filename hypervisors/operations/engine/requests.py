@@ -1,79 +1,131 @@
-"""Asking for operations: the row is written in the request's transaction and is the lock; then it is queued."""
+"""Asking for operations: row and locks are written in the request's transaction; then it is queued."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db import IntegrityError, transaction
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisors import broadcast
-from hypervisors.errors import Conflict, NotPossible
+from hypervisors.errors import Conflict, NotPossible, VmportalError
 from hypervisors.models import Domain, Hypervisor, Operation
-from hypervisors.operations.domains.migration_targets import find_migration_target
-from hypervisors.operations.domains.names import checked_name, checked_text
 from hypervisors.operations.engine.delivery import deliver_soon
-from hypervisors.operations.engine.kinds import KIND_FACTS, kind_label
+from hypervisors.operations.engine.locks import find_holder, release_locks, take_locks, why_busy
 from hypervisors.operations.engine.messages import operation_change
-from hypervisors.operations.engine.possibilities import find_unfinished_operation, possible_kinds, why_busy, why_not
-from hypervisors.states import OperationKind, OperationState
+from hypervisors.operations.engine.parents import BULK, child_ended, open_parent, settle_parent
+from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_type, types_for
+from hypervisors.operations.engine.subjects import lock_key, subject_key, subject_type_of
+from hypervisors.operations.engine.types import OperationType
+from hypervisors.states import OperationState
 
-__all__ = ["possible_kinds", "request_cancel", "request_operation", "why_not"]
-
-MAX_TITLE_LENGTH = 255
-MAX_DESCRIPTION_LENGTH = 8000
+Requester = User | AnonymousUser
 
 
 def request_operation(
     *,
-    user: User | AnonymousUser,
-    domain: Domain,
-    kind: OperationKind,
+    user: Requester,
+    kind: str,
+    subject: models.Model,
     parameters: Mapping[str, Any] | None = None,
     target_hypervisor: Hypervisor | None = None,
+    parent: Operation | None = None,
 ) -> Operation:
-    """File it and have it done. Whether the user may is for the caller to check.
+    """File it and have it done.
 
-    Parameters: rename {"name"}, set_autostart {"enabled"}, describe {"title", "description"}, start {"paused"},
-    shut_down and reboot {"timeout_seconds"}. Raises: errors.Conflict when another operation holds the domain,
-    errors.NotPossible when it cannot be done now.
+    `parameters` are the fields of the kind's Parameters. Raises: errors.Conflict when another operation holds the
+    subject, errors.NotPossible when it cannot be done now.
     """
-    unfinished = find_unfinished_operation(domain)
-    if unfinished is not None and OperationKind(unfinished.kind) not in KIND_FACTS[kind].supersedes:
-        raise Conflict(why_busy(unfinished))
-    reason = why_not(domain, kind)
-    if reason:
-        raise NotPossible(_("%(domain)s: %(reason)s") % {"domain": domain.name, "reason": reason})
-    operation = Operation(
-        kind=kind,
-        domain=domain,
-        domain_name=domain.name,
-        hypervisor=domain.hypervisor,
-        parameters=_checked_parameters(domain, kind, dict(parameters or {})),
-        target_hypervisor=_checked_target(domain, kind, target_hypervisor),
-        requested_by=user if isinstance(user, User) else None,
-    )
+    found = operation_type(kind)
+    operation, keys = _prepared(found, user, subject, dict(parameters or {}), target_hypervisor)
+    operation.parent = parent
     with transaction.atomic():
-        superseded = _supersede(domain, kind, user)
-        _insert(operation)
+        superseded = _supersede(found, subject, user)
+        _insert(operation, keys)
         changes = [operation_change(gone) for gone in superseded] + [operation_change(operation, op="add")]
-        transaction.on_commit(lambda: deliver_soon(operation.pk, kind))
+        transaction.on_commit(lambda: deliver_soon(operation.pk, operation.kind))
         transaction.on_commit(lambda: broadcast.publish(changes))
     return operation
 
 
-def request_cancel(operation: Operation, *, user: User | AnonymousUser) -> None:
-    """End it at once while it is queued; ask its runner to end it while it runs.
+@dataclass(frozen=True, kw_only=True)
+class BulkRequest:
+    """What came of asking many at once: the parent (None when all refused), and who was refused and why."""
+
+    parent: Operation | None
+    accepted: list[Operation] = field(default_factory=list)
+    refusals: list[tuple[models.Model, str]] = field(default_factory=list)
+
+
+def request_of_many(
+    *, user: Requester, kind: str, subjects: Sequence[models.Model], parameters: Mapping[str, Any] | None = None
+) -> BulkRequest:
+    """One parent with a child for each that can be asked; the others are named with the reason.
+
+    One child alone needs no parent.
+    """
+    found = operation_type(kind)
+    if not found.in_bulk:
+        raise NotPossible(_("“%(kind)s” can be asked of one at a time only.") % {"kind": found.label})
+    possible: list[models.Model] = []
+    refusals: list[tuple[models.Model, str]] = []
+    for subject, reason in preflight(kind=kind, subjects=subjects).items():
+        if reason:
+            refusals.append((subject, reason))
+        else:
+            possible.append(subject)
+    if not possible:
+        return BulkRequest(parent=None, refusals=refusals)
+    with transaction.atomic():
+        parent = open_parent(found, user, possible) if len(possible) > 1 else None
+        accepted = []
+        for subject in possible:
+            try:
+                accepted.append(
+                    request_operation(user=user, kind=kind, subject=subject, parameters=parameters, parent=parent)
+                )
+            except (Conflict, NotPossible) as error:
+                refusals.append((subject, str(error)))
+        parent = settle_parent(parent, accepted, refusals)
+    return BulkRequest(parent=parent, accepted=accepted, refusals=refusals)
+
+
+def preflight(*, kind: str, subjects: Sequence[models.Model]) -> dict[models.Model, str]:
+    """For each subject why the kind cannot be asked of it now; "" where it can. Two queries, however many they are."""
+    found = operation_type(kind)
+    holders = _holders(subjects)
+    return {subject: _why_not(found, subject, holders.get(lock_key(subject))) for subject in subjects}
+
+
+def why_not(subject: models.Model, kind: str) -> str:
+    """The reason why it cannot be done now; "" when it can. One query, and one for the hypervisor's row."""
+    return _why_not(operation_type(kind), subject, find_holder([lock_key(subject)]))
+
+
+def possible_kinds(subject: models.Model) -> dict[str, str]:
+    """`why_not` for every kind on such a subject, with one query in all."""
+    holder = find_holder([lock_key(subject)])
+    return {found.kind: _why_not(found, subject, holder) for found in types_for(subject_type_of(subject).name)}
+
+
+def request_cancel(operation: Operation, *, user: Requester) -> None:
+    """End it at once while it is queued; ask its runner to end it while it runs. A parent's children are cancelled.
 
     Raises: errors.NotPossible when it is over, or of a kind that cannot be stopped once it runs.
     """
-    if _cancel_queued(operation, user):
+    if operation.kind == BULK:
+        _cancel_children(operation, user)
         return
+    with transaction.atomic():
+        if _cancel_queued(operation, user):
+            return
     operation.refresh_from_db()
     if operation.is_finished:
         raise NotPossible(_("It is over already: %(outcome)s") % {"outcome": operation.outcome})
-    if not KIND_FACTS[OperationKind(operation.kind)].can_be_cancelled:
+    found = find_operation_type(operation.kind)
+    if found is None or not found.can_be_cancelled:
         raise NotPossible(
             _("“%(kind)s” cannot be stopped once it has begun; it takes a moment only.")
             % {"kind": kind_label(operation.kind)}
@@ -86,7 +138,69 @@ def request_cancel(operation: Operation, *, user: User | AnonymousUser) -> None:
     transaction.on_commit(lambda: deliver_soon(operation.pk, operation.kind))
 
 
-def _cancel_queued(operation: Operation, user: User | AnonymousUser) -> bool:
+def _prepared(
+    found: OperationType[Any],
+    user: Requester,
+    subject: models.Model,
+    given: dict[str, Any],
+    target_hypervisor: Hypervisor | None,
+) -> tuple[Operation, tuple[str, ...]]:
+    """The row, not saved, and the keys of its locks. Raises: errors.Conflict, errors.NotPossible."""
+    subject_type = subject_type_of(subject)
+    if subject_type.name != found.subject_type:
+        raise NotPossible(_("“%(kind)s” cannot be asked of this.") % {"kind": found.label})
+    holder = find_holder([lock_key(subject)])
+    if holder is not None and holder.kind not in found.supersedes:
+        raise Conflict(why_busy(holder))
+    reason = found.why_not(subject)
+    if reason:
+        raise NotPossible(_("%(subject)s: %(reason)s") % {"subject": subject, "reason": reason})
+    parameters = found.check(subject, given)
+    operation = Operation(
+        kind=found.kind,
+        subject_type=subject_type.name,
+        subject_key=subject_key(subject),
+        subject_name=found.subject_name(subject, parameters)[:255],
+        domain=subject if isinstance(subject, Domain) else None,
+        hypervisor=subject_type.hypervisor(subject),
+        target_hypervisor=found.check_target(subject, target_hypervisor),
+        parameters=found.stored(parameters),
+        requested_by=user if isinstance(user, User) else None,
+    )
+    return operation, found.locks(subject, parameters)
+
+
+def _holders(subjects: Sequence[models.Model]) -> dict[str, Operation]:
+    keys = {lock_key(subject) for subject in subjects}
+    unfinished = Operation.objects.unfinished().filter(locks__key__in=keys).select_related("requested_by")
+    return {lock.key: operation for operation in unfinished.prefetch_related("locks") for lock in operation.locks.all()}
+
+
+def _why_not(found: OperationType[Any], subject: models.Model, holder: Operation | None) -> str:
+    reason = found.why_not(subject)
+    if holder is not None and holder.kind not in found.supersedes and not found.why_gone(subject):
+        return why_busy(holder)
+    return reason
+
+
+def _insert(operation: Operation, keys: tuple[str, ...]) -> None:
+    operation.save(force_insert=True)
+    take_locks(operation, keys)
+
+
+def _supersede(found: OperationType[Any], subject: models.Model, user: Requester) -> list[Operation]:
+    """End what only waits for the guest and would keep this one waiting too."""
+    if not found.supersedes:
+        return []
+    waiting = Operation.objects.unfinished().filter(locks__key=lock_key(subject), kind__in=found.supersedes)
+    outcome = _("Superseded by “%(kind)s”, asked for by %(user)s.") % {
+        "kind": found.label,
+        "user": user.get_username(),
+    }
+    return [operation for operation in waiting if _end(operation, operation.state, outcome)]
+
+
+def _cancel_queued(operation: Operation, user: Requester) -> bool:
     outcome = _("Cancelled by %(user)s before it began.") % {"user": user.get_username()}
     if not _end(operation, OperationState.QUEUED, outcome):
         return False
@@ -94,14 +208,23 @@ def _cancel_queued(operation: Operation, user: User | AnonymousUser) -> bool:
     return True
 
 
-def _supersede(domain: Domain, kind: OperationKind, user: User | AnonymousUser) -> list[Operation]:
-    """End what only waits for the guest and would keep this one waiting too."""
-    waiting = Operation.objects.unfinished().filter(domain=domain, kind__in=KIND_FACTS[kind].supersedes)
-    outcome = _("Superseded by “%(kind)s”, asked for by %(user)s.") % {
-        "kind": kind_label(kind),
-        "user": user.get_username(),
-    }
-    return [operation for operation in waiting if _end(operation, operation.state, outcome)]
+def _cancel_children(parent: Operation, user: Requester) -> None:
+    """Whatever of it can still be stopped. Raises: errors.NotPossible when nothing can."""
+    parent.refresh_from_db()
+    if parent.is_finished:
+        raise NotPossible(_("It is over already: %(outcome)s") % {"outcome": parent.outcome})
+    refusals = []
+    children = list(parent.children.unfinished())
+    for child in children:
+        try:
+            request_cancel(child, user=user)
+        except VmportalError as error:
+            refusals.append(str(error))
+    if children and len(refusals) == len(children):
+        raise NotPossible(_("Nothing of it can be stopped any more: %(reason)s") % {"reason": refusals[0]})
+    if refusals:
+        # Shown while those that cannot be stopped run on.
+        Operation.objects.filter(pk=parent.pk, cancel_requested_at=None).update(cancel_requested_at=timezone.now())
 
 
 def _end(operation: Operation, state: str, outcome: str) -> bool:
@@ -109,65 +232,9 @@ def _end(operation: Operation, state: str, outcome: str) -> bool:
     values = {"state": OperationState.CANCELLED, "outcome": outcome, "ended_at": timezone.now()}
     if not Operation.objects.filter(pk=operation.pk, state=state).update(**values):
         return False
+    release_locks(operation)
     for name, value in values.items():
         setattr(operation, name, value)
+    if operation.parent_id is not None:
+        child_ended(operation.parent_id)
     return True
-
-
-def _insert(operation: Operation) -> None:
-    try:
-        with transaction.atomic():
-            operation.save(force_insert=True)
-    except IntegrityError as error:
-        holder = find_unfinished_operation(operation.domain)
-        if holder is None:
-            raise Conflict(_("Somebody else just did something to it; try again.")) from error
-        raise Conflict(why_busy(holder)) from error
-
-
-def _checked_parameters(domain: Domain, kind: OperationKind, given: dict[str, Any]) -> dict[str, Any]:
-    match kind:
-        case OperationKind.RENAME:
-            return {"name": checked_name(given.get("name"), domain)}
-        case OperationKind.SET_AUTOSTART:
-            return {"enabled": bool(given.get("enabled"))}
-        case OperationKind.START:
-            return {"paused": True} if given.get("paused") else {}
-        case OperationKind.SHUT_DOWN | OperationKind.REBOOT:
-            return {"timeout_seconds": _checked_timeout(given["timeout_seconds"])} if "timeout_seconds" in given else {}
-        case OperationKind.DESCRIBE:
-            return _checked_description(domain, given)
-        case _:
-            return {}
-
-
-def _checked_timeout(seconds: object) -> float:
-    if not isinstance(seconds, int | float) or not 1 <= seconds <= 3600:
-        raise NotPossible(_("The time to wait for the guest must be between 1 second and an hour."))
-    return seconds
-
-
-def _checked_description(domain: Domain, given: dict[str, Any]) -> dict[str, str]:
-    title, description = given.get("title", domain.title), given.get("description", domain.description)
-    return {
-        "title": checked_text(title, multiline=False, max_length=MAX_TITLE_LENGTH, what=_("title")),
-        "description": checked_text(
-            description, multiline=True, max_length=MAX_DESCRIPTION_LENGTH, what=_("description")
-        ),
-    }
-
-
-def _checked_target(domain: Domain, kind: OperationKind, target: Hypervisor | None) -> Hypervisor | None:
-    if kind != OperationKind.MIGRATE:
-        return None
-    if target is None:
-        raise NotPossible(_("Choose the host that it is to move to."))
-    found = find_migration_target(domain, target)
-    if found is None:
-        raise NotPossible(_("%(host)s does not belong to the same pool.") % {"host": target.name})
-    if found.obstacles:
-        raise NotPossible(
-            _("%(domain)s cannot move to %(host)s: %(obstacles)s")
-            % {"domain": domain.name, "host": target.name, "obstacles": " ".join(found.obstacles)}
-        )
-    return target

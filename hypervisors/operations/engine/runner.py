@@ -1,40 +1,23 @@
-"""The runner: claims an operation's row, has its function do it, and writes down what came of it."""
+"""The runner: claims an operation's row, has its kind do it, and writes down what came of it."""
 
 import logging
-from collections.abc import Callable
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
 from hypervisors.errors import VmportalError
 from hypervisors.inventory.refresh_requests import request_domain_refresh
-from hypervisors.operations.domains import definitions, guest_requests, lifecycle, migration, saving
 from hypervisors.operations.engine import records
-from hypervisors.operations.engine.possibilities import why_unreachable
-from hypervisors.operations.engine.records import Claim, Heartbeat, Later
+from hypervisors.operations.engine.reachability import why_unreachable
+from hypervisors.operations.engine.records import Claim, Heartbeat, Later, RecordsAway, RowLost
+from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.operations.engine.runs import Outcome, Result, Run, cancelled, failed, interrupted
-from hypervisors.states import OperationKind
 
 logger = logging.getLogger(__name__)
 
 # An operation whose workers keep dying is given up; a parked one is claimed often, but leaves a beat each time.
 _MOST_ADOPTIONS = 5
-
-KINDS: dict[OperationKind, Callable[[Run], Result]] = {
-    OperationKind.START: lifecycle.START,
-    OperationKind.SHUT_DOWN: guest_requests.shut_down,
-    OperationKind.REBOOT: guest_requests.reboot,
-    OperationKind.FORCE_OFF: lifecycle.FORCE_OFF,
-    OperationKind.RESET: lifecycle.RESET,
-    OperationKind.PAUSE: lifecycle.PAUSE,
-    OperationKind.RESUME: lifecycle.RESUME,
-    OperationKind.SAVE: saving.save,
-    OperationKind.DISCARD_SAVED: lifecycle.DISCARD_SAVED,
-    OperationKind.RENAME: definitions.RENAME,
-    OperationKind.SET_AUTOSTART: definitions.SET_AUTOSTART,
-    OperationKind.DESCRIBE: definitions.DESCRIBE,
-    OperationKind.MIGRATE: migration.migrate,
-}
 
 
 def run_operation(operation_id: UUID) -> float | None:
@@ -45,29 +28,45 @@ def run_operation(operation_id: UUID) -> float | None:
     claimed = records.claim(operation_id)
     if not isinstance(claimed, Claim):
         return None if claimed is None else claimed.seconds
+    try:
+        return _run_claimed(claimed)
+    except RowLost:
+        logger.info("Operation %s was ended or taken over by others meanwhile.", operation_id)
+    except RecordsAway as error:
+        logger.error("Operation %s is left as it is until the database is back: %s", operation_id, error)
+    return None
+
+
+def _run_claimed(claimed: Claim) -> float | None:
     with Heartbeat(claimed.operation) as heartbeat:
         result = _result(claimed, heartbeat)
     if isinstance(result, Later):
         return result.seconds if records.park(claimed.operation, result) else None
     if not records.finish(claimed.operation, result.state, result.text, result.progress):
-        logger.info("Operation %s was ended or taken over by others meanwhile.", operation_id)
-        return None
+        raise RowLost
     _request_refresh(claimed)
     return None
 
 
 def _result(claimed: Claim, heartbeat: Heartbeat) -> Result:
     operation = claimed.operation
+    found = find_operation_type(operation.kind)
+    if found is None:
+        return failed(_("This version of vmportal does not know “%(kind)s”.") % {"kind": operation.kind})
     try:
         refusal = _refusal(claimed)
-        return refusal if refusal is not None else KINDS[OperationKind(operation.kind)](Run(claimed, heartbeat))
+        return refusal if refusal is not None else found.run(Run(claimed, heartbeat))
     except VmportalError as error:
         return failed(str(error))
+    except DatabaseError as error:
+        raise RecordsAway(str(error)) from error
+    except (RecordsAway, RowLost):
+        raise
     except Exception as error:
         logger.exception("Operation %s broke.", operation.pk)
         return interrupted(
             _("vmportal itself failed (%(error)s); look at what state %(name)s is in before you try again.")
-            % {"error": f"{type(error).__name__}: {error}", "name": operation.domain_name}
+            % {"error": f"{type(error).__name__}: {error}", "name": operation.subject_name}
         )
 
 
@@ -85,7 +84,7 @@ def _refusal(claimed: Claim) -> Outcome | None:
     if operation.cancel_requested_at is not None:
         return cancelled(_("Cancelled before it began."))
     reason = why_unreachable(operation.hypervisor)
-    if not reason and operation.kind == OperationKind.MIGRATE:
+    if not reason and operation.target_hypervisor is not None:
         reason = why_unreachable(operation.target_hypervisor)
     return failed(reason) if reason else None
 
@@ -93,6 +92,8 @@ def _refusal(claimed: Claim) -> Outcome | None:
 def _request_refresh(claimed: Claim) -> None:
     """Have the watcher look at once: not everything that changes sends an event."""
     operation = claimed.operation
+    if operation.domain is None:
+        return
     for hypervisor_id in (operation.hypervisor_id, operation.target_hypervisor_id):
         if hypervisor_id is not None:
             request_domain_refresh(hypervisor_id, operation.domain.uuid)

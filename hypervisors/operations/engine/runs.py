@@ -16,6 +16,7 @@ from hypervisors.models import Hypervisor, Operation
 from hypervisors.operations.engine import records
 from hypervisors.operations.engine.bounded_calls import NotAnswered, bounded
 from hypervisors.operations.engine.records import ADOPTIONS, Claim, Heartbeat, Later
+from hypervisors.operations.engine.registry import operation_type
 from hypervisors.states import OperationState
 
 T = TypeVar("T")
@@ -67,15 +68,20 @@ class Run:
 
     @property
     def uuid(self) -> UUID:
+        """The domain's, for operations on one. Raises: errors.NotPossible."""
+        if self.operation.domain is None:
+            raise NotPossible(_("%(name)s is no virtual machine.") % {"name": self.name})
         return self.operation.domain.uuid
 
     @property
     def name(self) -> str:
-        return self.operation.domain_name
+        """What the subject was called when it was asked for."""
+        return self.operation.subject_name
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        return dict(self.operation.parameters)
+    def parameters(self) -> Any:
+        """The kind's Parameters."""
+        return operation_type(self.operation.kind).parameters_of(self.operation)
 
     @property
     def source(self) -> Hypervisor:
@@ -121,6 +127,12 @@ class Run:
             self._reported_at = now
             kept = {name: value for name, value in self.operation.progress.items() if name == ADOPTIONS}
             records.report(self.operation, dict(progress) | kept)
+
+    def report_now(self, progress: Mapping[str, Any]) -> None:
+        """Write it before going on, however often it was reported lately. Raises: records.RecordsAway, RowLost."""
+        self._reported_at = time.monotonic()
+        kept = {name: value for name, value in self.operation.progress.items() if name == ADOPTIONS}
+        records.report_now(self.operation, dict(progress) | kept)
 
     def judge(self, is_done: Callable[[Connection], bool], *, done: str, problem: HypervisorError | None) -> Outcome:
         """Look whether it came to what was asked, whatever the call said."""

@@ -20,9 +20,11 @@ from django.utils import timezone
 from hypervisors.models import Operation
 from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.engine.delivery import deliver
-from hypervisors.operations.engine.kinds import KIND_FACTS, MIGRATIONS_QUEUE, OPERATIONS_QUEUE
+from hypervisors.operations.engine.parents import BULK, end_parents_left_open
+from hypervisors.operations.engine.queues import QUEUES
 from hypervisors.operations.engine.records import STALE_SECONDS
-from hypervisors.states import OperationKind, OperationState
+from hypervisors.operations.engine.registry import find_operation_type
+from hypervisors.states import OperationState
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +61,13 @@ class Sweeper:
 
     def sweep(self) -> int:
         """Deliver what is left lying; how many."""
+        end_parents_left_open()
         due = list(self._due())
         open_queues = _open_queues() if due else set()
         count = 0
         for operation_id, kind, state in due:
-            if KIND_FACTS[OperationKind(kind)].queue not in open_queues:
+            found = find_operation_type(kind)
+            if found is None or found.queue not in open_queues:
                 continue
             if not self._deliver(operation_id, kind):
                 break
@@ -88,14 +92,13 @@ def _left_lying() -> OperationQuerySet:
     silent = Q(heartbeat_at__lt=now - timedelta(seconds=STALE_SECONDS)) | Q(
         state=OperationState.RUNNING, heartbeat_at=None
     )
-    return Operation.objects.unfinished().filter(never_taken_up | silent)
+    return Operation.objects.unfinished().exclude(kind=BULK).filter(never_taken_up | silent)
 
 
 def _open_queues() -> set[str]:
     """Those that take more; none while Redis is away, when delivering would fail too."""
-    queues = (OPERATIONS_QUEUE, MIGRATIONS_QUEUE)
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
-            return {queue for queue in queues if int(client.llen(queue)) < _MOST_IN_QUEUE}
+            return {queue for queue in QUEUES if int(client.llen(queue)) < _MOST_IN_QUEUE}
     except redis.RedisError:
         return set()

@@ -12,12 +12,12 @@ import redis
 from celery import bootsteps
 from django.conf import settings
 
-from hypervisors.operations.engine.kinds import MIGRATIONS_QUEUE, OPERATIONS_QUEUE
+from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE, OPERATIONS_QUEUE, STORAGE_QUEUE
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
-_NAMES = {OPERATIONS_QUEUE: "worker", MIGRATIONS_QUEUE: "migrations"}
+_NAMES = {OPERATIONS_QUEUE: "worker", MIGRATIONS_QUEUE: "migrations", STORAGE_QUEUE: "storage"}
 
 
 class SignsOfLife(bootsteps.StartStopStep):

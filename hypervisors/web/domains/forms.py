@@ -1,16 +1,17 @@
 """The forms of operations that need more than a click."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain
+from hypervisors.operations.domains.describe import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
 from hypervisors.operations.domains.names import checked_name
-from hypervisors.operations.engine.requests import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
-from hypervisors.states import OperationKind
 
 
 class OperationForm(forms.Form):
@@ -57,15 +58,27 @@ class AutostartForm(OperationForm):
     enabled = forms.BooleanField(required=False)
 
 
-FORMS: dict[OperationKind, type[OperationForm]] = {
-    OperationKind.RENAME: RenameForm,
-    OperationKind.DESCRIBE: DescribeForm,
-    OperationKind.SET_AUTOSTART: AutostartForm,
+FORMS: dict[str, type[OperationForm]] = {
+    "rename": RenameForm,
+    "describe": DescribeForm,
+    "set_autostart": AutostartForm,
 }
 
 
-def initial_values(domain: Domain, kind: OperationKind) -> dict[str, Any]:
+def _form_url(kind: str) -> Callable[[Domain], str]:
+    return lambda domain: reverse("domain_form", args=[domain.uuid, kind])
+
+
+# Kinds that open a dialog instead of being asked for at once, and where it comes from.
+DIALOGS: dict[str, Callable[[Domain], str]] = {
+    "rename": _form_url("rename"),
+    "describe": _form_url("describe"),
+    "migrate": lambda domain: reverse("migrate_domain", args=[domain.uuid]),
+}
+
+
+def initial_values(domain: Domain, kind: str) -> dict[str, Any]:
     """What the form shows at first: how it is now."""
-    if kind == OperationKind.RENAME:
+    if kind == "rename":
         return {"name": domain.name}
     return {"title": domain.title, "description": domain.description}

@@ -13,9 +13,9 @@ from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain
 from hypervisors.models.domains import DomainQuerySet
 from hypervisors.operations.domains.migration_targets import migration_targets
-from hypervisors.operations.engine.requests import request_operation
-from hypervisors.states import OperationKind
-from hypervisors.templatetags.units import kind_word
+from hypervisors.operations.engine.registry import find_operation_type
+from hypervisors.operations.engine.requests import BulkRequest, request_of_many, request_operation
+from hypervisors.operations.engine.types import OperationType
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import may_operate
@@ -23,56 +23,43 @@ from hypervisors.web.domains.forms import FORMS, OperationForm, initial_values
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, DomainListQuery
 from hypervisors.web.permissions import person
 
-# Each is asked for in a transaction of its own; more would take the request too long.
-_BULK_KINDS = frozenset(
-    {
-        OperationKind.START,
-        OperationKind.SHUT_DOWN,
-        OperationKind.REBOOT,
-        OperationKind.FORCE_OFF,
-        OperationKind.RESET,
-        OperationKind.PAUSE,
-        OperationKind.RESUME,
-        OperationKind.SAVE,
-    }
-)
+_DIALOG_FORMS = ("rename", "describe")
 
 
 @require_POST
 def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     """Asks for one operation; a form's faults and a refusal come back as the form with the reasons in it."""
     domain = _visible(request, uuid)
-    operation_kind = _kind(kind)
-    if operation_kind == OperationKind.MIGRATE:
+    found = _type(kind)
+    if kind == "migrate":
         raise Http404
     if not may_operate(domain, request.user):
         return _not_yours(request, domain)
     form = None
-    if operation_kind in FORMS:
-        form = FORMS[operation_kind](request.POST, domain=domain)
+    if kind in FORMS:
+        form = FORMS[kind](request.POST, domain=domain)
         if not form.is_valid():
-            return _form(request, domain, operation_kind, form)
+            return _form(request, domain, kind, form)
     try:
         request_operation(
-            user=person(request), domain=domain, kind=operation_kind, parameters=form.cleaned_data if form else None
+            user=person(request), subject=domain, kind=kind, parameters=form.cleaned_data if form else None
         )
     except (Conflict, NotPossible) as error:
-        if form is not None and operation_kind != OperationKind.SET_AUTOSTART:
+        if form is not None and kind in _DIALOG_FORMS:
             form.add_error(None, str(error))
-            return _form(request, domain, operation_kind, form)
+            return _form(request, domain, kind, form)
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
-    return done(request, f"{kind_word(operation_kind)}: {domain.label}", back=domain)
+    return done(request, f"{found.label}: {domain.label}", back=domain)
 
 
 @require_GET
 def domain_form(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     """The form for a new name, or for title and description."""
     domain = _visible(request, uuid)
-    operation_kind = _kind(kind)
-    if operation_kind not in {OperationKind.RENAME, OperationKind.DESCRIBE}:
+    if kind not in _DIALOG_FORMS:
         raise Http404
-    form = FORMS[operation_kind](initial=initial_values(domain, operation_kind), domain=domain)
-    return _form(request, domain, operation_kind, form)
+    form = FORMS[kind](initial=initial_values(domain, kind), domain=domain)
+    return _form(request, domain, kind, form)
 
 
 @require_http_methods(["GET", "POST"])
@@ -90,10 +77,7 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
         else:
             try:
                 request_operation(
-                    user=person(request),
-                    domain=domain,
-                    kind=OperationKind.MIGRATE,
-                    target_hypervisor=target.hypervisor,
+                    user=person(request), subject=domain, kind="migrate", target_hypervisor=target.hypervisor
                 )
             except (Conflict, NotPossible) as refusal:
                 error = str(refusal)
@@ -116,8 +100,8 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
 
     With `all`, `count` is how many the person was told of: when others match by now, nothing is done.
     """
-    operation_kind = _kind(kind)
-    if operation_kind not in _BULK_KINDS:
+    found = _type(kind)
+    if not found.in_bulk:
         raise Http404
     asked = _asked(request)
     count = asked.count()
@@ -131,27 +115,26 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
             count,
         )
         return refused(request, text % {"count": count}, status=409)
-    operable = set(
-        Domain.objects.operable_by(request.user).filter(pk__in=asked.values("pk")).values_list("pk", flat=True)
-    )
-    refusals = []
-    accepted = 0
-    for domain in asked.select_related("hypervisor"):
-        try:
-            if domain.pk not in operable:
-                raise NotPossible(_("You may look at this machine, but not operate it."))
-            request_operation(user=person(request), domain=domain, kind=operation_kind)
-            accepted += 1
-        except (Conflict, NotPossible) as error:
-            refusals.append((domain, str(error)))
-    text = ngettext("%(kind)s: %(count)d machine", "%(kind)s: %(count)d machines", accepted) % {
-        "kind": kind_word(operation_kind),
-        "count": accepted,
+    bulk = _request_of_those_allowed(request, kind, list(asked.select_related("hypervisor")))
+    text = ngettext("%(kind)s: %(count)d machine", "%(kind)s: %(count)d machines", len(bulk.accepted)) % {
+        "kind": found.label,
+        "count": len(bulk.accepted),
     }
-    if not refusals and accepted:
+    if not bulk.refusals and bulk.accepted:
         return done(request, text, back="domains")
-    context = {"text": text, "refusals": refusals, "accepted": accepted}
+    context = {"text": text, "refusals": bulk.refusals, "accepted": len(bulk.accepted)}
     return render(request, _dialog_or_page(request, "domains/refusals.html"), context)
+
+
+def _request_of_those_allowed(request: HttpRequest, kind: str, domains: list[Domain]) -> BulkRequest:
+    keys = [domain.pk for domain in domains]
+    operable = set(Domain.objects.operable_by(request.user).filter(pk__in=keys).values_list("pk", flat=True))
+    bulk = request_of_many(
+        user=person(request), kind=kind, subjects=[domain for domain in domains if domain.pk in operable]
+    )
+    reason = _("You may look at this machine, but not operate it.")
+    bulk.refusals.extend((domain, reason) for domain in domains if domain.pk not in operable)
+    return bulk
 
 
 def _visible(request: HttpRequest, uuid: UUID) -> Domain:
@@ -159,11 +142,12 @@ def _visible(request: HttpRequest, uuid: UUID) -> Domain:
     return get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)
 
 
-def _kind(text: str) -> OperationKind:
-    try:
-        return OperationKind(text)
-    except ValueError as error:
-        raise Http404 from error
+def _type(kind: str) -> "OperationType[Domain]":
+    """Raises: Http404 for what is not asked of virtual machines."""
+    found = find_operation_type(kind)
+    if found is None or found.subject_type != "domain":
+        raise Http404
+    return found
 
 
 def _not_yours(request: HttpRequest, domain: Domain) -> HttpResponse:
@@ -182,7 +166,7 @@ def _asked(request: HttpRequest) -> DomainQuerySet:
     return Domain.objects.visible_to(request.user).present().filter(uuid__in=uuids)
 
 
-def _form(request: HttpRequest, domain: Domain, kind: OperationKind, form: OperationForm) -> HttpResponse:
+def _form(request: HttpRequest, domain: Domain, kind: str, form: OperationForm) -> HttpResponse:
     context = {"domain": domain, "kind": kind, "form": form}
     return render(request, _dialog_or_page(request, "domains/form.html"), context)
 

@@ -19,7 +19,8 @@ from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.permissions import person
+from hypervisors.web.naming import natural_key
+from hypervisors.web.permissions import is_operator, person
 
 DRAWER_LENGTH = 40
 PAGE_SIZE = 50
@@ -28,8 +29,12 @@ _FAILED = {OperationState.FAILED, OperationState.INTERRUPTED}
 
 @require_GET
 def tasks(request: HttpRequest) -> JsonResponse:
-    """What runs, and what was asked for last: the same fields as in the live messages."""
+    """What runs, and what was asked for last: the same fields as in the live messages. `?parent=id`: its children."""
     seen = _with_names(Operation.objects.visible_to(request.user))
+    parent = _chosen_parent(request)
+    if parent is not None:
+        return JsonResponse({"tasks": [_task(operation) for operation in _children(seen, parent)]})
+    seen = seen.top_level()
     unfinished = list(seen.unfinished()[:DRAWER_LENGTH])
     latest = list(seen.exclude(state__in=UNFINISHED_OPERATION_STATES)[: DRAWER_LENGTH - len(unfinished)])
     return JsonResponse({"tasks": [_task(operation) for operation in [*unfinished, *latest]]})
@@ -37,16 +42,21 @@ def tasks(request: HttpRequest) -> JsonResponse:
 
 @require_GET
 def operations(request: HttpRequest) -> HttpResponse:
-    """The history, newest first: `?show=mine|running|failed`, `?vm=uuid`, `?page=`."""
+    """The history, newest first: `?show=mine|running|failed`, `?vm=uuid`, `?parent=id`, `?page=`."""
     show = request.GET.get("show", "")
-    domain = _chosen_domain(request)
+    domain, parent = _chosen_domain(request), _chosen_parent(request)
     chosen = _shown(Operation.objects.visible_to(request.user), request, show)
     if domain is not None:
         chosen = chosen.filter(domain=domain)
-    vm = {"vm": str(domain.uuid)} if domain else {}
+    elif parent is not None:
+        chosen = chosen.filter(parent=parent)
+    else:
+        chosen = chosen.top_level()
+    vm = {"vm": str(domain.uuid)} if domain else {"parent": str(parent.pk)} if parent else {}
     context = {
         "page": Paginator(_with_names(chosen), PAGE_SIZE).get_page(request.GET.get("page")),
         "domain": domain,
+        "parent": parent,
         "show": show,
         "filters": [
             {"word": word, "is_chosen": show == name, "url": "?" + urlencode({"show": name, **vm})}
@@ -61,13 +71,19 @@ def operations(request: HttpRequest) -> HttpResponse:
 def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     """Asks the runner to stop; it says itself how that ended."""
     operation = get_object_or_404(Operation.objects.visible_to(request.user), pk=operation_id)
-    if not Domain.objects.operable_by(request.user).filter(pk=operation.domain_id).exists():
-        return refused(request, _("You may look at %s, but not operate it.") % operation.domain_name, status=403)
+    if not _may_cancel(request, operation):
+        return refused(request, _("You may look at %s, but not operate it.") % operation.subject_name, status=403)
     try:
         request_cancel(operation, user=person(request))
     except (Conflict, NotPossible) as error:
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
-    return done(request, _("Cancelling: %s") % operation.domain_name, back="operations")
+    return done(request, _("Cancelling: %s") % operation.subject_name, back="operations")
+
+
+def _may_cancel(request: HttpRequest, operation: Operation) -> bool:
+    if operation.domain_id is None:
+        return is_operator(request.user) or operation.requested_by_id == request.user.pk
+    return Domain.objects.operable_by(request.user).filter(pk=operation.domain_id).exists()
 
 
 def history_page(domain: Domain, page: str | None) -> Page[Operation]:
@@ -98,12 +114,32 @@ def _chosen_domain(request: HttpRequest) -> Domain | None:
     return get_object_or_404(Domain.objects.visible_to(request.user), uuid=uuid)
 
 
+def _chosen_parent(request: HttpRequest) -> Operation | None:
+    """Raises: Http404 for one that the user may not see."""
+    try:
+        parent_id = UUID(request.GET.get("parent", ""))
+    except ValueError:
+        return None
+    return get_object_or_404(Operation.objects.visible_to(request.user), pk=parent_id)
+
+
+def _children(seen: OperationQuerySet, parent: Operation) -> list[Operation]:
+    """What still runs first, then by name."""
+    children = sorted(seen.filter(parent=parent), key=lambda child: natural_key(child.subject_name))
+    return sorted(children, key=lambda child: child.is_finished)
+
+
 def _with_names(found: OperationQuerySet) -> OperationQuerySet:
     return found.select_related("domain", "hypervisor", "target_hypervisor", "requested_by").only(
         "kind",
-        "domain_name",
+        "subject_type",
+        "subject_key",
+        "subject_name",
+        "parent",
+        "parameters",
         "state",
         "progress",
+        "steps",
         "outcome",
         "requested_at",
         "started_at",

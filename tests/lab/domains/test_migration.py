@@ -12,7 +12,7 @@ from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Operation
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.operations.engine.requests import request_cancel
-from hypervisors.states import DomainState, OperationKind, OperationState
+from hypervisors.states import DomainState, OperationState
 from tests.lab.portals import Portal, PortalGuest, ended, running_portal, wait_for_operation
 from tests.watching import wait_until
 from tests.workers import Worker, running_workers
@@ -40,7 +40,7 @@ def test_the_guest_counts_on_while_it_moves(portal: Portal) -> None:
     source, target = portal.hosts
     with portal.guest("move-counter") as guest:
         wait_until(lambda: _possible(guest) == [portal.rows[1].name])
-        operation = guest.do(OperationKind.MIGRATE, target=portal.rows[1])
+        operation = guest.do("migrate", target=portal.rows[1])
         assert operation.state == OperationState.SUCCEEDED, operation.outcome
         assert f"It runs on {target.name}. It stood still for" in operation.outcome
         assert (guest.state_on(source), guest.state_on(target)) == ("", "running")
@@ -103,7 +103,7 @@ def test_what_is_shut_off_moves_its_definition(portal: Portal) -> None:
     source, target = portal.hosts
     with portal.guest("move-off", start=False) as guest:
         wait_until(lambda: _possible(guest))
-        operation = guest.do(OperationKind.MIGRATE, target=portal.rows[1])
+        operation = guest.do("migrate", target=portal.rows[1])
         assert (operation.state, operation.outcome) == (
             OperationState.SUCCEEDED,
             f"It is on {target.name} now, shut off.",
@@ -119,7 +119,7 @@ def test_a_target_without_the_network_is_no_target(portal: Portal) -> None:
         try:
             wait_until(lambda: not _possible(guest), seconds=40)
             with pytest.raises(NotPossible, match="The network “default” is not active there"):
-                guest.ask(OperationKind.MIGRATE, target=portal.rows[1])
+                guest.ask("migrate", target=portal.rows[1])
         finally:
             target.virsh("net-start", "default")
         assert not Operation.objects.exists()
@@ -129,7 +129,7 @@ def _begin_slowly(portal: Portal, guest: PortalGuest) -> Operation:
     """A move at 1 MiB/s, which takes a minute, and its row when bytes have begun to flow."""
     wait_until(lambda: _possible(guest))
     portal.hosts[0].virsh("migrate-setspeed", guest.uuid, "1")
-    operation = guest.ask(OperationKind.MIGRATE, target=portal.rows[1])
+    operation = guest.ask("migrate", target=portal.rows[1])
     return wait_for_operation(operation, lambda row: row.progress.get("transferred_bytes", 0) > 0)
 
 

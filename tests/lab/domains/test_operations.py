@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from deploy.lab import fault
 from deploy.lab.lab import Lab
 from hypervisors.errors import Conflict
-from hypervisors.states import DomainState, OperationKind, OperationState
+from hypervisors.states import DomainState, OperationState
 from tests.lab.portals import Portal, ended, running_portal, wait_for_operation
 from tests.watching import wait_until
 from tests.workers import Worker, running_workers
@@ -39,48 +39,48 @@ def test_a_life_from_start_to_shut_down(portal: Portal) -> None:
     host = portal.hosts[0]
     with portal.guest("ops-life", start=False) as guest:
 
-        def do(kind: OperationKind, state: str, row_state: DomainState) -> None:
+        def do(kind: str, state: str, row_state: DomainState) -> None:
             operation = guest.do(kind)
             assert operation.state == OperationState.SUCCEEDED, (kind, operation.outcome)
             assert guest.state_on(host) == state, kind
             guest.becomes(state=row_state)
 
-        do(OperationKind.START, "running", DomainState.RUNNING)
+        do("start", "running", DomainState.RUNNING)
         guest.wait_until_it_counts()
-        do(OperationKind.PAUSE, "paused", DomainState.PAUSED)
-        do(OperationKind.RESUME, "running", DomainState.RUNNING)
-        do(OperationKind.SAVE, "shut off", DomainState.SHUTOFF)
+        do("pause", "paused", DomainState.PAUSED)
+        do("resume", "running", DomainState.RUNNING)
+        do("save", "shut off", DomainState.SHUTOFF)
         guest.becomes(has_managed_save=True)
         counted = guest.lab_guest.counts()[-1]
-        do(OperationKind.START, "running", DomainState.RUNNING)
+        do("start", "running", DomainState.RUNNING)
         # It goes on counting where it was: restored, not booted.
         assert guest.wait_until_it_counts() > counted
         assert guest.lab_guest.boots() == 1
-        do(OperationKind.RESET, "running", DomainState.RUNNING)
+        do("reset", "running", DomainState.RUNNING)
         wait_until(lambda: guest.lab_guest.boots() == 2, seconds=150)
         guest.wait_until_it_counts()
-        do(OperationKind.SHUT_DOWN, "shut off", DomainState.SHUTOFF)
+        do("shut_down", "shut off", DomainState.SHUTOFF)
         assert host.virsh("domstate", guest.uuid, "--reason") == "shut off (shutdown)"
 
 
 def test_a_reboot_ends_when_the_guest_was_reset(portal: Portal) -> None:
     with portal.guest("ops-reboot") as guest:
-        operation = guest.do(OperationKind.REBOOT)
+        operation = guest.do("reboot")
         assert (operation.state, operation.outcome) == (OperationState.SUCCEEDED, "The guest rebooted.")
         wait_until(lambda: guest.lab_guest.boots() == 2, seconds=150)
 
 
 def test_force_off_goes_ahead_of_a_shut_down_that_waits(portal: Portal, tmp_path: Path) -> None:
     with portal.deaf_guest("ops-deaf", tmp_path) as guest:
-        ignored = guest.do(OperationKind.SHUT_DOWN, timeout_seconds=2)
+        ignored = guest.do("shut_down", timeout_seconds=2)
         assert ignored.state == OperationState.FAILED
         assert "did not react to the power button within 2 s" in ignored.outcome
         assert guest.state_on(portal.hosts[0]) == "running"
-        waiting = guest.ask(OperationKind.SHUT_DOWN)
+        waiting = guest.ask("shut_down")
         wait_for_operation(waiting, lambda row: "asked_at" in row.progress)
         with pytest.raises(Conflict, match="Shut down"):
-            guest.ask(OperationKind.SAVE)
-        forced = guest.do(OperationKind.FORCE_OFF)
+            guest.ask("save")
+        forced = guest.do("force_off")
         assert forced.state == OperationState.SUCCEEDED, forced.outcome
         assert guest.state_on(portal.hosts[0]) == "shut off"
         superseded = ended(waiting)
@@ -91,11 +91,11 @@ def test_force_off_goes_ahead_of_a_shut_down_that_waits(portal: Portal, tmp_path
 @pytest.mark.parametrize("name", ['o\'brien "quoted"', "100% <b>bold & co", "münchen 😀", "a" * 200, "é" * 120])
 def test_a_machine_can_be_called_anything(portal: Portal, name: str) -> None:
     with portal.guest("ops-name", start=False) as guest:
-        operation = guest.do(OperationKind.RENAME, name=name)
+        operation = guest.do("rename", name=name)
         assert operation.state == OperationState.SUCCEEDED, operation.outcome
         assert portal.hosts[0].virsh("domname", guest.uuid) == name
         guest.becomes(name=name)
-        started = guest.do(OperationKind.START)
+        started = guest.do("start")
         assert started.state == OperationState.SUCCEEDED, started.outcome
         assert guest.state_on(portal.hosts[0]) == "running"
 
@@ -103,10 +103,10 @@ def test_a_machine_can_be_called_anything(portal: Portal, name: str) -> None:
 def test_autostart_title_and_description_reach_libvirt(portal: Portal) -> None:
     host = portal.hosts[0]
     with portal.guest("ops-titles") as guest:
-        assert guest.do(OperationKind.SET_AUTOSTART, enabled=True).state == OperationState.SUCCEEDED
+        assert guest.do("set_autostart", enabled=True).state == OperationState.SUCCEEDED
         assert "enable" in host.virsh("dominfo", guest.uuid).split("Autostart:")[1].splitlines()[0]
         guest.becomes(autostart=True)
-        described = guest.do(OperationKind.DESCRIBE, title='Web <1> & "co"', description="first\nsecond")
+        described = guest.do("describe", title='Web <1> & "co"', description="first\nsecond")
         assert described.state == OperationState.SUCCEEDED, described.outcome
         for which in ("--live", "--config"):
             assert host.virsh("desc", guest.uuid, "--title", which) == 'Web <1> & "co"'
@@ -116,7 +116,7 @@ def test_autostart_title_and_description_reach_libvirt(portal: Portal) -> None:
 
 def test_a_frozen_host_ends_its_operation_and_holds_up_nobody_else(portal: Portal) -> None:
     with portal.guest("ops-frozen", start=False) as guest, fault.during(fault.freeze, fault.thaw, portal.hosts[0]):
-        stuck = guest.ask(OperationKind.START)
+        stuck = guest.ask("start")
         operation = ended(stuck, seconds=60)
         assert operation.state in (OperationState.FAILED, OperationState.INTERRUPTED)
         assert operation.outcome
@@ -125,6 +125,6 @@ def test_a_frozen_host_ends_its_operation_and_holds_up_nobody_else(portal: Porta
 def test_a_hung_qemu_is_reported_as_not_answering(portal: Portal) -> None:
     host = portal.hosts[0]
     with portal.guest("ops-hung") as guest, fault.during(fault.freeze_qemu, fault.thaw_qemu, host, "ops-hung"):
-        operation = ended(guest.ask(OperationKind.PAUSE), seconds=60)
+        operation = ended(guest.ask("pause"), seconds=60)
         assert operation.state == OperationState.INTERRUPTED
         assert f"{host.name} did not answer within 40 s" in operation.outcome

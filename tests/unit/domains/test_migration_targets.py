@@ -12,7 +12,7 @@ from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.operations.engine.requests import request_operation
-from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationKind
+from hypervisors.states import AdminState, DomainState, HypervisorStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -194,9 +194,9 @@ def test_a_request_to_an_impossible_target_is_refused_with_the_reason(
 ) -> None:
     target.networks.all().delete()
     with pytest.raises(NotPossible, match="web1 cannot move to host2: The network “default” does not exist there"):
-        request_operation(user=alice, domain=moving, kind=OperationKind.MIGRATE, target_hypervisor=target)
+        request_operation(user=alice, subject=moving, kind="migrate", target_hypervisor=target)
     with pytest.raises(NotPossible, match="Choose the host"):
-        request_operation(user=alice, domain=moving, kind=OperationKind.MIGRATE)
+        request_operation(user=alice, subject=moving, kind="migrate")
     assert not Operation.objects.exists()
 
 

@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, Hypervisor, Operation
+from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
-from hypervisors.states import DomainState, OperationKind, OperationState
+from hypervisors.states import DomainState, OperationState
+from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
@@ -164,7 +165,7 @@ def test_the_number_of_queries_does_not_grow(
         for n in range(1000)
     ]
     Domain.objects.bulk_create(rows)
-    Operation.objects.create(domain=rows[0], domain_name="vm0", kind=OperationKind.START, requested_by=alice)
+    make_operation(domain=rows[0], subject_name="vm0", kind="start", requested_by=alice)
     with django_assert_num_queries(5):
         as_alice.get("/vms/")
     with django_assert_num_queries(7):  # and the keys of those that run, and of the unmeasured
@@ -197,10 +198,10 @@ def test_boosted_navigation_gets_the_main_part_alone(as_alice: Client, domain: D
 
 
 def test_an_unfinished_operation_shows_in_its_row(as_alice: Client, alice: User, domain: Domain) -> None:
-    operation = Operation.objects.create(
+    operation = make_operation(
         domain=domain,
-        domain_name="web1",
-        kind=OperationKind.MIGRATE,
+        subject_name="web1",
+        kind="migrate",
         state=OperationState.RUNNING,
         progress={"percent": 42},
         requested_by=alice,

@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainGrant, Operation
+from hypervisors.models import Domain, DomainGrant
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
-from hypervisors.states import DomainState, HypervisorStatus, OperationKind, OperationState, UserRight
+from hypervisors.states import DomainState, HypervisorStatus, OperationState, UserRight
+from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
@@ -104,10 +105,10 @@ def test_one_who_may_operate_it_gets_buttons(client: Client, charlie: User, doma
 
 
 def test_the_running_operation_and_its_reason_are_said_once(as_alice: Client, alice: User, domain: Domain) -> None:
-    operation = Operation.objects.create(
+    operation = make_operation(
         domain=domain,
-        domain_name="web1",
-        kind=OperationKind.MIGRATE,
+        subject_name="web1",
+        kind="migrate",
         state=OperationState.RUNNING,
         requested_by=alice,
         hypervisor=domain.hypervisor,
@@ -134,10 +135,10 @@ def test_a_machine_that_is_gone_keeps_its_history(
     as_alice: Client, alice: User, make_domain: Callable[..., Domain]
 ) -> None:
     gone = make_domain(name="gone", vanished_at=timezone.now(), hypervisor=None)
-    Operation.objects.create(
+    make_operation(
         domain=gone,
-        domain_name="gone",
-        kind=OperationKind.START,
+        subject_name="gone",
+        kind="start",
         state=OperationState.SUCCEEDED,
         outcome="It ran once.",
         requested_by=alice,
@@ -178,10 +179,10 @@ def test_the_number_of_queries_does_not_grow(
 ) -> None:
     for number in range(30):
         make_domain(name=f"vm{number}")
-        Operation.objects.create(
+        make_operation(
             domain=domain,
-            domain_name="web1",
-            kind=OperationKind.START,
+            subject_name="web1",
+            kind="start",
             state=OperationState.SUCCEEDED,
             requested_by=alice,
             hypervisor=domain.hypervisor,

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from hypervisors.models import Domain, DomainGrant, Hypervisor, Network, Operation, StoragePool
 from hypervisors.models.usage import UsageSample, hypervisor_key, record_usage
-from hypervisors.states import AdminState, HypervisorStatus, OperationKind, OperationState
+from hypervisors.states import AdminState, HypervisorStatus, OperationState
+from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
@@ -139,9 +140,7 @@ def test_an_unknown_admin_state_is_refused(operator: Client, hypervisor: Hypervi
 def test_removing_keeps_machines_grants_and_history(
     operator: Client, hypervisor: Hypervisor, domain: Domain, bob: User
 ) -> None:
-    Operation.objects.create(
-        kind=OperationKind.START, domain=domain, domain_name="web1", hypervisor=hypervisor, state="succeeded"
-    )
+    make_operation(kind="start", domain=domain, subject_name="web1", hypervisor=hypervisor, state="succeeded")
     url = reverse("hypervisor_remove", args=[hypervisor.pk])
     page = operator.get(url).content.decode()
     assert hypervisor.name in page
@@ -162,10 +161,10 @@ def test_removing_is_refused_while_an_operation_is_on_it(
 ) -> None:
     here, there = make_hypervisor(), make_hypervisor()
     domain = make_domain(hypervisor=here if role == "domain" else there, name="busy-vm")
-    Operation.objects.create(
-        kind=OperationKind.MIGRATE,
+    make_operation(
+        kind="migrate",
         domain=domain,
-        domain_name="busy-vm",
+        subject_name="busy-vm",
         state=OperationState.RUNNING,
         **({} if role == "domain" else {role: here}),
     )

@@ -7,18 +7,24 @@ import logging
 import time
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import HypervisorError
+from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, NotPossible
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.domains.jobs import JobProgress, read_completed_job
+from hypervisors.gateway.domains.jobs import JobProgress, read_completed_job, read_job
 from hypervisors.gateway.domains.migrations import migrate_domain
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.consoles.kicks import kick_moved
+from hypervisors.operations.domains.domain_operations import MOVABLE, MOVE, DomainOperation, not_answering, saved
 from hypervisors.operations.domains.jobs import JobFollower
 from hypervisors.operations.domains.migration_outcomes import BothHosts, explain, look_at_both, unreachable_hosts
+from hypervisors.operations.domains.migration_targets import find_migration_target
 from hypervisors.operations.engine.bounded_calls import BackgroundCall
+from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE
 from hypervisors.operations.engine.records import NOTE, Later
 from hypervisors.operations.engine.runs import Outcome, Result, Run, cancelled, failed, interrupted, succeeded
+from hypervisors.privileges import Privilege
 
 logger = logging.getLogger(__name__)
 
@@ -30,23 +36,50 @@ _LOOK_AGAIN_SECONDS = 5.0
 _UNDECIDED_SECONDS = 600.0
 
 
-def migrate(run: Run) -> Result:
-    """Move it, or follow a move that an earlier run began."""
-    follower = JobFollower(run)
-    if run.adopted or run.resumed:
-        over, problem = follower.follow_adopted(), None
-    else:
+class Migrate(DomainOperation):
+    kind = "migrate"
+    label = gettext_lazy("Migrate")
+    icon = "arrows-exchange"
+    group = MOVE
+    privilege = Privilege.DOMAIN_MIGRATE
+    queue = MIGRATIONS_QUEUE
+    can_be_cancelled = True
+    obstacles = (MOVABLE, saved, not_answering)
+
+    def word(self, domain: Domain) -> str:
+        return _("Migrate…")
+
+    def check_target(self, domain: Domain, target: Hypervisor | None) -> Hypervisor:
+        if target is None:
+            raise NotPossible(_("Choose the host that it is to move to."))
+        found = find_migration_target(domain, target)
+        if found is None:
+            raise NotPossible(_("%(host)s does not belong to the same pool.") % {"host": target.name})
+        if found.obstacles:
+            raise NotPossible(
+                _("%(domain)s cannot move to %(host)s: %(obstacles)s")
+                % {"domain": domain.name, "host": target.name, "obstacles": " ".join(found.obstacles)}
+            )
+        return target
+
+    def run(self, run: Run) -> Result:
+        """Move it, or follow a move that an earlier run began."""
+        follower = JobFollower(run)
+        if run.adopted or run.resumed:
+            return _decide(run, None) if follower.follow_adopted() else _later(run)
         source, target, peer_uri = endpoint_of(run.source), endpoint_of(run.target), run.target.peer_uri
         # It is looked at when the move is over; connecting takes place meanwhile.
         BackgroundCall(lambda: cached_connection(target), name="connect-target")
         call = BackgroundCall(
             lambda: migrate_domain(cached_connection(source), run.uuid, peer_uri=peer_uri), name="migration"
         )
-        over = follower.follow_call(call)
-        problem = _problem(call) if over else None
-    if not over:
-        return Later(seconds=_LOOK_AGAIN_SECONDS)
-    return _decide(run, problem)
+        if not follower.follow_call(call):
+            return _later(run)
+        problem = _problem(call)
+        if isinstance(problem, ConnectionLost):
+            # The source drives the move, and may go on without us: it is asked again.
+            return _later(run)
+        return _decide(run, problem)
 
 
 def _problem(call: BackgroundCall[None]) -> HypervisorError | None:
@@ -62,11 +95,30 @@ def _decide(run: Run, problem: HypervisorError | None) -> Result:
     away = unreachable_hosts(run, seen)
     if away and not seen.is_decided:
         return _undecided(run, away)
+    if not seen.is_decided and _job_goes_on(run):
+        return _later(run)
     if seen.has_moved:
         return _moved(run, seen)
     if seen.has_stayed:
         return _stayed(run, seen, problem)
     return interrupted(explain(run, seen))
+
+
+def _later(run: Run) -> Result:
+    """Followed on by the next run, as long as its hosts can be asked at all."""
+    since = run.operation.progress.get("undecided_since", time.time())
+    if time.time() - since > _UNDECIDED_SECONDS:
+        return _undecided(run, unreachable_hosts(run, look_at_both(run)))
+    return Later(seconds=_LOOK_AGAIN_SECONDS, progress=dict(run.operation.progress) | {"undecided_since": since})
+
+
+def _job_goes_on(run: Run) -> bool:
+    try:
+        return run.ask(lambda connection: read_job(connection, run.uuid)) is not None
+    except (ConnectionFailed, ConnectionLost):
+        return True
+    except HypervisorError:
+        return False
 
 
 def _settled(run: Run) -> BothHosts:

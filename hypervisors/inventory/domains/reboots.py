@@ -1,0 +1,46 @@
+"""When each guest was last seen to reboot: libvirt tells it once, by an event, and keeps no state of it.
+
+https://libvirt.org/html/libvirt-libvirt-domain.html#virConnectDomainEventCallback
+"""
+
+import logging
+import time
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+_KEPT_SECONDS = 2 * 3600
+
+
+class RebootsAway(Exception):
+    """Redis does not answer."""
+
+
+def note_reboot(uuid: UUID) -> None:
+    """It rebooted just now. Never raises."""
+    try:
+        with _client() as client:
+            client.set(_key(uuid), f"{time.time():.3f}", ex=_KEPT_SECONDS)
+    except redis.RedisError as error:
+        logger.warning("A reboot of %s was not noted: %s", uuid, error)
+
+
+def last_reboot_at(uuid: UUID) -> float | None:
+    """Epoch seconds; None when none was seen lately. Raises: RebootsAway."""
+    try:
+        with _client() as client:
+            noted = client.get(_key(uuid))
+    except redis.RedisError as error:
+        raise RebootsAway(str(error)) from error
+    return None if noted is None else float(noted)
+
+
+def _key(uuid: UUID) -> str:
+    return f"vmportal:rebooted:{uuid}"
+
+
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
