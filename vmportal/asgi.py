@@ -2,10 +2,10 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmportal.settings")
-http_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 - Django must be set up before its models are imported
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
@@ -13,10 +13,11 @@ from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from hypervisors.live.routing import websocket_urlpatterns  # noqa: E402
+from vmportal.request_threads import ThreadedHandler  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": http_application,
+        "http": ThreadedHandler(),
         "websocket": OriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.PUBLIC_ORIGINS),
     }
 )

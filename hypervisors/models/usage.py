@@ -1,14 +1,16 @@
 """Usage samples: an hour per object in a ring of fixed-size records in Redis, https://redis.io/commands/setrange/.
 
 Slot `(epoch // period) % slots` holds 28 bytes: uint32 epoch seconds and six float32. Writing needs no reading, and
-losing Redis loses an hour of charts and nothing else. See docs/decisions/0003.
+losing Redis loses an hour of charts and nothing else. Beside the rings, each hypervisor has one value with the latest
+sample of each of its domains, to sort by. See docs/decisions/0003.
 """
 
 import logging
 import os
 import struct
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,7 +24,11 @@ logger = logging.getLogger(__name__)
 HISTORY_SECONDS = 3600
 _RECORD = struct.Struct("<Iffffff")
 _EXPIRE_SECONDS = 2 * HISTORY_SECONDS
+# The UUID, the CPU and the memory of one domain, in its hypervisor's latest samples.
+_LATEST = struct.Struct("<16sff")
 _RANKINGS = "vmportal:usage:rankings"
+# A process asks no oftener: samples are means of five seconds.
+_RANKING_SECONDS = 1.0
 # For how long Redis may be silent: a page waits less than the watcher.
 _READ_SECONDS, _WRITE_SECONDS = 1.0, 3.0
 
@@ -63,7 +69,7 @@ def hypervisor_key(hypervisor_id: int) -> str:
 
 
 def record_usage(samples: Mapping[str, UsageSample], *, ranking: str = "") -> None:
-    """Store samples by key, in one round trip. `ranking` names the set whose order these domains replace.
+    """Store samples by key, in one round trip. `ranking` names the samples to sort by that these replace.
 
     Raises: redis.RedisError.
     """
@@ -110,31 +116,56 @@ def read_recent(keys: Iterable[str], samples: int = 40) -> dict[str, list[UsageS
     }
 
 
-def latest_ranking(metric: Metric) -> list[str]:
-    """UUIDs of the domains that were sampled lately, the greatest consumer first. Empty while Redis is away."""
+def latest_ranking(metric: Metric) -> Sequence[str]:
+    """UUIDs (32 digits) of the domains that were sampled lately, the greatest consumer first; a second old at most.
+
+    Empty while Redis is away.
+    """
+    with _rankings_lock:
+        known_at, ranking = _rankings.get(metric, (-_RANKING_SECONDS, ()))
+        now = time.monotonic()
+        if now - known_at >= _RANKING_SECONDS:
+            ranking = _read_ranking(metric)
+            _rankings[metric] = (now, ranking)
+        return ranking
+
+
+# time.monotonic() when it was read, and the ranking.
+_rankings: dict[Metric, tuple[float, Sequence[str]]] = {}
+_rankings_lock = threading.Lock()
+
+
+def _read_ranking(metric: Metric) -> Sequence[str]:
     try:
         client = _client()
-        names = [f"vmportal:usage:rank:{metric}:{name.decode()}" for name in client.smembers(_RANKINGS)]
-        return [member.decode() for member in reversed(client.zunion(names))] if names else []
+        names = [_latest_key(name.decode()) for name in client.smembers(_RANKINGS)]
+        raw = b"".join(value for value in client.mget(names) if value) if names else b""
     except redis.RedisError:
         logger.warning("Rankings could not be read from Redis.", exc_info=True)
-        return []
+        return ()
+    samples = _LATEST.iter_unpack(raw)
+    by_value = (
+        [(cpu, uuid) for uuid, cpu, _ in samples] if metric == "cpu" else [(kib, uuid) for uuid, _, kib in samples]
+    )
+    by_value.sort(reverse=True)
+    # While it migrates, a domain is sampled on both hypervisors.
+    return tuple(dict.fromkeys(uuid.hex() for _, uuid in by_value))
+
+
+def _latest_key(ranking: str) -> str:
+    return f"vmportal:usage:latest:{ranking}"
 
 
 def _rank(pipe: "redis.client.Pipeline", ranking: str, samples: Mapping[str, UsageSample]) -> None:
     prefix = domain_key("")
-    domains = {key.removeprefix(prefix): sample for key, sample in samples.items() if key.startswith(prefix)}
-    scores = {
-        "cpu": {uuid: sample.cpu_percent for uuid, sample in domains.items()},
-        "memory": {uuid: sample.memory_kib for uuid, sample in domains.items()},
-    }
-    for metric, by_uuid in scores.items():
-        name = f"vmportal:usage:rank:{metric}:{ranking}"
-        pipe.delete(name)
-        if by_uuid:
-            pipe.zadd(name, by_uuid)
-            pipe.expire(name, max(60, 6 * settings.USAGE_PERIOD_SECONDS))
+    packed = [
+        _LATEST.pack(UUID(key.removeprefix(prefix)).bytes, sample.cpu_percent, sample.memory_kib)
+        for key, sample in samples.items()
+        if key.startswith(prefix)
+    ]
+    pipe.set(_latest_key(ranking), b"".join(packed), ex=max(60, 6 * settings.USAGE_PERIOD_SECONDS))
     pipe.sadd(_RANKINGS, ranking)
+    _rankings.clear()
 
 
 def _slots() -> int:

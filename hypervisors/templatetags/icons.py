@@ -1,12 +1,12 @@
 """Icons as inline SVG, from https://tabler.io/icons as npm installs them."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from django import template
 from django.conf import settings
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -21,10 +21,16 @@ def icon(name: str, label: str = "", *, filled: bool = False, extra: str = "") -
 
     Raises: LookupError when Tabler has no icon of that name.
     """
+    meaning = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    return _drawn(name, filled=filled, extra=conditional_escape(extra), meaning=meaning)
+
+
+@lru_cache(maxsize=1000)
+def _drawn(name: str, *, filled: bool, extra: SafeString, meaning: SafeString) -> SafeString:
+    """All that is put in is escaped: what is equal looks the same."""
     paint = "icon-filled" if filled else "icon-outline"
-    role = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
     return format_html(
-        '<svg class="icon {} {}" viewBox="0 0 24 24" {}>{}</svg>', paint, extra, role, _drawing(name, filled=filled)
+        '<svg class="icon {} {}" viewBox="0 0 24 24" {}>{}</svg>', paint, extra, meaning, _drawing(name, filled=filled)
     )
 
 

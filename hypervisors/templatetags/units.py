@@ -1,13 +1,14 @@
 """Numbers, times and states as people read them; static/elements/units.js says the same in the browser."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django import template
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_types
 from hypervisors.operations.engine.subjects import subject_url
@@ -128,6 +129,11 @@ def hypervisor_state(hypervisor: Any) -> SafeString:
 @register.simple_tag
 def page_words() -> SafeString:
     """The words that the page's elements use, as a JSON block with the id "words"."""
+    return _page_words(get_language())
+
+
+@cache
+def _page_words(language: str | None) -> SafeString:
     words = {f"state.{name}": str(word) for name, word in STATE_WORDS.items()}
     words |= {f"kind.{kind}": str(found.label) for kind, found in operation_types().items()}
     words |= {

@@ -1,7 +1,7 @@
 """Usage samples in Redis: what goes in comes out, for an hour, whatever the slot."""
 
 import time
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -16,6 +16,7 @@ from hypervisors.models.usage import (
     read_usage,
     record_usage,
 )
+from tests.watching import wait_until
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
@@ -56,14 +57,27 @@ def test_an_old_sample_in_a_slot_is_not_taken_for_a_new_one() -> None:
 
 
 def test_a_ranking_is_replaced_as_a_whole_and_ranks_across_hypervisors() -> None:
-    a, b, c = (str(uuid4()) for _ in range(3))
+    a, b, c = (uuid4().hex for _ in range(3))
     now = int(time.time())
     record_usage({domain_key(a): _sample(now, 10, 500), domain_key(b): _sample(now, 90, 100)}, ranking="1")
     record_usage({domain_key(c): _sample(now, 50, 300), hypervisor_key(2): _sample(now, 99)}, ranking="2")
-    assert latest_ranking("cpu") == [b, c, a]
-    assert latest_ranking("memory") == [a, c, b]
+    assert latest_ranking("cpu") == (b, c, a)
+    assert latest_ranking("memory") == (a, c, b)
     record_usage({domain_key(a): _sample(now, 10)}, ranking="1")
-    assert latest_ranking("cpu") == [c, a]
+    assert latest_ranking("cpu") == (c, a)
+    # While it migrates: once, by the greater value.
+    record_usage({domain_key(str(UUID(c))): _sample(now, 5), domain_key(a): _sample(now, 80)}, ranking="3")
+    assert latest_ranking("cpu") == (a, c)
+
+
+def test_a_ranking_that_another_process_made_is_seen_within_a_second(redis_client: redis.Redis) -> None:
+    uuid, now = uuid4().hex, int(time.time())
+    record_usage({domain_key(uuid): _sample(now, 10)}, ranking="1")
+    assert latest_ranking("cpu") == (uuid,)
+    # As the watcher does: nothing in this process is told.
+    redis_client.delete("vmportal:usage:latest:1")
+    assert latest_ranking("cpu") == (uuid,)
+    wait_until(lambda: latest_ranking("cpu") == (), seconds=3)
 
 
 def test_without_redis_reading_gives_nothing_and_writing_says_so(settings: LazySettings) -> None:
@@ -74,7 +88,8 @@ def test_without_redis_reading_gives_nothing_and_writing_says_so(settings: LazyS
     try:
         assert read_usage("x") == []
         assert read_recent(["x"]) == {"x": []}
-        assert latest_ranking("cpu") == []
+        usage._rankings.clear()
+        assert latest_ranking("cpu") == ()
         with pytest.raises(redis.RedisError):
             record_usage({"x": _sample(1)})
     finally:

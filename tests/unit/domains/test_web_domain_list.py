@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, Hypervisor
+from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
 from hypervisors.states import DomainState, OperationState
+from hypervisors.web.domains import list_queries
 from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client")
@@ -134,6 +135,24 @@ def test_sorts_by_what_was_measured_and_puts_the_idle_last(
     assert names(as_alice, "?sort=used&order=desc") == ["low", "middle", "high", "off"]
 
 
+@pytest.mark.parametrize(("count", "most_uuids"), [(60, 1000), (60, 0), (20, 25)])
+def test_the_unmeasured_come_last_by_name_on_whatever_page(
+    as_alice: Client, make_domain: Callable[..., Domain], monkeypatch: pytest.MonkeyPatch, count: int, most_uuids: int
+) -> None:
+    monkeypatch.setattr(list_queries, "_MOST_UUIDS", most_uuids)
+    now = int(timezone.now().timestamp())
+    measured = [make_domain(name=f"m{number:02d}", state=DomainState.RUNNING) for number in range(count)]
+    for number in range(30):
+        make_domain(name=f"a{number:02d}", state=DomainState.RUNNING)
+        make_domain(name=f"b{number:02d}")
+    samples = [UsageSample(epoch=now, cpu_percent=number, memory_kib=1) for number in range(count)]
+    record_usage(dict(zip((domain_key(m.uuid) for m in measured), samples, strict=True)), ranking="host1")
+    rest = [f"{letter}{number:02d}" for letter in "ab" for number in range(30)]
+    for order, first in (("", [m.name for m in measured]), ("&order=desc", [m.name for m in reversed(measured)])):
+        pages = [names(as_alice, f"?sort=cpu{order}&page={page}") for page in (1, 2)]
+        assert pages == [(first + rest)[:50], (first + rest)[50:100]]
+
+
 def test_pages_show_each_machine_once(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
     for number in range(120):
         make_domain(name=f"vm{number:03d}")
@@ -168,7 +187,7 @@ def test_the_number_of_queries_does_not_grow(
     make_operation(domain=rows[0], subject_name="vm0", kind="start", requested_by=alice)
     with django_assert_num_queries(5):
         as_alice.get("/vms/")
-    with django_assert_num_queries(7):  # and the keys of those that run, and of the unmeasured
+    with django_assert_num_queries(6):  # and the UUIDs of those that run
         as_alice.get("/vms/?sort=cpu&q=vm")
 
 
@@ -179,6 +198,26 @@ def test_strange_names_are_shown_as_they_are(as_alice: Client, make_domain: Call
     assert "<b>bold</b>" not in page
     assert "&lt;b&gt;bold&lt;/b&gt; 😀" in page
     assert names(as_alice, "?q=%3Cb%3Ebold") == [name]
+
+
+def test_a_row_shows_its_machine_and_what_is_going_on_with_it(
+    as_alice: Client, make_domain: Callable[..., Domain], alice: User, hypervisor: Hypervisor
+) -> None:
+    domain = make_domain(name="a&b", title="<i>title</i>", state=DomainState.CRASHED, state_reason='a "panic"')
+    operation = make_operation(domain=domain, kind="start", requested_by=alice, progress={"percent": 0})
+    page = as_alice.get("/vms/").content.decode()
+    row = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert f'<tr id="vm-{domain.uuid}" data-uuid="{domain.uuid}" data-href>' in row
+    assert f'<a href="{domain.uuid}/"><vp-text field="name">a&amp;b</vp-text></a>' in row
+    assert "&lt;i&gt;title&lt;/i&gt;" in row
+    assert 'state="crashed" title="a &quot;panic&quot;"><span class="vp-state-word">Crashed</span>' in row
+    assert f'<vp-busy operation="{operation.pk}" kind="start" percent="0"></vp-busy>' in row
+    assert '<td class="c-host">' in row
+    Operation.objects.update(progress={})
+    Hypervisor.objects.update(status="offline")
+    page = as_alice.get("/vms/").content.decode()
+    assert f'<vp-busy operation="{operation.pk}" kind="start" percent=""></vp-busy>' in page
+    assert '<td class="c-host is-stale">' in page
 
 
 def test_htmx_gets_the_table_alone_and_the_filter_replaces_the_url(as_alice: Client, domain: Domain) -> None:

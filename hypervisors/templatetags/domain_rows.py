@@ -1,0 +1,80 @@
+"""The rows of the list of virtual machines: most of the page and of its time, so they are formatted, not a template."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from html import escape
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from hypervisors.templatetags.units import domain_state
+
+register = template.Library()
+
+_ROW = (
+    '<tr id="vm-{uuid}" data-uuid="{uuid}" data-href>'
+    '<td class="c-check"><input type="checkbox" aria-label="{name}"></td>'
+    '<td class="c-state">{state}</td>'
+    '<td class="c-name"><a href="{uuid}/"><vp-text field="name">{name}</vp-text></a>'
+    '<vp-text class="vp-title" field="title">{title}</vp-text><vp-busy{operation}></vp-busy></td>'
+    '<td class="c-host{stale}"><vp-text field="hypervisor_name">{host}</vp-text></td>'
+    '<td class="c-vcpu"><vp-text field="vcpu_count">{vcpus}</vp-text></td>'
+    '<td class="c-cpu"><vp-spark></vp-spark></td>'
+    '<td class="c-memory"><vp-meter total="{memory_kib}"></vp-meter></td>'
+    '<td class="c-io"><vp-rate of="disk"></vp-rate></td>'
+    '<td class="c-io"><vp-rate of="net"></vp-rate></td>'
+    '<td class="c-menu"><details class="vp-menu vp-menu-end" data-src="{uuid}/menu/">'
+    '<summary class="vp-icon-button" aria-label="{actions}: {name}">⋯</summary>'
+    '<div class="vp-menu-items"></div></details></td>'
+    "</tr>\n"
+)
+
+
+@register.simple_tag
+def domain_rows(domains: Iterable[Any]) -> SafeString:
+    """A table row for each; they carry `operation`, their unfinished one or None."""
+    actions, language = escape(_("Actions")), get_language()
+    # Every value is escaped by hand: format_html() takes three times as long.
+    return mark_safe("".join(_ROW.format(**_values(domain, language), actions=actions) for domain in domains))  # noqa: S308
+
+
+def _values(domain: Any, language: str | None) -> dict[str, Any]:
+    host = domain.hypervisor
+    return {
+        "uuid": domain.uuid,
+        "name": escape(domain.name),
+        "title": escape(domain.title),
+        "state": _state(domain.vanished_at, domain.state, domain.state_reason, language),
+        "operation": _busy(domain.operation) if domain.operation else "",
+        "stale": "" if host is not None and host.status == "online" else " is-stale",
+        "host": escape(host.name) if host is not None else "",
+        "vcpus": domain.vcpu_count,
+        "memory_kib": domain.memory_kib,
+    }
+
+
+@lru_cache(maxsize=200)
+def _state(vanished_at: datetime | None, state: str, reason: str, language: str | None) -> SafeString:
+    return domain_state(_State(vanished_at=vanished_at, state=state, state_reason=reason), in_row=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """What of a domain is in its state's words; a language is that of the request."""
+
+    vanished_at: datetime | None
+    state: str
+    state_reason: str
+
+
+def _busy(operation: Any) -> SafeString:
+    percent = operation.progress.get("percent")
+    return format_html(
+        ' operation="{}" kind="{}" percent="{}"', operation.pk, operation.kind, "" if percent is None else percent
+    )
