@@ -1,6 +1,7 @@
 """The one app."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,5 +12,9 @@ class HypervisorsConfig(AppConfig):
     verbose_name = _("Hypervisors")
 
     def ready(self) -> None:
-        # Its receivers close consoles when somebody logs out or loses a right.
+        # Their receivers keep account flags in step with roles, and close consoles when a right is lost.
+        from hypervisors.access import account_flags  # noqa: F401
         from hypervisors.models.consoles import kicks  # noqa: F401
+        from hypervisors.models.stock_roles import synchronise_stock_roles
+
+        post_migrate.connect(synchronise_stock_roles, sender=self)

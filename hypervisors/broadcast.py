@@ -19,28 +19,35 @@ from typing import Any, Literal
 import redis.asyncio
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.auth.signals import user_logged_out
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.dispatch import receiver
 
+from hypervisors.access.audiences import Concern, audience_of
 from hypervisors.coalescing import GroupQueue, Record
-from hypervisors.models import DomainGrant
+from hypervisors.models import RoleBinding
+from hypervisors.models.rights import Person, affected_members, affected_users, rights_of
 
 logger = logging.getLogger(__name__)
 
 # Samples and notes on rights that wait for Redis, at most. While it hangs, those beyond are given up.
 _MOST_WAITING = 1000
 
-# What staff sees: everything.
+# What those hear who see everything.
 FLEET_GROUP = "fleet"
 
 
 def user_group(user_id: int) -> str:
-    """What one person sees beyond the fleet: changes of the domains granted to them, and of the grants."""
+    """What one person hears who does not see everything: changes of what their roles let them see."""
     return f"user.{user_id}"
+
+
+def changes_group(user: Person) -> str:
+    """The group whose changes this person hears."""
+    return FLEET_GROUP if rights_of(user).sees_everything else user_group(user.pk or 0)
 
 
 def rights_group(user_id: int) -> str:
@@ -61,23 +68,40 @@ class Change:
     that an operation is on, for access; a domain change fills it by itself.
     """
 
-    what: Literal["domain", "hypervisor", "hypervisor_pool", "operation", "storage_pool", "network", "grant"]
+    what: Literal["domain", "hypervisor", "hypervisor_pool", "operation", "storage_pool", "network", "role_binding"]
     id: str
     op: Literal["add", "update", "remove"] = "update"
     fields: Mapping[str, Any] = field(default_factory=dict)
     domain_uuid: str = ""
+    # Who hears of it in any case.
+    person_id: int | None = None
 
     @property
     def concerns_domain(self) -> str:
         return self.id if self.what == "domain" else self.domain_uuid
 
+    @property
+    def concern(self) -> Concern:
+        """Where it is, for access: `fields` names the "hypervisor" or "hypervisor_pool" of what is in one.
+
+        An operation is seen by those who see its subject.
+        """
+        own = {self.what: int(self.id)} if self.what in ("hypervisor", "hypervisor_pool") else {}
+        return Concern(
+            what=self.fields.get("subject_type", "") if self.what == "operation" else self.what,
+            person_id=self.person_id,
+            domain_uuid=self.concerns_domain,
+            hypervisor_id=own.get("hypervisor", self.fields.get("hypervisor")),
+            hypervisor_pool_id=own.get("hypervisor_pool", self.fields.get("hypervisor_pool")),
+        )
+
 
 def publish(changes: Sequence[Change]) -> None:
-    """Send the changes to staff, and each to the people to whom its domain is granted. Call after the commit."""
+    """Send the changes to those who see everything, and each to the others who may see it. Call after the commit."""
     if not changes:
         return
     _send(FLEET_GROUP, changes)
-    for user_id, own in _changes_by_grantee(changes).items():
+    for user_id, own in _changes_by_person(changes).items():
         _send(user_group(user_id), own)
 
 
@@ -111,19 +135,17 @@ def _send(group: str, changes: Sequence[Change]) -> None:
     _loop().add(group, [{"what": c.what, "id": c.id, "op": c.op, "fields": dict(c.fields)} for c in changes])
 
 
-def _changes_by_grantee(changes: Sequence[Change]) -> dict[int, list[Change]]:
-    uuids = {change.concerns_domain for change in changes} - {""}
-    grantees: dict[str, list[int]] = defaultdict(list)
+def _changes_by_person(changes: Sequence[Change]) -> dict[int, list[Change]]:
+    by_person: dict[int, list[Change]] = defaultdict(list)
     try:
-        for uuid, user_id in DomainGrant.objects.filter(domain__uuid__in=uuids).values_list("domain__uuid", "user_id"):
-            grantees[str(uuid)].append(user_id)
+        audience = audience_of([change.concern for change in changes])
     except DatabaseError:
-        logger.exception("Grants could not be read; the people concerned see these changes at their next reload.")
-    by_grantee: dict[int, list[Change]] = defaultdict(list)
-    for change in changes:
-        for user_id in grantees.get(change.concerns_domain, ()):
-            by_grantee[user_id].append(change)
-    return by_grantee
+        logger.exception("Roles could not be read; the people concerned see these changes at their next reload.")
+        return by_person
+    for change, user_ids in zip(changes, audience, strict=True):
+        for user_id in user_ids:
+            by_person[user_id].append(change)
+    return by_person
 
 
 async def _numbered_send(group: str, records: list[Record], step: int) -> None:
@@ -212,9 +234,16 @@ def _on_logout(sender: Any, user: User | None, **_: Any) -> None:
         publish_rights(user.pk)
 
 
-@receiver([post_save, post_delete], sender=DomainGrant)
-def _on_grant_changed(sender: Any, instance: DomainGrant, **_: Any) -> None:
-    publish_rights(instance.user_id)
+@receiver([post_save, post_delete], sender=RoleBinding)
+def _on_binding_changed(sender: Any, instance: RoleBinding, **_: Any) -> None:
+    for user_id in affected_users(instance):
+        publish_rights(user_id)
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def _on_membership_changed(sender: Any, instance: User | Group, pk_set: set[int] | None, **_: Any) -> None:
+    for user_id in affected_members(instance, pk_set):
+        publish_rights(user_id)
 
 
 @receiver([post_save, post_delete], sender=User)

@@ -22,6 +22,7 @@ VmportalError
 │   ├── OperationAborted       a job was cancelled (libvirt code 78)
 │   └── DomainNotAnswering     QEMU or the guest agent does not answer
 ├── InvalidUri                 a URI that cannot be a hypervisor's
+├── NotPermitted               the person's roles do not allow it
 ├── Conflict                   somebody changed or holds it meanwhile
 └── NotPossible                what was asked cannot be done now; says why
 """
@@ -117,6 +118,14 @@ class DomainNotAnswering(HypervisorError):
 
 class InvalidUri(VmportalError):
     """Not a URI that a hypervisor can have."""
+
+
+class NotPermitted(VmportalError):
+    """The person's roles do not allow it; with `is_visible` they may know that the object exists, and why not."""
+
+    def __init__(self, message: str, *, is_visible: bool = False) -> None:
+        super().__init__(message)
+        self.is_visible = is_visible
 
 
 class Conflict(VmportalError):

@@ -51,10 +51,3 @@ class OperationState(StrEnum):
 
 
 UNFINISHED_OPERATION_STATES = frozenset({OperationState.QUEUED, OperationState.RUNNING})
-
-
-class UserRight(StrEnum):
-    """What a grant lets a user do with one virtual machine; staff may do everything to all."""
-
-    VIEW = "view"
-    OPERATE = "operate"

@@ -13,8 +13,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainDefinition, DomainGrant, Hypervisor, HypervisorPool
-from hypervisors.states import DomainState, HypervisorStatus, UserRight
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorPool
+from hypervisors.states import DomainState, HypervisorStatus
+from tests.roles import bind
 from vmportal.celery import app
 
 if os.path.exists(os.path.join(os.path.dirname(__file__), "lab_plugin.py")):
@@ -117,7 +118,7 @@ def domain(make_domain: Callable[..., Domain]) -> Domain:
 
 @pytest.fixture
 def alice(db: None) -> User:
-    """Staff: operates everything."""
+    """Operator on everything."""
     return User.objects.create_user("alice", password="alice-is-an-operator", is_staff=True)
 
 
@@ -125,7 +126,7 @@ def alice(db: None) -> User:
 def bob(domain: Domain, alice: User) -> User:
     """May view `domain`, and nothing else."""
     user = User.objects.create_user("bob", password="bob-may-only-look")
-    DomainGrant.objects.create(domain=domain, user=user, right=UserRight.VIEW, granted_by=alice)
+    bind(user, "viewer", domain, granted_by=alice)
     return user
 
 

@@ -18,8 +18,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from hypervisors.access import can
 from hypervisors.models import Hypervisor
 from hypervisors.models.instances import read_instances
+from hypervisors.privileges import Privilege
 
 # Worker and migrations worker write `vmportal:alive:<name>` this often, for three times as long.
 HEARTBEAT_SECONDS = 5
@@ -30,7 +32,7 @@ BEATING_PROCESSES = ("worker", "migrations")
 @require_safe
 @login_not_required
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer {"status", "checks": {name: {"well", "detail"}}, "hypervisors": {…}}; hosts' names for staff only."""
+    """Answer {"status", "checks": {name: {"well", "detail"}}, "hypervisors": {…}}; hosts' names for who sees all."""
     checks = {"database": _check(_database), "redis": _check(_redis), "console": _check(_console)}
     # They beat in Redis: without it nothing is known of them, and waiting for each would take seconds.
     beats = _heartbeat if checks["redis"]["well"] else _unknown
@@ -39,7 +41,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     well = all(check["well"] for check in checks.values())
     report: dict[str, Any] = {"status": "well" if well else "ill", "checks": checks}
     if checks["database"]["well"]:
-        report["hypervisors"] = _hypervisors(detailed=request.user.is_staff)
+        report["hypervisors"] = _hypervisors(detailed=can(request.user, Privilege.HYPERVISOR_VIEW))
     return JsonResponse(report, status=200 if well else 503)
 
 

@@ -58,6 +58,8 @@ MIDDLEWARE = [
     # Every page is denied to strangers unless its view says otherwise.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    # Around the accounts' own, so that sign-ins are recorded with their address.
+    "hypervisors.web.permissions.AccessMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -77,6 +79,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "hypervisors.web.permissions.rights_for_templates",
             ],
         },
     }

@@ -8,8 +8,10 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.utils.crypto import constant_time_compare
 
+from hypervisors.access import permitted
 from hypervisors.models import Domain, Operation
 from hypervisors.models.consoles.grants import ConsoleMode
+from hypervisors.privileges import Privilege
 from hypervisors.states import UNFINISHED_OPERATION_STATES
 
 
@@ -25,8 +27,8 @@ def find_user(session_key: str) -> User | None:
 
 def find_domain(user: User, uuid: UUID, mode: ConsoleMode) -> Domain | None:
     """The domain, if the user may have its console in this mode."""
-    domains = Domain.objects.operable_by(user) if mode == "control" else Domain.objects.visible_to(user)
-    return domains.present().select_related("hypervisor").filter(uuid=uuid).first()
+    privilege = Privilege.DOMAIN_CONSOLE if mode == "control" else Privilege.DOMAIN_VIEW
+    return permitted(user, privilege, Domain.objects.present()).select_related("hypervisor").filter(uuid=uuid).first()
 
 
 def is_migrating(uuid: UUID) -> bool:

@@ -20,9 +20,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
 from redis.exceptions import RedisError
 
-from hypervisors.broadcast import FLEET_GROUP, read_sequence, rights_group, usage_group, user_group
+from hypervisors.access import permitted
+from hypervisors.broadcast import changes_group, read_sequence, rights_group, usage_group
 from hypervisors.live.groups import group_listener
-from hypervisors.models import Domain
+from hypervisors.models import Domain, Hypervisor
+from hypervisors.privileges import Privilege
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close()
             return
         self.user = user
-        self.group = _changes_group(user)
+        self.group = await database_sync_to_async(changes_group)(user)
         self.rights_changed = asyncio.Event()
         try:
             for group in (self.group, rights_group(user.pk)):
@@ -150,7 +152,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         while True:
             await self._until_due()
             user = await _current_user(self.scope)
-            if user is None or _changes_group(user) != self.group:
+            if user is None or await database_sync_to_async(changes_group)(user) != self.group:
                 # Nothing may follow the close.
                 self.tasks[0].cancel()
                 await self.close(code=CLOSE_SIGNED_OUT)
@@ -164,10 +166,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self.rights_changed.wait()
                 await asyncio.sleep(_SETTLE_SECONDS)
         self.rights_changed.clear()
-
-
-def _changes_group(user: User) -> str:
-    return FLEET_GROUP if user.is_staff or user.is_superuser else user_group(user.pk)
 
 
 async def _current_user(scope: Any) -> User | None:
@@ -189,7 +187,8 @@ async def _sequence(group: str) -> int | None:
 def _watchable(user: User, uuids: list[str], hypervisor_ids: list[int]) -> Watched:
     rows = Domain.objects.visible_to(user).filter(uuid__in=uuids).values_list("uuid", "hypervisor_id")
     places = {str(uuid): hypervisor_id for uuid, hypervisor_id in rows if hypervisor_id is not None}
-    hosts = frozenset(hypervisor_ids if user.is_staff or user.is_superuser else ())
+    hypervisors = permitted(user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.filter(pk__in=hypervisor_ids))
+    hosts = frozenset(hypervisors.order_by().values_list("pk", flat=True)) if hypervisor_ids else frozenset[int]()
     return Watched(
         domains=frozenset(places),
         hypervisors=hosts,

@@ -1,6 +1,7 @@
 """What vmportal remembers."""
 
-from hypervisors.models.domains import Domain, DomainDefinition, DomainGrant
+from hypervisors.models.access import AuditRecord, Role, RoleBinding
+from hypervisors.models.domains import Domain, DomainDefinition
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
@@ -12,15 +13,17 @@ from hypervisors.models.volumes import Volume
 from hypervisors.models.watcher_leases import WatcherLease
 
 __all__ = [
+    "AuditRecord",
     "Domain",
     "DomainDefinition",
-    "DomainGrant",
     "Hypervisor",
     "HypervisorCredentials",
     "HypervisorPool",
     "Network",
     "Operation",
     "OperationLock",
+    "Role",
+    "RoleBinding",
     "SharedStorage",
     "StoragePool",
     "Volume",

@@ -1,38 +1,31 @@
-"""Domains (the UI says virtual machines): the mirror of libvirt's, keyed by UUID, plus who may use them."""
+"""Domains (the UI says virtual machines): the mirror of libvirt's, keyed by UUID."""
 
 from typing import Any, Self
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.hypervisors import Hypervisor
-from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState, UserRight
+from hypervisors.models.rights import Person, select_permitted
+from hypervisors.privileges import Privilege
+from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
 
 class DomainQuerySet(models.QuerySet["Domain"]):
     """Access checks and the usual selections."""
 
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Those that the user may see: all for staff, granted ones for other people, none for strangers."""
-        return self._granted_to(user, {UserRight.VIEW, UserRight.OPERATE})
+    def visible_to(self, user: Person) -> Self:
+        """Those that the user may see: by a role on everything, on their pool, or on themselves."""
+        return select_permitted(user, Privilege.DOMAIN_VIEW, self)
 
-    def operable_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Those that the user may start, stop and log in to."""
-        return self._granted_to(user, {UserRight.OPERATE})
+    def operable_by(self, user: Person) -> Self:
+        """Those that the user may start and stop."""
+        return select_permitted(user, Privilege.DOMAIN_OPERATE, self)
 
     def present(self) -> Self:
         """Those that some hypervisor has; the others are tombstones."""
         return self.filter(vanished_at__isnull=True)
-
-    def _granted_to(self, user: AbstractBaseUser | AnonymousUser, rights: set[UserRight]) -> Self:
-        if not isinstance(user, User) or not user.is_active:
-            return self.none()
-        if user.is_staff or user.is_superuser:
-            return self.all()
-        granted = DomainGrant.objects.filter(user=user, right__in=rights)
-        return self.filter(pk__in=granted.values("domain"))
 
 
 class Domain(models.Model):
@@ -110,19 +103,3 @@ class DomainDefinition(models.Model):
     def parsed(self) -> dict[str, Any]:
         """What runs, else what would."""
         return dict(self.live_parsed or self.inactive_parsed)
-
-
-class DomainGrant(models.Model):
-    """One user's right on one virtual machine; outlives rename, redefine and migration."""
-
-    domain = models.ForeignKey(Domain, on_delete=models.CASCADE, related_name="grants")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="domain_grants")
-    right = models.CharField(max_length=20, choices=[(r.value, r.value) for r in UserRight])
-    granted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    granted_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["domain", "user"], name="one_grant_per_domain_and_user")]
-
-    def __str__(self) -> str:
-        return f"{self.user} may {self.right} {self.domain}"

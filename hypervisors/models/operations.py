@@ -3,24 +3,41 @@
 import uuid
 from typing import Self
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import User
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.domains import Domain
 from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.models.rights import Person, rights_of
+from hypervisors.privileges import Privilege
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
+
+_SUBJECTS_SEEN_BY = {
+    Privilege.STORAGE_VIEW: ("storage_pool", "volume"),
+    Privilege.NETWORK_VIEW: ("network",),
+    Privilege.HYPERVISOR_VIEW: ("hypervisor", "hypervisor_pool"),
+}
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
     """Access checks and the usual selections."""
 
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Those on virtual machines that the user may see."""
-        if isinstance(user, User) and user.is_active and (user.is_staff or user.is_superuser):
+    def visible_to(self, user: Person) -> Self:
+        """Those on subjects that the user may see, and bulk requests of their own."""
+        rights = rights_of(user)
+        if rights.sees_everything:
             return self.all()
-        return self.filter(domain__in=Domain.objects.visible_to(user).values("pk"))
+        seen = Q(domain__in=Domain.objects.visible_to(user).values("pk"))
+        seen |= Q(domain=None, subject_type="several", requested_by=user.pk)
+        for privilege, subject_types in _SUBJECTS_SEEN_BY.items():
+            if privilege in rights.everywhere:
+                seen |= Q(subject_type__in=subject_types)
+            elif pools := rights.pools_with(privilege):
+                seen |= Q(subject_type__in=subject_types, hypervisor__hypervisor_pool__in=pools)
+        return self.filter(seen)
 
     def unfinished(self) -> Self:
         return self.filter(state__in=UNFINISHED_OPERATION_STATES)

@@ -4,13 +4,13 @@ from django.urls import URLPattern
 
 from hypervisors.web import home
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import grants, lists
+from hypervisors.web.domains import lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.hypervisors import editing, hypervisor_pools, tree
 from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
-from hypervisors.web.people import accounts
+from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
 
 urlpatterns: list[URLPattern] = [
@@ -24,7 +24,8 @@ urlpatterns: list[URLPattern] = [
     *editing.urlpatterns,
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
-    *grants.urlpatterns,
+    *roles.urlpatterns,
     *accounts.urlpatterns,
     *people.urlpatterns,
+    *audit.urlpatterns,
 ]

@@ -130,9 +130,10 @@ def test_who_may_only_view_cannot_type(page: Page, chromium: Browser, portal: St
     portal.manage(
         "shell",
         "-c",
-        "from django.contrib.auth.models import User; from hypervisors.models import Domain, DomainGrant\n"
+        "from django.contrib.auth.models import User; from hypervisors.models import Domain, Role, RoleBinding\n"
         "user = User.objects.create_user('viewer', password='viewer-may-only-look')\n"
-        f"DomainGrant.objects.create(user=user, domain=Domain.objects.get(uuid='{guest.uuid}'), right='view')",
+        f"RoleBinding.objects.create(user=user, scope='domain', domain=Domain.objects.get(uuid='{guest.uuid}'), "
+        "role=Role.objects.get(key='viewer'))",
     )
     context = chromium.new_context(base_url=portal.url)
     viewer = context.new_page()
@@ -149,7 +150,7 @@ def test_who_may_only_view_cannot_type(page: Page, chromium: Browser, portal: St
     portal.manage(
         "shell",
         "-c",
-        "from hypervisors.models import DomainGrant; [g.delete() for g in DomainGrant.objects.filter(right='view')]",
+        "from hypervisors.models import RoleBinding; RoleBinding.objects.get(user__username='viewer').delete()",
     )
     becomes(viewer, "kicked")
     context.close()

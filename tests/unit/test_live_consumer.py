@@ -18,7 +18,8 @@ from django.test import Client
 from hypervisors.broadcast import FLEET_GROUP, Change, publish, publish_usage
 from hypervisors.live import consumers
 from hypervisors.live.routing import websocket_urlpatterns
-from hypervisors.models import Domain, DomainGrant
+from hypervisors.models import Domain, Role, RoleBinding
+from tests.roles import bind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
@@ -224,7 +225,7 @@ def test_a_session_that_ends_closes_its_socket_soon(alice: User, ending: str, mo
         elif ending == "deactivation":
             User.objects.update(is_active=False)
         elif ending == "demotion":
-            User.objects.update(is_staff=False)
+            RoleBinding.objects.update(role=Role.objects.get(key="viewer"))
         else:
             alice.set_password("another-password")
             alice.save()
@@ -251,8 +252,7 @@ def test_what_vmportal_itself_changes_is_told_to_the_sockets_at_once(alice: User
             alice.is_active = False
             alice.save()
         else:
-            alice.is_staff = False
-            alice.save()
+            alice.role_bindings.get().delete()
 
     async def scenario() -> None:
         # Within the half minute after which it would look by itself.
@@ -271,7 +271,7 @@ def test_a_right_that_is_taken_back_ends_the_samples(
 ) -> None:
     monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
     kept = make_domain(name="kept")
-    DomainGrant.objects.create(domain=kept, user=bob, right="view")
+    bind(bob, "viewer", kept)
     host = domain.hypervisor_id
     assert host is not None
     client = logged_in(bob)
@@ -281,7 +281,7 @@ def test_a_right_that_is_taken_back_ends_the_samples(
         async with opened(client) as socket:
             await socket.send(text=json.dumps({"watch": list(values)}))
             await pong(socket)
-            await sync_to_async(DomainGrant.objects.filter(domain=domain).delete)()
+            await sync_to_async(RoleBinding.objects.filter(domain=domain).delete)()
             async with asyncio.timeout(5):
                 while True:
                     await in_thread(publish_usage)(host, sampled_at=5.0, host=[], domains=values)

@@ -11,17 +11,19 @@ from typing import Any
 from uuid import UUID
 
 import redis
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from hypervisors.models.access import RoleBinding
 from hypervisors.models.consoles.grants import hash_session
 from hypervisors.models.consoles.redis import console_redis
-from hypervisors.models.domains import Domain, DomainGrant
+from hypervisors.models.domains import Domain
 from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.models.rights import affected_members, affected_users
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +84,18 @@ def _on_logout(sender: Any, request: HttpRequest | None, user: User | None, **_:
         kick_consoles(ConsoleKick(session=hash_session(session_key), reason="logged out"))
 
 
-@receiver([post_save, post_delete], sender=DomainGrant)
-def _on_right_changed(sender: Any, instance: DomainGrant, **_: Any) -> None:
-    # Of a domain that is being deleted with its grants, only the user is known: that one's sessions are all checked.
-    uuid = Domain.objects.filter(pk=instance.domain_id).values_list("uuid", flat=True).first()
-    kick_consoles(ConsoleKick(user=instance.user_id, domain=str(uuid or ""), if_denied=True))
+@receiver([post_save, post_delete], sender=RoleBinding)
+def _on_binding_changed(sender: Any, instance: RoleBinding, **_: Any) -> None:
+    # Of a domain that is being deleted with its bindings, only the user is known: all their sessions are checked.
+    uuid = Domain.objects.filter(pk=instance.domain_id or 0).values_list("uuid", flat=True).first()
+    for user_id in affected_users(instance):
+        kick_consoles(ConsoleKick(user=user_id, domain=str(uuid or ""), if_denied=True))
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def _on_membership_changed(sender: Any, instance: User | Group, pk_set: set[int] | None, **_: Any) -> None:
+    for user_id in affected_members(instance, pk_set):
+        kick_consoles(ConsoleKick(user=user_id, if_denied=True))
 
 
 @receiver([post_save, post_delete], sender=User)

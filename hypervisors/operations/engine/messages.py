@@ -33,10 +33,19 @@ def operation_change(operation: Operation, *, op: Literal["add", "update"] = "up
         "started_at": _epoch(operation.started_at),
         "ended_at": _epoch(operation.ended_at),
         "cancel_requested_at": _epoch(operation.cancel_requested_at),
+        "hypervisor": operation.hypervisor_id,
         "hypervisor_name": operation.hypervisor.name if operation.hypervisor else "",
         "target_hypervisor_name": operation.target_hypervisor.name if operation.target_hypervisor else "",
     }
-    return Change(what="operation", id=str(operation.pk), op=op, fields=fields, domain_uuid=domain_uuid)
+    return Change(
+        what="operation",
+        id=str(operation.pk),
+        op=op,
+        fields=fields,
+        domain_uuid=domain_uuid,
+        # Of a bulk request nothing else says who may see it.
+        person_id=operation.requested_by_id if operation.subject_type == "several" else None,
+    )
 
 
 def _epoch(moment: datetime | None) -> float | None:

@@ -13,9 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from hypervisors.access import can
 from hypervisors.models import Domain
 from hypervisors.models.consoles.grants import ConsoleGrant, ConsoleMode, hash_session, issue_grant
 from hypervisors.models.consoles.viewers import read_viewers
+from hypervisors.privileges import Privilege
 
 PROXY_PATH = "/console/vnc"
 
@@ -78,16 +80,16 @@ def _parsed(domain: Domain) -> dict[str, Any]:
 def _refusal(request: HttpRequest, domain: Domain, obstacle: str) -> dict[str, Any]:
     state = "vanished" if domain.vanished_at else domain.state
     can_start = domain.hypervisor is not None and not domain.is_active and not domain.vanished_at
-    return {"reason": obstacle, "state": state, "can_start": can_start and _may_operate(request, domain)}
+    return {
+        "reason": obstacle,
+        "state": state,
+        "can_start": can_start and can(request.user, Privilege.DOMAIN_OPERATE, domain),
+    }
 
 
 def _mode(request: HttpRequest, domain: Domain) -> ConsoleMode:
     wants_view = request.POST.get("mode") == "view"
-    return "control" if _may_operate(request, domain) and not wants_view else "view"
-
-
-def _may_operate(request: HttpRequest, domain: Domain) -> bool:
-    return Domain.objects.operable_by(request.user).filter(pk=domain.pk).exists()
+    return "control" if can(request.user, Privilege.DOMAIN_CONSOLE, domain) and not wants_view else "view"
 
 
 def _answer(domain: Domain, token: str, mode: ConsoleMode) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from hypervisors.broadcast import FLEET_GROUP, user_group
+from hypervisors.access import can, permitted
+from hypervisors.broadcast import changes_group
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, read_recent
+from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery
-from hypervisors.web.permissions import is_operator
 from hypervisors.web.sequences import sequence_number
 
 # A page of the list at most, and a little more.
@@ -27,7 +29,7 @@ SPARKLINE_SAMPLES = 40
 def domains(request: HttpRequest) -> HttpResponse:
     """The list; a filter, another order or page asks for the table and its frame alone."""
     # Read before the rows: what changes from here on makes the page look again.
-    sequence = sequence_number(_changes_group(request.user))
+    sequence = sequence_number(changes_group(request.user))
     query = DomainListQuery.from_url(request.GET)
     domain_list = DomainList(query, request.user)
     context = {
@@ -74,10 +76,6 @@ def domains_usage(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"domains": {key.rpartition(":")[2]: _sparkline(samples) for key, samples in usage.items()}})
 
 
-def _changes_group(user: AbstractBaseUser | AnonymousUser) -> str:
-    return FLEET_GROUP if is_operator(user) else user_group(user.pk or 0)
-
-
 def _place(query: DomainListQuery) -> str:
     """The name of the host or pool that the list is limited to."""
     if query.hypervisor:
@@ -89,10 +87,12 @@ def _place(query: DomainListQuery) -> str:
 
 
 def _hypervisors_of(user: AbstractBaseUser | AnonymousUser) -> list[Hypervisor]:
-    """All for operators; those that hold one's own machines for others."""
+    """Those that one may see, and those that hold machines that one may see."""
     hypervisors = Hypervisor.objects.select_related("hypervisor_pool").order_by("hypervisor_pool__name", "name")
-    if not is_operator(user):
-        hypervisors = hypervisors.filter(pk__in=Domain.objects.visible_to(user).present().values("hypervisor"))
+    if not can(user, Privilege.HYPERVISOR_VIEW):
+        seen = permitted(user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).order_by().values("pk")
+        holding = Domain.objects.visible_to(user).present().order_by().values("hypervisor")
+        hypervisors = hypervisors.filter(Q(pk__in=seen) | Q(pk__in=holding))
     return list(hypervisors.only("name", "status", "hypervisor_pool__name"))
 
 

@@ -10,14 +10,15 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from hypervisors.access import can
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
 from hypervisors.models import Domain, DomainDefinition, Operation
 from hypervisors.models.usage import domain_key, read_usage
+from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import domain_actions
-from hypervisors.web.domains.grants import grants_context
+from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.operations.pages import history_page
-from hypervisors.web.permissions import is_operator
 
 
 @require_GET
@@ -50,9 +51,10 @@ def domain_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 @require_GET
 def domain_access(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Who may use it; for operators, who may change that."""
+    """Who may use it; for those who may change that."""
     machine = _visible(request, uuid)
-    return _page(request, machine, "access", **(grants_context(machine) if is_operator(request.user) else {}))
+    may_operate = can(request.user, Privilege.DOMAIN_OPERATE, machine)
+    return _page(request, machine, "access", may_operate=may_operate, **roles_context(request, machine))
 
 
 @require_GET

@@ -10,9 +10,10 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_GET
 
+from hypervisors.access import can, permitted
 from hypervisors.models import Domain, Hypervisor, HypervisorPool
 from hypervisors.models.domains import DomainQuerySet
-from hypervisors.web.permissions import is_operator
+from hypervisors.privileges import Privilege
 
 # Beyond this a host's machines are better looked through in the list.
 MOST_LEAVES = 500
@@ -29,7 +30,11 @@ def tree(request: HttpRequest) -> HttpResponse:
         for domain in domains.order_by("name")[:MOST_LEAVES]:
             leaves[domain.hypervisor_id].append(domain)
     counts = dict(domains.order_by().values_list("hypervisor").annotate(Count("pk")))
-    shown = None if is_operator(request.user) and not text else set(counts)
+    shown = None if can(request.user, Privilege.HYPERVISOR_VIEW) and not text else set(counts)
+    if shown is not None and not text:
+        shown |= set(
+            permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).values_list("pk", flat=True)
+        )
     context = {"pools": _pools(shown, counts, leaves), "text": text, "most": MOST_LEAVES}
     return render(request, "tree/tree.html", context)
 
@@ -38,7 +43,8 @@ def tree(request: HttpRequest) -> HttpResponse:
 def tree_hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
     """One hypervisor's machines. Raises: Http404 for who sees none of them."""
     domains = list(_domains(request.user).filter(hypervisor=pk).order_by("name", "uuid")[: MOST_LEAVES + 1])
-    if not domains and not (is_operator(request.user) and Hypervisor.objects.filter(pk=pk).exists()):
+    seen = permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.filter(pk=pk))
+    if not domains and not seen.exists():
         raise Http404
     context = {"domains": domains[:MOST_LEAVES], "hypervisor_id": pk, "has_more": len(domains) > MOST_LEAVES}
     return render(request, "tree/leaves.html", context)

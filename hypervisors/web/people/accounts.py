@@ -3,10 +3,12 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.signals import password_changed, password_reset, password_set
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,9 +16,13 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_GET
 
-from hypervisors.models import DomainGrant
+from hypervisors.access import audit
+from hypervisors.access.subjects import subject_of
 from hypervisors.models.encryption import decrypted, encrypted
-from hypervisors.web.audit import note_of
+from hypervisors.models.rights import bindings_of
+from hypervisors.web.permissions import person
+
+_BINDINGS_SHOWN = 50
 
 
 class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -42,9 +48,11 @@ class EncryptingMfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 @require_GET
 def profile(request: HttpRequest) -> HttpResponse:
     """Who one is, what one may do, password and second factor."""
+    bindings = bindings_of(person(request)).select_related("role", "group", "domain", "hypervisor_pool")
     context = {
-        "has_second_factor": Authenticator.objects.filter(user=request.user, type="totp").exists(),
-        "grant_count": DomainGrant.objects.filter(user__username=request.user.get_username()).count(),
+        "has_second_factor": Authenticator.objects.filter(user=person(request), type="totp").exists(),
+        "bindings": bindings[:_BINDINGS_SHOWN],
+        "binding_count": bindings.count(),
     }
     return render(request, "account/profile.html", context)
 
@@ -56,20 +64,72 @@ def no_such_door(request: HttpRequest, **_: Any) -> HttpResponse:
 
 
 @receiver(user_logged_in)
-def _on_login(sender: Any, request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:
-    note_of(user.get_username(), "signed in", address=request.META.get("HTTP_X_FORWARDED_FOR", ""))
+def _on_login(sender: Any, user: AbstractBaseUser, **_: Any) -> None:
+    _note(user, "sign in")
 
 
 @receiver(user_logged_out)
 def _on_logout(sender: Any, user: AbstractBaseUser | None, **_: Any) -> None:
-    if user is not None:
-        note_of(user.get_username(), "signed out")
+    _note(user, "sign out")
 
 
 @receiver(user_login_failed)
-def _on_failed_login(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    address = request.META.get("HTTP_X_FORWARDED_FOR", "") if request is not None else ""
-    note_of("nobody", "failed to sign in", username=str(credentials.get("username", ""))[:150], address=address)
+def _on_failed_login(sender: Any, credentials: dict[str, Any], **_: Any) -> None:
+    name = str(credentials.get("username", ""))
+    known = User.objects.filter(username=name).first() if name.isprintable() else None
+    audit.record(
+        None,
+        "sign in",
+        subject_type="person",
+        subject_key=str(known.pk) if known is not None else "",
+        subject_name=name,
+        outcome="failed",
+    )
+
+
+@receiver([password_changed, password_set, password_reset])
+def _on_password_changed(sender: Any, user: AbstractBaseUser, **_: Any) -> None:
+    _note(user, "change one's password")
+
+
+@receiver([authenticator_added, authenticator_removed, authenticator_reset])
+def _on_authenticator_changed(
+    sender: Any, signal: Any, user: AbstractBaseUser, authenticator: Authenticator, **_: Any
+) -> None:
+    actions = {
+        authenticator_added: "switch a second factor on",
+        authenticator_removed: "switch a second factor off",
+        authenticator_reset: "renew a second factor",
+    }
+    _note(user, actions[signal], detail=str(authenticator.type))
+
+
+@receiver(authentication_failed)
+def _on_failed_second_factor(sender: Any, user: AbstractBaseUser, **_: Any) -> None:
+    name = user.get_username()
+    audit.record(
+        None,
+        "sign in",
+        subject_type="person",
+        subject_key=str(user.pk),
+        subject_name=name,
+        outcome="failed",
+        detail="wrong second factor",
+    )
+
+
+def _note(user: AbstractBaseUser | None, action: str, detail: str = "") -> None:
+    """About a person's own account."""
+    if isinstance(user, User):
+        subject = subject_of(user)
+        audit.record(
+            user,
+            action,
+            subject_type=subject.type,
+            subject_key=subject.key,
+            subject_name=subject.name,
+            detail=detail,
+        )
 
 
 urlpatterns = [path("profile/", profile, name="profile")]

@@ -24,12 +24,13 @@ from hypervisors.gateway.consoles.display_links import DisplayLink, open_display
 from hypervisors.gateway.consoles.displays import VncDisplay
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.uris import parse_uri
-from hypervisors.models import Domain, DomainGrant, Hypervisor, console_redis
+from hypervisors.models import Domain, Hypervisor, Role, RoleBinding, console_redis
 from hypervisors.models.consoles.grants import ConsoleGrant, ConsoleMode, hash_session, issue_grant
 from hypervisors.models.consoles.kicks import ConsoleKick, kick_consoles, kick_moved
 from hypervisors.models.consoles.viewers import read_viewers
-from hypervisors.states import DomainState, UserRight
+from hypervisors.states import DomainState
 from tests.lab.consoles.screens import NAME, free_port, start_screen, until
+from tests.roles import bind
 
 __all__ = ["start_screen"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -264,9 +265,9 @@ def test_logging_out_closes_that_logins_consoles(proxy: DirectServer, screen: Do
 
 
 def test_losing_the_right_closes_the_console(proxy: DirectServer, screen: Domain, alice: User, charlie: User) -> None:
-    right = DomainGrant.objects.create(domain=screen, user=charlie, right=UserRight.OPERATE, granted_by=alice)
+    right = bind(charlie, "vm-user", screen, granted_by=alice)
     opened = open_screen(proxy, charlie, screen)
-    right.right = UserRight.VIEW
+    right.role = Role.objects.get(key="viewer")
     right.save()
     assert opened.closed()[0] == 4001
 
@@ -277,7 +278,7 @@ def test_who_still_may_is_not_disturbed(proxy: DirectServer, screen: Domain, ali
     alice.save()
     bob.save()
     opened = open_screen(proxy, alice, screen)
-    DomainGrant.objects.get(user=bob).delete()
+    RoleBinding.objects.get(user=bob).delete()
     assert watching.closed()[0] == 4001
     opened.socket.send(UPDATE_REQUEST)
     assert opened.read(4)

@@ -170,7 +170,7 @@ def test_the_number_of_queries_does_not_grow(
     hypervisor: Hypervisor,
 ) -> None:
     make_domain(name="first", state=DomainState.RUNNING)
-    with django_assert_num_queries(5):  # session, user, counts by state, rows with their hosts, operations
+    with django_assert_num_queries(6):  # session, user, rights, counts by state, rows with their hosts, operations
         as_alice.get("/vms/")
     rows = [
         Domain(
@@ -185,9 +185,9 @@ def test_the_number_of_queries_does_not_grow(
     ]
     Domain.objects.bulk_create(rows)
     make_operation(domain=rows[0], subject_name="vm0", kind="start", requested_by=alice)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         as_alice.get("/vms/")
-    with django_assert_num_queries(6):  # and the UUIDs of those that run
+    with django_assert_num_queries(7):  # and the UUIDs of those that run
         as_alice.get("/vms/?sort=cpu&q=vm")
 
 

@@ -8,9 +8,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from hypervisors.models import Domain, DomainGrant, Hypervisor, Operation
-from hypervisors.states import DomainState, OperationState, UserRight
+from hypervisors.models import Domain, Hypervisor, Operation
+from hypervisors.states import DomainState, OperationState
 from hypervisors.web.domains import operations as domain_operations
+from tests.roles import bind
 from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client")
@@ -62,7 +63,7 @@ def test_the_wrong_method_person_kind_or_machine(
 
 
 def test_one_who_may_operate_may_start_it(client: Client, charlie: User, domain: Domain) -> None:
-    DomainGrant.objects.create(domain=domain, user=charlie, right=UserRight.OPERATE)
+    bind(charlie, "vm-user", domain)
     client.force_login(charlie)
     assert operate(client, domain, "start") == 204
 

@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainGrant
+from hypervisors.models import Domain
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
-from hypervisors.states import DomainState, HypervisorStatus, OperationState, UserRight
+from hypervisors.states import DomainState, HypervisorStatus, OperationState
+from tests.roles import bind
 from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client")
@@ -99,7 +100,7 @@ def test_what_cannot_be_done_says_why(
 
 
 def test_one_who_may_operate_it_gets_buttons(client: Client, charlie: User, domain: Domain) -> None:
-    DomainGrant.objects.create(domain=domain, user=charlie, right=UserRight.OPERATE)
+    bind(charlie, "vm-user", domain)
     client.force_login(charlie)
     assert "operations/start/" in client.get(f"/vms/{domain.uuid}/buttons/").content.decode()
 
@@ -189,8 +190,8 @@ def test_the_number_of_queries_does_not_grow(
             ended_at=timezone.now(),
         )
     # session, user, domain with host and pool, definition, right, unfinished operation twice (possible kinds, the head)
-    with django_assert_num_queries(7):
-        as_alice.get(f"/vms/{domain.uuid}/")
-    # session, user, domain, count and page of operations, right, unfinished operation twice
     with django_assert_num_queries(8):
+        as_alice.get(f"/vms/{domain.uuid}/")
+    # session, user, rights, domain, count and page of operations, right, unfinished operation twice
+    with django_assert_num_queries(9):
         as_alice.get(f"/vms/{domain.uuid}/history/")

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainGrant, Hypervisor, Network, Operation, StoragePool
+from hypervisors.models import Domain, Hypervisor, Network, Operation, RoleBinding, StoragePool
 from hypervisors.models.usage import UsageSample, hypervisor_key, record_usage
 from hypervisors.states import AdminState, HypervisorStatus, OperationState
 from tests.rows import make_operation
@@ -137,7 +137,7 @@ def test_an_unknown_admin_state_is_refused(operator: Client, hypervisor: Hypervi
     assert hypervisor.admin_state == AdminState.ENABLED
 
 
-def test_removing_keeps_machines_grants_and_history(
+def test_removing_keeps_roles_on_machines_and_history(
     operator: Client, hypervisor: Hypervisor, domain: Domain, bob: User
 ) -> None:
     make_operation(kind="start", domain=domain, subject_name="web1", hypervisor=hypervisor, state="succeeded")
@@ -150,7 +150,7 @@ def test_removing_keeps_machines_grants_and_history(
     domain.refresh_from_db()
     assert domain.vanished_at is not None
     assert domain.hypervisor is None
-    assert DomainGrant.objects.filter(domain=domain, user=bob).exists()
+    assert RoleBinding.objects.filter(domain=domain, user=bob).exists()
     assert Operation.objects.filter(domain=domain).exists()
     assert not Hypervisor.objects.exists()
 

@@ -93,7 +93,7 @@ def test_the_number_of_queries_does_not_grow(
     Domain.objects.bulk_create(
         Domain(uuid=uuid4(), name=f"vm{n}", hypervisor=hosts[n % 20], **state) for n in range(1000)
     )
-    with django_assert_num_queries(5):  # session, user, numbers, hosts, pools
+    with django_assert_num_queries(6):  # session, user, rights, numbers, hosts, pools
         as_alice.get("/tree/")
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         as_alice.get(f"/tree/hypervisors/{hosts[0].pk}/")

@@ -1,4 +1,4 @@
-"""Granting: operators give and take rights on one virtual machine; taking one closes that person's consoles."""
+"""Roles on one virtual machine: operators give and take them back; taking one back closes that person's consoles."""
 
 import json
 from typing import Any
@@ -10,25 +10,26 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from hypervisors.models import Domain, DomainGrant
+from hypervisors.models import Domain, RoleBinding
 from hypervisors.models.consoles.kicks import KICK_CHANNEL
+from tests.roles import bind
 
 HTMX = {"HX-Request": "true"}
 
 
 def url(domain: Domain) -> str:
-    return reverse("grants", args=[domain.uuid])
+    return reverse("domain_roles", args=[domain.uuid])
 
 
 def test_a_right_is_given_changed_and_taken_back(operator: Client, domain: Domain, charlie: User) -> None:
-    operator.post(url(domain), {"username": "charlie", "right": "view"}, headers=HTMX)
+    operator.post(url(domain), {"holder": "charlie", "role": "viewer"}, headers=HTMX)
     assert list(Domain.objects.visible_to(charlie)) == [domain]
     assert not Domain.objects.operable_by(charlie)
-    answer = operator.post(url(domain), {"username": "charlie", "right": "operate"}, headers=HTMX)
-    assert "may operate" in answer.content.decode()
+    answer = operator.post(url(domain), {"holder": "charlie", "role": "vm-user"}, headers=HTMX)
+    assert "VM user" in answer.content.decode()
     assert list(Domain.objects.operable_by(charlie)) == [domain]
-    assert DomainGrant.objects.get(user=charlie).granted_by == User.objects.get(username="alice")
-    operator.post(url(domain), {"username": "charlie", "right": ""}, headers=HTMX)
+    assert RoleBinding.objects.get(user=charlie).granted_by == User.objects.get(username="alice")
+    operator.post(url(domain), {"holder": "charlie", "role": ""}, headers=HTMX)
     assert not Domain.objects.visible_to(charlie)
 
 
@@ -39,37 +40,39 @@ def test_taking_back_closes_consoles(redis_client: redis.Redis) -> None:
     from django.utils import timezone
 
     domain = Domain.objects.create(uuid=uuid4(), name="web1", state="running", state_since=timezone.now())
-    DomainGrant.objects.create(domain=domain, user=bob, right="operate", granted_by=alice)
+    bind(bob, "vm-user", domain, granted_by=alice)
     client = Client()
     client.force_login(alice)
     with redis_client.pubsub(ignore_subscribe_messages=True) as kicks:
         kicks.subscribe(KICK_CHANNEL)
         kicks.get_message(timeout=5)
-        client.post(url(domain), {"username": "bob", "right": ""}, headers=HTMX)
+        client.post(url(domain), {"holder": "bob", "role": ""}, headers=HTMX)
         message = kicks.get_message(timeout=5) or kicks.get_message(timeout=5)
     kick = json.loads(message["data"])
     assert (kick["user"], kick["domain"], kick["code"]) == (bob.pk, str(domain.uuid), 4001)
 
 
 def test_only_operators_grant(client: Client, domain: Domain, bob: User, charlie: User) -> None:
-    for user in (bob, charlie):
+    for user, status in ((bob, 403), (charlie, 404)):
         client.force_login(user)
-        assert client.post(url(domain), {"username": "charlie", "right": "operate"}).status_code == 404
+        assert client.post(url(domain), {"holder": "charlie", "role": "vm-user"}).status_code == status
     assert not Domain.objects.visible_to(charlie)
 
 
 def test_the_wrong_method_and_an_unknown_machine(operator: Client, domain: Domain) -> None:
     assert operator.get(url(domain)).status_code == 405
-    assert operator.post(reverse("grants", args=[uuid4()]), {"username": "bob"}).status_code == 404
+    assert operator.post(reverse("domain_roles", args=[uuid4()]), {"holder": "bob"}).status_code == 404
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"username": "nobody <b>", "right": "view"}, "nobody &lt;b&gt;"),
-        ({"username": "a\x00b", "right": "view"}, "There is nobody called"),
-        ({"username": "charlie", "right": "own"}, "Choose whether"),
-        ({"username": "alice", "right": "view"}, "operates every machine anyway"),
+        ({"holder": "nobody <b>", "role": "viewer"}, "nobody &lt;b&gt;"),
+        ({"holder": "a\x00b", "role": "viewer"}, "There is nobody called"),
+        ({"holder": "charlie", "role": "own"}, "Choose a role"),
+        ({"holder": "charlie", "role": "operator"}, "not a role for one virtual machine"),
+        ({"group": "ghosts", "role": "viewer"}, "There is nobody called"),
+        ({"holder": "alice", "role": "viewer"}, "may do all that anyway"),
     ],
 )
 def test_bad_input_is_answered(
@@ -78,4 +81,4 @@ def test_bad_input_is_answered(
     answer = operator.post(url(domain), fields, headers=HTMX)
     assert answer.status_code == 422
     assert said in answer.content.decode()
-    assert not DomainGrant.objects.exists()
+    assert not RoleBinding.objects.filter(scope="domain").exists()
