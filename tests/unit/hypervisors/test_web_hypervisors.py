@@ -209,6 +209,38 @@ def test_the_usage_of_the_last_hour_is_json(operator: Client, hypervisor: Hyperv
     assert answer == {"at": [now - 10], "cpu": [25.0], "memory": [1000], "memory_kib": None}
 
 
+def test_a_line_shows_a_host_in_each_of_its_states_and_escapes_what_it_says(
+    operator: Client, make_hypervisor: Callable[..., Hypervisor], make_domain: Callable[..., Domain]
+) -> None:
+    online = make_hypervisor(
+        hostname="<i>", cpu_percent=12.34, cpu_count=4, memory_kib=4 << 20, memory_used_kib=1 << 20, kvm_available=True
+    )
+    make_domain(hypervisor=online, state="running")
+    make_domain(hypervisor=online)
+    away = make_hypervisor(status="offline", status_reason='no "route" & <b>', cpu_count=1, memory_kib=1 << 20)
+    fresh = make_hypervisor(status="connecting", seen_at=None)
+    kept = make_hypervisor(admin_state="disabled", admin_state_by="alice", admin_state_reason="<u>broken</u>")
+    page = operator.get(reverse("hypervisors")).content.decode()
+
+    def line(hypervisor: Hypervisor) -> str:
+        begin = page.index(f'<tr data-href="{hypervisor.get_absolute_url()}">')
+        return page[begin : page.index("</tr>", begin)]
+
+    assert '<span class="vp-sub">&lt;i&gt;</span>' in line(online)
+    assert f'<vp-load of="hypervisor:{online.pk}" field="cpu_percent"><progress max="100" value="12.3"' in line(online)
+    assert '<span class="vp-load-text">12 %</span> <span class="vp-muted">of 4 CPUs</span>' in line(online)
+    assert '<span class="vp-load-text">1 GiB</span> <span class="vp-muted">of 4 GiB</span>' in line(online)
+    assert f'<a href="{reverse("hypervisor_domains", args=[online.pk])}">1 of 2</a>' in line(online)
+    assert f'follow="hypervisor:{online.pk}" field="seen_at"></vp-ago> ago' in line(online)
+    assert "KVM" in line(online)
+    assert "no &quot;route&quot; &amp; &lt;b&gt;" in line(away)
+    assert '<span class="vp-muted">1 CPU</span>' in line(away)
+    assert "last seen" in line(away)
+    assert '<span class="vp-sub">for <vp-ago at=' in line(fresh)
+    assert "by alice: &lt;u&gt;broken&lt;/u&gt;" in line(kept)
+    assert "seen" not in line(kept)
+
+
 def test_the_overview_costs_the_same_for_many_hosts(
     operator: Client, make_hypervisor: Callable[..., Hypervisor], django_assert_max_num_queries: Any
 ) -> None:
