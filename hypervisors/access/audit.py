@@ -40,21 +40,30 @@ def record(
     origin = current_origin()
     row = AuditRecord(
         actor=actor if isinstance(actor, User) and actor.pk else None,
-        actor_name=actor.get_username()[:150] if isinstance(actor, User) else "",
-        address=origin.address[:100],
-        action=action[:100],
-        subject_type=subject_type,
-        subject_key=subject_key[:255],
-        subject_name=subject_name[:255],
+        actor_name=_text(actor.get_username(), 150) if isinstance(actor, User) else "",
+        address=_text(origin.address, 100),
+        action=_text(action, 100),
+        subject_type=_text(subject_type, 30),
+        subject_key=_text(subject_key, 255),
+        subject_name=_text(subject_name, 255),
         before=_jsonable(before),
         after=_jsonable(after),
         outcome=outcome,
-        detail=detail[:10_000],
+        detail=_text(detail, 10_000),
     )
     if outcome == "done" or not origin.is_request or not connection.in_atomic_block:
         _store(row)
     else:
         origin.waiting.append(row)
+
+
+def differing(values: Mapping[str, Any] | None, others: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Those of the values that the others do not have alike; empty ones are left out where the others have none."""
+    if values is None:
+        return None
+    if others is None:
+        return {name: value for name, value in values.items() if value not in ("", None)}
+    return {name: value for name, value in values.items() if value != others.get(name)}
 
 
 def store_waiting() -> None:
@@ -91,10 +100,16 @@ def _log(row: AuditRecord) -> None:
     logger.info("%s: %s %s", json.dumps(row.actor_name)[1:-1] or "nobody", row.action, text)
 
 
+def _text(text: str, most: int) -> str:
+    # PostgreSQL stores no NUL.
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:most]
+
+
 def _jsonable(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if values is None:
         return None
-    jsonable: dict[str, Any] = json.loads(json.dumps(dict(values), cls=_Encoder))
+    text = json.dumps(dict(values), cls=_Encoder).replace("\\u0000", "\\ufffd")
+    jsonable: dict[str, Any] = json.loads(text)
     return jsonable
 
 

@@ -75,6 +75,12 @@ def require(user: Person, privilege: Privilege, obj: models.Model | None, *, wha
     raise NotPermitted(text % {"name": subject.name, "what": what}, is_visible=True)
 
 
+def require_somewhere(user: Person, privilege: Privilege, *, what: str) -> None:
+    """The same for what is about no object yet: whoever has the privilege on anything passes."""
+    if not can_somewhere(user, privilege):
+        require(user, privilege, None, what=what)
+
+
 def may_see(user: Person, privilege: Privilege, obj: models.Model | None) -> bool:
     """Whether who lacks the privilege may at least know of the object, or of such objects when it is None."""
     noun = privilege.partition(".")[0]

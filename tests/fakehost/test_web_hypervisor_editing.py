@@ -16,7 +16,7 @@ from hypervisors.operations.hypervisors.connection_tests import (
     ConnectionCandidate,
     ConnectionTest,
     find_connection_test,
-    request_connection_test,
+    queue_connection_test,
     run_connection_test,
 )
 from tests.hypervisor_forms import HTMX, polled, submit
@@ -45,7 +45,7 @@ def test_the_outcome_tells_what_was_found(operator: Client, db: None) -> None:
 
 def finished_test(user: User, candidate: ConnectionCandidate, host_uuid: UUID) -> ConnectionTest:
     """A test of the test driver, which has no host UUID of its own, with one put into what it found."""
-    test = request_connection_test(user_id=user.pk, candidate=candidate)
+    test = queue_connection_test(user_id=user.pk, candidate=candidate)
     found = find_connection_test(test.id, user_id=user.pk)
     assert found is not None
     assert found.facts is not None
@@ -78,7 +78,7 @@ def test_what_was_found_is_kept_with_the_row(operator: Client, alice: User, hype
 
 def test_the_message_to_the_worker_tells_no_secret(redis_client: Any, alice: User) -> None:
     app.conf.task_always_eager = False
-    request_connection_test(
+    queue_connection_test(
         user_id=alice.pk, candidate=ConnectionCandidate(uri="qemu+tcp://h/system", sasl_password="s3cr3t")
     )
     (message,) = redis_client.lrange("operations", 0, -1)
@@ -90,14 +90,14 @@ def test_the_message_to_the_worker_tells_no_secret(redis_client: Any, alice: Use
 
 def test_a_test_delivered_twice_is_done_once(alice: User) -> None:
     candidate = ConnectionCandidate(uri="test:///default")
-    test = request_connection_test(user_id=alice.pk, candidate=candidate)
+    test = queue_connection_test(user_id=alice.pk, candidate=candidate)
     done = find_connection_test(test.id, user_id=alice.pk)
     run_connection_test(test.id, ConnectionCandidate(uri="qemu+tcp://127.0.0.1:1/system").sealed())
     assert find_connection_test(test.id, user_id=alice.pk) == done
 
 
 def test_another_key_at_the_worker_is_said(alice: User) -> None:
-    test = request_connection_test(user_id=alice.pk, candidate=ConnectionCandidate(uri="test:///default"))
+    test = queue_connection_test(user_id=alice.pk, candidate=ConnectionCandidate(uri="test:///default"))
     cache.set(f"connection-test:{test.id}", replace(test, state="queued"), 60)
     run_connection_test(test.id, "gibberish")
     found = find_connection_test(test.id, user_id=alice.pk)
@@ -106,5 +106,5 @@ def test_another_key_at_the_worker_is_said(alice: User) -> None:
 
 
 def test_nobody_elses_test_is_found(alice: User, charlie: User) -> None:
-    test = request_connection_test(user_id=alice.pk, candidate=ConnectionCandidate(uri="test:///default"))
+    test = queue_connection_test(user_id=alice.pk, candidate=ConnectionCandidate(uri="test:///default"))
     assert find_connection_test(test.id, user_id=charlie.pk) is None

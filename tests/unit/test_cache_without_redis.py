@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from deploy.services import private_redis
-from hypervisors.web.hypervisors.forms import find_generated_key, keep_generated_key
+from hypervisors.operations.hypervisors.ssh_keys import find_generated_key, keep_generated_key
 
 pytestmark = pytest.mark.django_db
 

@@ -16,17 +16,23 @@ from typing import Literal
 from celery import shared_task
 from cryptography.fernet import InvalidToken
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from hypervisors import errors
+from hypervisors.access import audit, require
+from hypervisors.access.reach import place_to_manage
+from hypervisors.access.subjects import subject_of
 from hypervisors.gateway.connections import open_connection
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.hypervisors.hosts import HostFacts, read_host
 from hypervisors.gateway.ssh_host_keys import HostKey, read_host_keys, scan_host_keys
 from hypervisors.gateway.uris import HypervisorUri, parse_uri
+from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.models.encryption import decrypted, encrypted
+from hypervisors.privileges import Privilege
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +110,30 @@ def known_host_keys(text: str) -> tuple[HostKey, ...]:
     return read_host_keys(text.splitlines())
 
 
-def request_connection_test(*, user_id: int, candidate: ConnectionCandidate) -> ConnectionTest:
-    """Queue a test; ask `find_connection_test` for what came of it."""
+def request_connection_test(
+    *, user: User, candidate: ConnectionCandidate, on: Hypervisor | HypervisorPool | None
+) -> ConnectionTest:
+    """Queue a test; ask `find_connection_test` for what came of it.
+
+    `on` is the host that it is of, or the pool that a new host is to be in; None for a new pool too. Raises:
+    errors.NotPermitted.
+    """
+    what = "test a connection"
+    require(user, Privilege.HYPERVISOR_MANAGE, place_to_manage(candidate.uri, on), what=what)
+    subject = subject_of(on if isinstance(on, Hypervisor) else None)
+    audit.record(
+        user,
+        what,
+        subject_type="hypervisor",
+        subject_key=subject.key,
+        subject_name=subject.name or candidate.uri,
+        after={"uri": candidate.uri},
+    )
+    return queue_connection_test(user_id=user.pk, candidate=candidate)
+
+
+def queue_connection_test(*, user_id: int, candidate: ConnectionCandidate) -> ConnectionTest:
+    """The same for whom was let in already."""
     test = ConnectionTest(id=uuid.uuid4().hex, user_id=user_id, candidate_digest=candidate.digest, asked_at=time.time())
     try:
         _store(test)

@@ -1,10 +1,44 @@
 """Key pairs by which vmportal logs in to hypervisors over ssh; made here, the private half never travels."""
 
+import secrets
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.contrib.auth.models import User
+from django.core.cache import cache
+
+from hypervisors.access import audit, require_somewhere
+from hypervisors.models.encryption import decrypted, encrypted
+from hypervisors.privileges import Privilege
 
 _COMMENT = "vmportal"
+_GENERATED_KEY_SECONDS = 3600
+
+
+def request_key_pair(user: User) -> tuple[str, str]:
+    """`keep_generated_key` for who manages hosts. Raises: errors.NotPermitted."""
+    require_somewhere(user, Privilege.HYPERVISOR_MANAGE, what="make a key pair")
+    audit.record(user, "make a key pair")
+    return keep_generated_key(user_id=user.pk)
+
+
+def keep_generated_key(*, user_id: int) -> tuple[str, str]:
+    """Make a key pair and keep its private half, encrypted, for an hour. Gives the token and the public key."""
+    private_key = generate_private_key()
+    token = secrets.token_urlsafe(24)
+    cache.set(_generated_key(user_id, token), encrypted(private_key), _GENERATED_KEY_SECONDS)
+    return token, public_key_of(private_key)
+
+
+def find_generated_key(token: str, *, user_id: int) -> str | None:
+    """The private half, for the one who had it made."""
+    sealed = cache.get(_generated_key(user_id, token))
+    return decrypted(sealed) if sealed else None
+
+
+def _generated_key(user_id: int, token: str) -> str:
+    return f"generated-ssh-key:{user_id}:{token}"
 
 
 def generate_private_key() -> str:

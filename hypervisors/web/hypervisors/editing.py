@@ -1,63 +1,72 @@
 """Adding, changing, disabling and removing hypervisors. A connection test goes before saving; a worker does it."""
 
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any
 
 from django.contrib import messages
-from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db import IntegrityError
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from hypervisors.broadcast import Change, publish
-from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, Operation
+from hypervisors.access import permitted, require_somewhere
+from hypervisors.administration.hypervisors import (
+    add_hypervisor,
+    change_hypervisor,
+    remove_hypervisor,
+    require_changing,
+    set_admin_state,
+    unfinished_operations_on,
+)
+from hypervisors.errors import Conflict
+from hypervisors.models import Domain, Hypervisor, HypervisorPool
 from hypervisors.models.hypervisor_credentials import CREDENTIALS
 from hypervisors.operations.hypervisors.connection_tests import (
     ConnectionTest,
     find_connection_test,
     request_connection_test,
 )
+from hypervisors.operations.hypervisors.ssh_keys import request_key_pair
+from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES, AdminState
-from hypervisors.web.audit import note
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.hypervisors.forms import HypervisorForm, keep_generated_key
-from hypervisors.web.permissions import operators_only
+from hypervisors.web.hypervisors.forms import HypervisorForm
+from hypervisors.web.permissions import operators_only, person
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
 @operators_only
 def hypervisor_add(request: HttpRequest) -> HttpResponse:
-    return _edit(request, Hypervisor())
+    return _edit(request, None)
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
 @operators_only
 def hypervisor_edit(request: HttpRequest, pk: int) -> HttpResponse:
-    return _edit(request, get_object_or_404(Hypervisor, pk=pk))
+    return _edit(request, _visible(request, pk))
 
 
 @require_POST
 @operators_only
 def hypervisor_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Test what the form says, and save nothing. Accepts a host key first when `accept_host_key` names a test."""
-    instance = get_object_or_404(Hypervisor, pk=pk) if pk else Hypervisor()
+    instance = _visible(request, pk) if pk else Hypervisor()
     data = request.POST.copy()
     accepted = _accepted_host_keys(request)
     if accepted:
         data["ssh_known_hosts"] = accepted
-    form = HypervisorForm(data, instance=instance, user_id=_user_id(request))
+    form = HypervisorForm(data, instance=instance, user=person(request))
     form.is_valid()
     if form.errors.keys() & _CONNECTION_FIELDS:
         return _refuse(request, form)
-    test = request_connection_test(user_id=_user_id(request), candidate=form.candidate)
+    test = _request_test(request, form)
     then_save = request.POST.get("then") == "save"
     return _show_test(request, test, form=form, then_save=then_save, accepted_host_keys=accepted)
 
@@ -77,7 +86,7 @@ def hypervisor_test_result(request: HttpRequest, test_id: str) -> HttpResponse:
 @operators_only
 def hypervisor_key_pair(request: HttpRequest) -> HttpResponse:
     """A new key pair for the form: its public half to show, and a token for the private half, which stays here."""
-    token, public_key = keep_generated_key(user_id=_user_id(request))
+    token, public_key = request_key_pair(person(request))
     context = {"token": token, "public_key": public_key}
     return render(request, "hypervisors/key_pair.html", context)
 
@@ -87,24 +96,15 @@ def hypervisor_key_pair(request: HttpRequest) -> HttpResponse:
 @operators_only
 def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
     """`state`: enabled, maintenance (nothing new goes there) or disabled (left alone). GET is the confirmation."""
-    hypervisor = get_object_or_404(Hypervisor, pk=pk)
+    hypervisor = _visible(request, pk)
     wanted = (request.POST if request.method == "POST" else request.GET).get("state", "")
     if wanted not in set(AdminState):
         return HttpResponse(_("There is no such state."), status=422)
     if request.method == "GET":
+        require_changing(person(request), hypervisor)
         template = "hypervisors/admin_state.html"
         return render(request, f"{template}#dialog" if wants_part(request) else template, _at_stake(hypervisor, wanted))
-    if wanted != hypervisor.admin_state:
-        before = hypervisor.admin_state
-        hypervisor.admin_state = wanted
-        hypervisor.admin_state_since = timezone.now()
-        hypervisor.admin_state_by = request.user.get_username()
-        hypervisor.admin_state_reason = request.POST.get("reason", "").strip()[:500]
-        with transaction.atomic():
-            hypervisor.save(update_fields=_ADMIN_COLUMNS)
-            _publish(hypervisor)
-        reason = hypervisor.admin_state_reason
-        note(request, _ADMIN_STATE_DEEDS[wanted], name=hypervisor.name, pk=pk, before=before, reason=reason)
+    set_admin_state(person(request), hypervisor, AdminState(wanted), reason=request.POST.get("reason", ""))
     return redirect(hypervisor)
 
 
@@ -115,30 +115,22 @@ def _at_stake(hypervisor: Hypervisor, wanted: str) -> dict[str, Any]:
         "wanted": wanted,
         "domain_count": domains.count(),
         "running_count": domains.filter(state__in=ACTIVE_DOMAIN_STATES).count(),
-        "operation_count": _unfinished_operations(hypervisor).count(),
+        "operation_count": unfinished_operations_on(hypervisor).count(),
     }
-
-
-_ADMIN_COLUMNS = ("admin_state", "admin_state_since", "admin_state_by", "admin_state_reason")
-_ADMIN_STATE_DEEDS: dict[str, str] = {
-    AdminState.ENABLED: "enabled a hypervisor",
-    AdminState.MAINTENANCE: "put a hypervisor into maintenance",
-    AdminState.DISABLED: "disabled a hypervisor",
-}
 
 
 @require_http_methods(["GET", "POST"])
 @operators_only
 def hypervisor_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """GET is the confirmation. Refused while operations are on it."""
-    hypervisor = get_object_or_404(Hypervisor, pk=pk)
-    with transaction.atomic():
-        held_by = list(_unfinished_operations(hypervisor)[:5])
-        if request.method == "POST" and not held_by:
-            _remove(hypervisor)
-            note(request, "removed a hypervisor", name=hypervisor.name, pk=pk, uri=hypervisor.uri)
+    hypervisor = _visible(request, pk)
+    require_changing(person(request), hypervisor, what="remove a host")
+    if request.method == "POST":
+        with suppress(Conflict):
+            remove_hypervisor(person(request), hypervisor)
             messages.success(request, _("“{name}” is removed.").format(name=hypervisor.name))
             return redirect("hypervisors")
+    held_by = unfinished_operations_on(hypervisor)[:5]
     domains = Domain.objects.present().filter(hypervisor=hypervisor)
     context = {"hypervisor": hypervisor, "held_by": held_by, "domain_count": domains.count(), "domains": domains[:8]}
     status = 422 if request.method == "POST" else 200
@@ -148,20 +140,24 @@ def hypervisor_remove(request: HttpRequest, pk: int) -> HttpResponse:
 _CONNECTION_FIELDS = {"transport", "host", "port", "username", "uri", *CREDENTIALS}
 
 
-def _edit(request: HttpRequest, instance: Hypervisor) -> HttpResponse:
-    user_id = _user_id(request)
+def _edit(request: HttpRequest, stored: Hypervisor | None) -> HttpResponse:
+    """Of a new host when there is no stored one."""
+    if stored is not None:
+        require_changing(person(request), stored)
+    instance = stored or Hypervisor()
     if request.method == "GET":
-        initial = {} if instance.pk else _chosen_pool(request)
-        return _show_form(request, HypervisorForm(instance=instance, initial=initial, user_id=user_id))
-    form = HypervisorForm(request.POST, instance=instance, user_id=user_id)
+        if stored is None:
+            require_somewhere(person(request), Privilege.HYPERVISOR_MANAGE, what="add a host")
+        initial = _chosen_pool(request) if stored is None else {}
+        return _show_form(request, HypervisorForm(instance=instance, initial=initial, user=person(request)))
+    form = HypervisorForm(request.POST, instance=instance, user=person(request))
     if not form.is_valid():
         return _refuse(request, form)
     if not form.changes_the_connection():
         return _save(request, form, None)
     test = _finished_test(request, form)
     if test is None:
-        test = request_connection_test(user_id=user_id, candidate=form.candidate)
-        return _show_test(request, test, form=form, then_save=True)
+        return _show_test(request, _request_test(request, form), form=form, then_save=True)
     saves_untested = test.state == "failed" and "save_anyway" in request.POST
     if not saves_untested and (test.state == "failed" or _same_machine(test, instance.pk) is not None):
         return _show_test(request, test, form=form)
@@ -169,63 +165,36 @@ def _edit(request: HttpRequest, instance: Hypervisor) -> HttpResponse:
 
 
 def _save(request: HttpRequest, form: HypervisorForm, test: ConnectionTest | None) -> HttpResponse:
-    is_new = form.instance.pk is None
+    host_uuid = test.facts.host_uuid if test and test.facts else None
+    tested = None if test is None else test.state == "succeeded"
     try:
-        with transaction.atomic():
-            hypervisor = form.save_tested(host_uuid=test.facts.host_uuid if test and test.facts else None)
-            _publish(hypervisor, op="add" if is_new else "update")
+        if form.before is None:
+            hypervisor = add_hypervisor(person(request), form.values, host_uuid=host_uuid, tested=bool(tested))
+        else:
+            pk = form.before.pk
+            hypervisor = change_hypervisor(person(request), pk, form.values, host_uuid=host_uuid, tested=tested)
     except IntegrityError:
         form.add_error("name", _("Somebody saved a host of this name, or this machine, meanwhile. Reload the page."))
         return _refuse(request, form)
-    note(
-        request,
-        "added a hypervisor" if is_new else "changed a hypervisor",
-        pk=hypervisor.pk,
-        name=hypervisor.name,
-        uri=hypervisor.uri,
-        tested=bool(test and test.state == "succeeded"),
-    )
-    said = _("“{name}” is added.") if is_new else _("“{name}” is saved.")
+    said = _("“{name}” is added.") if form.before is None else _("“{name}” is saved.")
     messages.success(request, said.format(name=hypervisor.name))
     return _lead_to(request, hypervisor.get_absolute_url())
 
 
-def _remove(hypervisor: Hypervisor) -> None:
-    """Nothing happens on the machine itself; its virtual machines become tombstones that keep grants and history."""
-    domains = Domain.objects.present().filter(hypervisor=hypervisor)
-    gone = {"vanished": True, "hypervisor": None, "hypervisor_name": ""}
-    changes = [Change(what="domain", id=str(uuid), fields=gone) for uuid in domains.values_list("uuid", flat=True)]
-    changes.append(Change(what="hypervisor", id=str(hypervisor.pk), op="remove"))
-    domains.update(vanished_at=timezone.now())
-    hypervisor.delete()
-    _tell(changes)
+def _request_test(request: HttpRequest, form: HypervisorForm) -> ConnectionTest:
+    on = form.before or form.cleaned_data.get("hypervisor_pool")
+    return request_connection_test(user=person(request), candidate=form.candidate, on=on)
 
 
-def _unfinished_operations(hypervisor: Hypervisor) -> "QuerySet[Operation]":
-    here = Q(hypervisor=hypervisor) | Q(target_hypervisor=hypervisor) | Q(domain__hypervisor=hypervisor)
-    return Operation.objects.unfinished().filter(here).select_related("requested_by")
-
-
-def _publish(hypervisor: Hypervisor, *, op: Literal["add", "update"] = "update") -> None:
-    fields = {
-        "name": hypervisor.name,
-        "hypervisor_pool": hypervisor.hypervisor_pool_id,
-        "hypervisor_pool_name": hypervisor.hypervisor_pool.name,
-        "admin_state": hypervisor.admin_state,
-        "status": hypervisor.status,
-    }
-    _tell([Change(what="hypervisor", id=str(hypervisor.pk), op=op, fields=fields)])
-
-
-def _tell(changes: list[Change]) -> None:
-    """Say it to open pages, and to the watcher, once it is so."""
-    transaction.on_commit(lambda: publish(changes))
-    transaction.on_commit(request_hypervisors_refresh)
+def _visible(request: HttpRequest, pk: int) -> Hypervisor:
+    """Raises: Http404."""
+    seen = permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.select_related("hypervisor_pool"))
+    return get_object_or_404(seen, pk=pk)
 
 
 def _chosen_pool(request: HttpRequest) -> dict[str, Any]:
     """The pool whose page led here, else the first."""
-    pools = HypervisorPool.objects.all()
+    pools = permitted(request.user, Privilege.HYPERVISOR_MANAGE, HypervisorPool.objects.all())
     wanted = request.GET.get("pool", "")
     pool = (pools.filter(pk=wanted).first() if wanted.isdecimal() and len(wanted) < 10 else None) or pools.first()
     return {"hypervisor_pool": pool.pk} if pool is not None else {}
@@ -251,8 +220,7 @@ def _accepted_host_keys(request: HttpRequest) -> str:
 
 
 def _user_id(request: HttpRequest) -> int:
-    assert request.user.pk is not None
-    return int(request.user.pk)
+    return person(request).pk
 
 
 def _show_form(request: HttpRequest, form: HypervisorForm, status: int = 200, **context: Any) -> HttpResponse:

@@ -1,22 +1,21 @@
 """The form of one hypervisor: address by transport or as a URI, and secrets that come in but never go out."""
 
-import secrets
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django import forms
-from django.core.cache import cache
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db.models import F
 from django.utils.translation import gettext as now_
 from django.utils.translation import gettext_lazy as _
 
+from hypervisors.access import permitted
+from hypervisors.administration.hypervisors import HypervisorValues
 from hypervisors.errors import InvalidUri
 from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
-from hypervisors.models.encryption import decrypted, encrypted
 from hypervisors.models.hypervisor_credentials import CREDENTIALS, SECRETS, readable_credentials_of
 from hypervisors.operations.hypervisors.connection_tests import ConnectionCandidate, check_uri, known_host_keys
-from hypervisors.operations.hypervisors.ssh_keys import generate_private_key, public_key_of
+from hypervisors.operations.hypervisors.ssh_keys import find_generated_key, public_key_of
+from hypervisors.privileges import Privilege
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[Hypervisor]
@@ -32,7 +31,6 @@ _USED_BY_TRANSPORT = {
     "ssh": {"ssh_private_key", "ssh_known_hosts"},
     "test": set[str](),
 }
-_GENERATED_KEY_SECONDS = 3600
 
 
 class SecretTextarea(forms.Textarea):
@@ -66,12 +64,14 @@ class HypervisorForm(ModelForm):
         fields = ("hypervisor_pool", "name", "uri", "migration_uri")
         error_messages = {"name": {"unique": _("Another host has this name already.")}}
 
-    def __init__(self, *args: Any, user_id: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.user_id = user_id
+        self.user = user
         # With a wrong key its secrets are empty here: the form opens, and takes new ones.
         self.stored, self.can_read_secrets = readable_credentials_of(self.instance)
         self.before = Hypervisor.objects.get(pk=self.instance.pk) if self.instance.pk is not None else None
+        pools = permitted(user, Privilege.HYPERVISOR_MANAGE, HypervisorPool.objects.all())
+        self.fields["hypervisor_pool"].queryset = pools  # type: ignore[attr-defined]
         self.fields["hypervisor_pool"].empty_label = _("New pool…")  # type: ignore[attr-defined]
         self.fields.update(_credential_fields())
         for name in CREDENTIALS:
@@ -130,27 +130,16 @@ class HypervisorForm(ModelForm):
         self._clean_secrets(data)
         return data
 
-    def save_tested(self, *, host_uuid: UUID | None) -> Hypervisor:
-        """Save; a new pool first, where one was named. `host_uuid` is what a test has seen. Call in a transaction.
-
-        Only the operator's columns: the watcher writes the others meanwhile.
-        """
-        row = self.instance
-        if self.cleaned_data["new_pool"]:
-            row.hypervisor_pool = HypervisorPool.objects.create(name=self.cleaned_data["new_pool"])
-        if self.before is None:
-            row.host_uuid = host_uuid
-            row.save()
-            self._save_credentials(row)
-            return row
-        columns = {name: getattr(row, name) for name in self.Meta.fields}
-        if self.changes_the_connection():
-            columns["revision"] = F("revision") + 1
-            self._save_credentials(row)
-        if host_uuid is not None or self.before.uri != row.uri:
-            columns["host_uuid"] = host_uuid
-        Hypervisor.objects.filter(pk=row.pk).update(**columns)
-        return Hypervisor.objects.select_related("hypervisor_pool").get(pk=row.pk)
+    @property
+    def values(self) -> HypervisorValues:
+        return HypervisorValues(
+            name=self.cleaned_data["name"],
+            uri=self.cleaned_data["uri"],
+            migration_uri=self.cleaned_data["migration_uri"],
+            hypervisor_pool=self.cleaned_data["hypervisor_pool"],
+            new_pool=self.cleaned_data["new_pool"],
+            credentials={name: self.cleaned_data[name] for name in CREDENTIALS},
+        )
 
     def changes_the_connection(self) -> bool:
         """Whether those who hold a connection must reconnect."""
@@ -158,9 +147,6 @@ class HypervisorForm(ModelForm):
         if before is None or before.uri != self.instance.uri:
             return True
         return any(getattr(self.stored, name) != self.cleaned_data[name] for name in CREDENTIALS)
-
-    def _save_credentials(self, row: Hypervisor) -> None:
-        HypervisorCredentials(hypervisor=row, **{name: self.cleaned_data[name] for name in CREDENTIALS}).save()
 
     def _clean_pool(self, data: dict[str, Any]) -> None:
         if self.errors.keys() & {"new_pool", "hypervisor_pool"}:
@@ -217,7 +203,7 @@ class HypervisorForm(ModelForm):
             data[name] = ""
 
     def _take_generated_key(self, data: dict[str, Any]) -> None:
-        key = find_generated_key(data["ssh_generated_key"], user_id=self.user_id)
+        key = find_generated_key(data["ssh_generated_key"], user_id=self.user.pk)
         if key is None:
             self.add_error("ssh_private_key", now_("The generated key is forgotten after an hour; generate another."))
         else:
@@ -252,24 +238,6 @@ def compose_uri(transport: str, host: str, port: int | None, username: str) -> s
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     user = f"{username}@" if username and transport == "ssh" else ""
     return f"qemu+{transport}://{user}{bracketed}{f':{port}' if port else ''}/system"
-
-
-def keep_generated_key(*, user_id: int) -> tuple[str, str]:
-    """Make a key pair and keep its private half, encrypted, for an hour. Gives the token and the public key."""
-    private_key = generate_private_key()
-    token = secrets.token_urlsafe(24)
-    cache.set(_generated_key(user_id, token), encrypted(private_key), _GENERATED_KEY_SECONDS)
-    return token, public_key_of(private_key)
-
-
-def find_generated_key(token: str, *, user_id: int) -> str | None:
-    """The private half, for the one who had it made."""
-    sealed = cache.get(_generated_key(user_id, token))
-    return decrypted(sealed) if sealed else None
-
-
-def _generated_key(user_id: int, token: str) -> str:
-    return f"generated-ssh-key:{user_id}:{token}"
 
 
 def _checked_uri(uri: str) -> None:

@@ -1,13 +1,13 @@
 """Pages of one hypervisor pool: what it has, and adding, changing and removing pools."""
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,12 +16,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
-from hypervisors.broadcast import FLEET_GROUP, Change, publish
+from hypervisors.access import permitted
+from hypervisors.administration.hypervisor_pools import (
+    add_hypervisor_pool,
+    change_hypervisor_pool,
+    remove_hypervisor_pool,
+    require_managing_pool,
+)
+from hypervisors.broadcast import changes_group
+from hypervisors.errors import Conflict
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
+from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
-from hypervisors.web.audit import note
 from hypervisors.web.hypervisors.pages import hypervisor_rows
-from hypervisors.web.permissions import operators_only
+from hypervisors.web.permissions import operators_only, person
 from hypervisors.web.sequences import sequence_number
 
 if TYPE_CHECKING:
@@ -59,8 +67,8 @@ class HypervisorPoolForm(ModelForm):
 @require_GET
 @operators_only
 def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
-    sequence = sequence_number(FLEET_GROUP)
-    pool = get_object_or_404(HypervisorPool, pk=pk)
+    sequence = sequence_number(changes_group(request.user))
+    pool = _visible(request, pk)
     rows = hypervisor_rows(pool.hypervisors.all())
     domains = Domain.objects.present().filter(hypervisor__hypervisor_pool=pool)
     context = {
@@ -82,29 +90,30 @@ def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @operators_only
 def hypervisor_pool_add(request: HttpRequest) -> HttpResponse:
+    require_managing_pool(person(request), None, what="add a pool")
     return _edit(request, HypervisorPool())
 
 
 @require_http_methods(["GET", "POST"])
 @operators_only
 def hypervisor_pool_edit(request: HttpRequest, pk: int) -> HttpResponse:
-    return _edit(request, get_object_or_404(HypervisorPool, pk=pk))
+    pool = _visible(request, pk)
+    require_managing_pool(person(request), pool)
+    return _edit(request, pool)
 
 
 @require_http_methods(["GET", "POST"])
 @operators_only
 def hypervisor_pool_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """GET is the confirmation. Refused while it has hypervisors."""
-    pool = get_object_or_404(HypervisorPool, pk=pk)
+    pool = _visible(request, pk)
+    require_managing_pool(person(request), pool, what="remove a pool")
     rows = list(pool.hypervisors.only("name"))
-    if request.method == "POST" and not rows:
-        change = Change(what="hypervisor_pool", id=str(pool.pk), op="remove")
-        with transaction.atomic():
-            pool.delete()
-            transaction.on_commit(lambda: publish([change]))
-        note(request, "removed a hypervisor pool", pk=pk, name=pool.name)
-        messages.success(request, _("The pool “{name}” is removed.").format(name=pool.name))
-        return redirect("hypervisors")
+    if request.method == "POST":
+        with suppress(Conflict):
+            remove_hypervisor_pool(person(request), pool)
+            messages.success(request, _("The pool “{name}” is removed.").format(name=pool.name))
+            return redirect("hypervisors")
     status = 422 if request.method == "POST" else 200
     return render(request, "hypervisor_pools/remove.html", {"pool": pool, "rows": rows}, status=status)
 
@@ -142,17 +151,21 @@ def _edit(request: HttpRequest, pool: HypervisorPool) -> HttpResponse:
     is_new = pool.pk is None
     form = HypervisorPoolForm(request.POST or None, instance=pool)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            pool = form.save()
-            fields = {"name": pool.name, "description": pool.description}
-            change = Change(what="hypervisor_pool", id=str(pool.pk), op="add" if is_new else "update", fields=fields)
-            transaction.on_commit(lambda: publish([change]))
-        note(request, "added a hypervisor pool" if is_new else "changed a hypervisor pool", pk=pool.pk, name=pool.name)
+        values = {name: form.cleaned_data[name] for name in ("name", "description")}
+        if is_new:
+            pool = add_hypervisor_pool(person(request), **values)
+        else:
+            pool = change_hypervisor_pool(person(request), pool.pk, **values)
         return redirect("hypervisor_pool", pk=pool.pk)
     # The heading names the pool as it is stored, not as it was just typed.
     stored_name = "" if is_new else HypervisorPool.objects.values_list("name", flat=True).get(pk=pool.pk)
     context = {"form": form, "pool": pool, "stored_name": stored_name}
     return render(request, "hypervisor_pools/form.html", context, status=422 if form.errors else 200)
+
+
+def _visible(request: HttpRequest, pk: int) -> HypervisorPool:
+    """Raises: Http404."""
+    return get_object_or_404(permitted(request.user, Privilege.HYPERVISOR_VIEW, HypervisorPool.objects.all()), pk=pk)
 
 
 urlpatterns = [

@@ -8,9 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.views.decorators.http import require_GET
 
-from hypervisors.broadcast import FLEET_GROUP
+from hypervisors.access import permitted
+from hypervisors.broadcast import changes_group
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, StoragePool
 from hypervisors.models.usage import hypervisor_key, read_usage
+from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
 from hypervisors.web.permissions import operators_only
 from hypervisors.web.sequences import sequence_number
@@ -22,9 +24,9 @@ _DOMAINS_SHOWN = 200
 @operators_only
 def hypervisors(request: HttpRequest) -> HttpResponse:
     """Every pool with its hypervisors."""
-    sequence = sequence_number(FLEET_GROUP)
-    pools = list(HypervisorPool.objects.all())
-    rows = hypervisor_rows(Hypervisor.objects.all())
+    sequence = sequence_number(changes_group(request.user))
+    pools = list(permitted(request.user, Privilege.HYPERVISOR_VIEW, HypervisorPool.objects.all()))
+    rows = hypervisor_rows(permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()))
     for pool in pools:
         pool.rows = [row for row in rows if row.hypervisor_pool_id == pool.pk]  # type: ignore[attr-defined]
     online = sum(row.is_online for row in rows)
@@ -62,7 +64,9 @@ def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
 @operators_only
 def hypervisor_usage(request: HttpRequest, pk: int) -> JsonResponse:
     """The last hour as {"at": [epoch seconds], "cpu": [percent], "memory": [KiB]} and the host's memory."""
-    row = get_object_or_404(Hypervisor.objects.only("pk", "memory_kib"), pk=pk)
+    row = get_object_or_404(
+        permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).only("pk", "memory_kib"), pk=pk
+    )
     samples = read_usage(hypervisor_key(row.pk))
     return JsonResponse(
         {
@@ -94,8 +98,13 @@ _UNSHOWN = ("cpu_xml", "machine_types")
 
 
 def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
-    sequence = sequence_number(FLEET_GROUP)
-    row = get_object_or_404(Hypervisor.objects.select_related("hypervisor_pool").defer(*_UNSHOWN), pk=pk)
+    sequence = sequence_number(changes_group(request.user))
+    row = get_object_or_404(
+        permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all())
+        .select_related("hypervisor_pool")
+        .defer(*_UNSHOWN),
+        pk=pk,
+    )
     context |= {
         "sequence": sequence,
         "hypervisor": row,
