@@ -68,7 +68,16 @@ class Change:
     that an operation is on, for access; a domain change fills it by itself.
     """
 
-    what: Literal["domain", "hypervisor", "hypervisor_pool", "operation", "storage_pool", "network", "role_binding"]
+    what: Literal[
+        "domain",
+        "hypervisor",
+        "hypervisor_pool",
+        "operation",
+        "storage_pool",
+        "volume",
+        "network",
+        "role_binding",
+    ]
     id: str
     op: Literal["add", "update", "remove"] = "update"
     fields: Mapping[str, Any] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.gateway.hypervisors.hosts import HostFacts
 from hypervisors.gateway.networks.networks import NetworkFacts
 from hypervisors.gateway.storage.storage_pools import StoragePoolFacts
+from hypervisors.gateway.storage.volumes import VolumeFacts
 from hypervisors.states import DomainState, HypervisorStatus
 
 
@@ -70,7 +71,30 @@ class HostRead(Observation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoragePoolsListed(Observation):
-    storage_pools: tuple[StoragePoolFacts, ...]
+    """All storage pools of the hypervisor: what is not in it is not there."""
+
+    uuids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoragePoolRead(Observation):
+    facts: StoragePoolFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoragePoolTroubled(Observation):
+    """What is wrong with a storage pool, for people; empty: nothing any more."""
+
+    uuid: UUID
+    trouble: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumesListed(Observation):
+    """All volumes of the storage pool."""
+
+    pool_uuid: UUID
+    volumes: tuple[VolumeFacts, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,9 +13,12 @@ from uuid import UUID
 import redis
 from django.conf import settings
 
+from hypervisors.models import StoragePool
+
 logger = logging.getLogger(__name__)
 
 _READ_AGAIN = "vmportal:read-again"
+_REFRESH_STORAGE_POOL = "vmportal:refresh-storage-pool"
 _HYPERVISORS_CHANGED = "vmportal:hypervisors-changed"
 _PAUSE_SECONDS = 1.0
 
@@ -23,6 +26,21 @@ _PAUSE_SECONDS = 1.0
 def request_domain_refresh(hypervisor_id: int, uuid: UUID) -> None:
     """Have the domain read again at once, for what changes without an event (autostart, managed save)."""
     _publish(_READ_AGAIN, json.dumps([hypervisor_id, str(uuid)]))
+
+
+def request_storage_pool_refresh(hypervisor_id: int, pool_uuid: UUID) -> None:
+    """Have libvirt look at the storage pool's files anew, and then its rows: volumes change without an event.
+
+    After an operation on a volume ask it of every host that sees the storage: `request_shared_storage_refresh`.
+    """
+    _publish(_REFRESH_STORAGE_POOL, json.dumps([hypervisor_id, str(pool_uuid)]))
+
+
+def request_shared_storage_refresh(storage_pool: StoragePool) -> None:
+    """The same for it and for the storage pools of other hosts that look like the same storage."""
+    same = StoragePool.objects.present().same_storage_as(storage_pool)
+    for hypervisor_id, pool_uuid in same.values_list("hypervisor_id", "uuid"):
+        request_storage_pool_refresh(hypervisor_id, pool_uuid)
 
 
 def request_hypervisors_refresh() -> None:
@@ -42,9 +60,14 @@ class RefreshListener:
     """The watcher's end, in a thread of its own."""
 
     def __init__(
-        self, *, on_domain: Callable[[int, UUID], None], on_hypervisors: Callable[[], None], stopping: threading.Event
+        self,
+        *,
+        on_domain: Callable[[int, UUID], None],
+        on_storage_pool: Callable[[int, UUID], None],
+        on_hypervisors: Callable[[], None],
+        stopping: threading.Event,
     ) -> None:
-        self._on_domain = on_domain
+        self._on_one = {_READ_AGAIN: on_domain, _REFRESH_STORAGE_POOL: on_storage_pool}
         self._on_hypervisors = on_hypervisors
         self._stopping = stopping
 
@@ -62,7 +85,7 @@ class RefreshListener:
     def _listen(self) -> None:
         client: Any = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10)
         with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            pubsub.subscribe(_READ_AGAIN, _HYPERVISORS_CHANGED)
+            pubsub.subscribe(_READ_AGAIN, _REFRESH_STORAGE_POOL, _HYPERVISORS_CHANGED)
             while not self._stopping.is_set():
                 message = pubsub.get_message(timeout=1.0)
                 if message is not None:
@@ -74,6 +97,6 @@ class RefreshListener:
             return
         try:
             hypervisor_id, uuid = json.loads(data)
-            self._on_domain(int(hypervisor_id), UUID(uuid))
+            self._on_one[channel](int(hypervisor_id), UUID(uuid))
         except (ValueError, TypeError):
             logger.warning("A refresh request was not understood: %r", data)

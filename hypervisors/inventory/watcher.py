@@ -42,6 +42,7 @@ class Watcher:
         self._writer.start()
         RefreshListener(
             on_domain=self._writer.supervisor.read_again,
+            on_storage_pool=self._writer.supervisor.refresh_storage_pool,
             on_hypervisors=self._writer.look_at_rows,
             stopping=self._stopping,
         ).start()

@@ -2,7 +2,8 @@
 
 It takes everything that waits, works it into the mirrors, and saves what differs in one transaction: a lone event is
 written at once, a storm in few statements. After a database error it forgets all it knew, reads the rows again and
-has every session tell everything once more.
+has every session tell everything once more. Data that the database cannot take costs no more than its own object: see
+inventory.isolation.
 
 It writes only for the hypervisor pools whose leases this watcher holds (inventory.leases); of the others' hypervisors
 it keeps nothing in memory.
@@ -22,8 +23,9 @@ from django.db import connection, transaction
 from hypervisors.broadcast import Change, publish
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.hypervisors.mirror import HypervisorMirror
+from hypervisors.inventory.isolation import AT_ONCE, DATA_ERRORS, Isolation
 from hypervisors.inventory.leases import LeaseKeeper
-from hypervisors.inventory.networks.mirror import network_mirror
+from hypervisors.inventory.networks.mirror import NetworkMirror
 from hypervisors.inventory.observations import (
     DomainRead,
     DomainsAnswering,
@@ -34,11 +36,14 @@ from hypervisors.inventory.observations import (
     Observation,
     ObservationsWithdrawn,
     StatusSeen,
+    StoragePoolRead,
     StoragePoolsListed,
+    StoragePoolTroubled,
+    VolumesListed,
 )
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.inventory.sessions.supervisor import SessionSupervisor, read_rows
-from hypervisors.inventory.storage.storage_pools import storage_pool_mirror
+from hypervisors.inventory.storage.mirror import StorageMirror
 from hypervisors.states import HypervisorStatus
 
 logger = logging.getLogger(__name__)
@@ -56,6 +61,7 @@ class _Mirror(Protocol):
     def drop(self, hypervisor_ids: Collection[int]) -> None: ...
     def has_unsaved(self) -> bool: ...
     def unsaved_hypervisors(self) -> set[int]: ...
+    def note_saved(self) -> None: ...
 
 
 class Writer:
@@ -72,8 +78,8 @@ class Writer:
         self.supervisor = SessionSupervisor(post=self._post, is_ours=leases.is_sure)
         self._domains = DomainMirror()
         self._hypervisors = HypervisorMirror()
-        self._storage_pools = storage_pool_mirror()
-        self._networks = network_mirror()
+        self._storage = StorageMirror()
+        self._networks = NetworkMirror()
         self._takers: dict[type[Observation], Callable[..., None]] = {
             DomainsListed: self._domains.take_listing,
             DomainRead: self._domains.take_reading,
@@ -81,8 +87,11 @@ class Writer:
             ObservationsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
             HostRead: self._hypervisors.take_host,
-            StoragePoolsListed: lambda seen: self._storage_pools.take_listing(seen.hypervisor_id, seen.storage_pools),
-            NetworksListed: lambda seen: self._networks.take_listing(seen.hypervisor_id, seen.networks),
+            StoragePoolsListed: self._storage.take_listing,
+            StoragePoolRead: self._storage.take_reading,
+            StoragePoolTroubled: self._storage.take_trouble,
+            VolumesListed: self._storage.take_volumes,
+            NetworksListed: self._networks.take_listing,
         }
         self._is_loaded = self._knows_orphans = False
         # Definitions that an older parser has read; they are parsed anew between events.
@@ -182,12 +191,20 @@ class Writer:
                         self._domains.take_state(told)
                 # What waited while its pool went to another watcher is nothing to us.
                 if observation is not None and observation.hypervisor_id in self._held:
-                    self._takers[type(observation)](observation)
+                    self._take(observation)
                 if self._domains.unsaved_count() >= _MAX_ROWS:
                     return
                 observation = self._queue.get_nowait()
         except queue.Empty:
             return
+
+    def _take(self, observation: Observation) -> None:
+        try:
+            self._takers[type(observation)](observation)
+        except Exception:
+            # The others' must not suffer; it is told again with the next listing.
+            name = self.supervisor.names.get(observation.hypervisor_id, observation.hypervisor_id)
+            logger.exception("What %s told (%s) is passed over.", name, type(observation).__name__)
 
     def _take_status(self, seen: StatusSeen) -> None:
         self._hypervisors.take_status(seen)
@@ -209,6 +226,7 @@ class Writer:
             self._has_outdated = True
         self._knows_orphans = keeps_house
         self._held = ours
+        self._storage.note_hypervisor_pools({pk: pool for pk, (pool, _token) in ours.items()})
         for pk in ours:
             self._hypervisors.note_row(pk, rows[pk].status)
         self.supervisor.match(rows, pools=pools)
@@ -217,7 +235,7 @@ class Writer:
             self._domains.set_online(pk, online=False)
         for pk in removed:
             self._domains.forget_hypervisor(pk)
-            self._storage_pools.forget_hypervisor(pk)
+            self._storage.forget_hypervisor(pk)
             self._networks.forget_hypervisor(pk)
 
     def _drop(self, hypervisor_ids: Collection[int]) -> None:
@@ -236,27 +254,39 @@ class Writer:
         if not self._leases.is_sure():
             # This process was frozen, or the database away: others may have taken what it held.
             self._match_rows()
-        with transaction.atomic():
-            lost = self._leases.lost(self._unsaved_pools())
-            changes: list[Change] = [] if lost else self._save()
+        lost, changes = self._save()
         if lost:
             logger.warning("Another watcher has %d pools of this one by now: nothing is written for them.", len(lost))
             self._match_rows()
             return
+        for mirror in self._mirrors():
+            mirror.note_saved()
         publish(changes)
         for hypervisor_id, uuid in self._domains.take_unread():
             self.supervisor.read_again(hypervisor_id, uuid)
 
-    def _save(self) -> list[Change]:
-        return [
-            *self._hypervisors.save(),
-            *self._domains.save(self.supervisor.names),
-            *self._storage_pools.save(),
-            *self._networks.save(),
-        ]
+    def _save(self) -> tuple[set[int], list[Change]]:
+        """All in one transaction; if something in it cannot be written, once more, and each object by itself."""
+        try:
+            return self._save_in_transaction(AT_ONCE)
+        except DATA_ERRORS as error:
+            logger.warning("Something cannot be written; each object is written by itself now: %s", error)
+            return self._save_in_transaction(Isolation(each=True))
+
+    def _save_in_transaction(self, isolation: Isolation) -> tuple[set[int], list[Change]]:
+        """The pools that are another watcher's, for which nothing is written; else what to publish."""
+        with transaction.atomic():
+            if lost := self._leases.lost(self._unsaved_pools()):
+                return set(lost), []
+            return set(), [
+                *self._hypervisors.save(isolation),
+                *self._domains.save(self.supervisor.names, isolation),
+                *self._storage.save(isolation),
+                *self._networks.save(isolation),
+            ]
 
     def _mirrors(self) -> tuple[_Mirror, ...]:
-        return (self._domains, self._hypervisors, self._storage_pools, self._networks)
+        return (self._domains, self._hypervisors, self._storage, self._networks)
 
     def _has_unsaved(self) -> bool:
         return any(mirror.has_unsaved() for mirror in self._mirrors())

@@ -1,5 +1,6 @@
 // <vp-refetch id="…" what="hypervisor hypervisor_pool" ids="3" fields="name status">…</vp-refetch>: fetches the page it is on
 // again, and morphs itself, when such an object appears, goes, or changes one of the fields. Without `fields`: any change.
+// `of="hypervisor:3"`: only those whose field says so, where changes carry it (storage pools, volumes, networks).
 
 const SETTLE_MS = 150;
 
@@ -23,6 +24,8 @@ class VpRefetch extends HTMLElement {
     if (!words(this, "what").includes(what)) return false;
     const ids = words(this, "ids");
     if (ids.length && !ids.includes(id)) return false;
+    const [owner, value] = (this.getAttribute("of") ?? "").split(":");
+    if (owner && String(fields[owner]) !== value) return false;
     const wanted = words(this, "fields");
     return op !== "update" || !wanted.length || wanted.some((field) => field in fields);
   }

@@ -18,6 +18,7 @@ from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import records as domain_records
 from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint, sha256
+from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import (
     DomainRead,
     DomainsAnswering,
@@ -194,23 +195,44 @@ class DomainMirror:
         unread, self._unread = self._unread, set()
         return unread
 
-    def save(self, hypervisor_names: Mapping[int, str]) -> list[Change]:
-        """Write what changed and say what to publish. Call in a transaction; after an error, clear() and load()."""
-        if not self._changed and not self._definitions:
-            return []
-        changed, self._changed = self._changed, {}
-        definitions, self._definitions = self._definitions, {}
-        new = {uuid for uuid in changed if not self._records[uuid].pk}
-        self._save_rows(changed, new)
-        if definitions:
-            domain_records.save_definitions([(self._records[uuid], found) for uuid, found in definitions.items()])
+    def save(self, hypervisor_names: Mapping[int, str], isolation: Isolation = AT_ONCE) -> list[Change]:
+        """Write what changed and say what to publish.
+
+        Call in a transaction; then note_saved(), or after an error clear() and load().
+        """
         # A definition that changed without a listed field (a disk was attached) still is news to an open page.
-        for uuid in definitions.keys() - changed.keys():
-            changed[uuid] = set()
-        return [
-            self._change(uuid, fields, is_new=uuid in new, names=dict(hypervisor_names), redefined=uuid in definitions)
-            for uuid, fields in changed.items()
-        ]
+        changed = self._changed | {uuid: set() for uuid in self._definitions.keys() - self._changed.keys()}
+        new = {uuid for uuid in changed if not self._records[uuid].pk}
+        names = dict(hypervisor_names)
+        changes = []
+        for batch in [[uuid] for uuid in changed] if isolation.each or not changed else [list(changed)]:
+            with isolation.saving(f"Virtual machine {self._label(batch)}"):
+                self._save_batch({uuid: changed[uuid] for uuid in batch}, new)
+                changes += [
+                    self._change(
+                        uuid, changed[uuid], is_new=uuid in new, names=names, redefined=uuid in self._definitions
+                    )
+                    for uuid in batch
+                ]
+        return changes
+
+    def note_saved(self) -> None:
+        self._changed, self._definitions = {}, {}
+
+    def _label(self, batch: list[UUID]) -> str:
+        return ", ".join(f"“{self._records[uuid].name}” ({uuid})" for uuid in batch[:1])
+
+    def _save_batch(self, changed: dict[UUID, set[str]], new: set[UUID]) -> None:
+        try:
+            self._save_rows({uuid: fields for uuid, fields in changed.items() if fields or uuid in new}, new)
+            domain_records.save_definitions(
+                (self._records[uuid], self._definitions[uuid]) for uuid in changed if uuid in self._definitions
+            )
+        except BaseException:
+            # What was inserted is undone.
+            for uuid in new & changed.keys():
+                self._records[uuid].pk = 0
+            raise
 
     def _save_rows(self, changed: Mapping[UUID, Iterable[str]], new: set[UUID]) -> None:
         if len(changed) <= 3 and not new:

@@ -1,4 +1,4 @@
-"""The mirror of the hypervisors' own rows: status, facts and load. The operator's columns are never written here."""
+"""The mirror of the hypervisors' own rows: status, facts and load. People's columns are never written here."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from hypervisors.broadcast import Change
+from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import HostRead, StatusSeen
 from hypervisors.inventory.sessions.states import SessionState
 from hypervisors.models import Hypervisor
@@ -75,12 +76,17 @@ class HypervisorMirror:
     def has_unsaved(self) -> bool:
         return bool(self._unsaved)
 
-    def save(self) -> list[Change]:
-        """Write and say what to publish. Call in a transaction; after an error, clear()."""
-        unsaved, self._unsaved = self._unsaved, {}
-        for pk, values in unsaved.items():
-            _save(pk, values)
-        return [Change(what="hypervisor", id=str(pk), fields=_message_fields(values)) for pk, values in unsaved.items()]
+    def save(self, isolation: Isolation = AT_ONCE) -> list[Change]:
+        """Write and say what to publish. Call in a transaction; then note_saved(), or after an error clear()."""
+        changes = []
+        for pk, values in self._unsaved.items():
+            with isolation.saving(f"What is known of hypervisor {pk}"):
+                _save(pk, values)
+                changes.append(Change(what="hypervisor", id=str(pk), fields=_message_fields(values)))
+        return changes
+
+    def note_saved(self) -> None:
+        self._unsaved = {}
 
 
 # Long, and of no use in a page that is open.

@@ -1,8 +1,7 @@
-"""The thread that samples one hypervisor: usage every few seconds; host, storage pools and networks now and then.
+"""The thread that samples one hypervisor: usage every few seconds; the host and its networks now and then.
 
-It has a connection of its own, because what it asks may block: statistics on a QEMU that hangs, a storage pool on a
-dead network share, the capabilities of a host that has never been asked. A watchdog replaces it then; the follower is
-not held up.
+It has a connection of its own, because what it asks may block: statistics on a QEMU that hangs, the capabilities of a
+host that has never been asked. A watchdog replaces it then; the follower is not held up.
 """
 
 import logging
@@ -21,18 +20,15 @@ from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent
 from hypervisors.gateway.hypervisors.hosts import read_host, read_host_load
 from hypervisors.gateway.networks.networks import list_networks
-from hypervisors.gateway.storage.storage_pools import list_storage_pool_uuids, read_storage_pool
-from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed, StoragePoolsListed
-from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
+from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed
 from hypervisors.inventory.sessions.host_claims import HostClaims
+from hypervisors.inventory.sessions.secondary_workers import SecondaryWorker
 from hypervisors.inventory.sessions.states import SessionState
 from hypervisors.inventory.sessions.usage_meters import AnswerJudge, UsageMeter, monotonic_and_epoch
 from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, record_usage
-from hypervisors.states import HypervisorStatus
 
 logger = logging.getLogger(__name__)
 
-_STORAGE_POOLS_SECONDS = 30.0
 _NETWORKS_SECONDS = 60.0
 _HOST_SECONDS = 600.0
 # The first reading of capabilities has libvirt start and ask each QEMU that is installed.
@@ -41,7 +37,7 @@ _HOST_HUNG_SECONDS = 120.0
 _MAX_SHARE = 0.2
 
 
-class Sampler(ConnectionWorker):
+class Sampler(SecondaryWorker):
     """Takes samples while the follower is connected."""
 
     def __init__(
@@ -53,8 +49,7 @@ class Sampler(ConnectionWorker):
         claims: HostClaims,
         on_host_known: Callable[[], None],
     ) -> None:
-        super().__init__(endpoint, label=f"sampler of {endpoint.key}")
-        self._state = state
+        super().__init__(endpoint, label=f"sampler of {endpoint.key}", state=state)
         self._claims = claims
         self._on_host_known = on_host_known
         self._answers = answers
@@ -65,44 +60,22 @@ class Sampler(ConnectionWorker):
         """After how long a call counts as hung."""
         return _HOST_HUNG_SECONDS if self.present_job == "host" else 3 * self._period_seconds
 
-    def on_event(self, event: HypervisorEvent) -> None:
-        """A storage pool or network changed. Called in libvirt's event thread."""
-        self.agenda.add("storage_pools" if event.subject == "storage_pool" else "networks")
-
-    def may_connect(self) -> bool:
-        return self._state.is_online
-
-    def open(self) -> Connection:
-        if self.endpoint.uri.transport != "test":
-            return super().open()
-        # Each connection to the test driver is a world of its own: only the follower's has the domains.
-        if self._state.connection is None:
-            raise errors.ConnectionLost("The follower is not connected.")
-        return self._state.connection
-
-    def close(self, connection: Connection) -> None:
-        if connection is not self._state.connection:
-            super().close(connection)
+    def on_network_event(self, event: HypervisorEvent) -> None:
+        """A network changed. Called in libvirt's event thread."""
+        self.agenda.add("networks")
 
     def on_connected(self, connection: Connection) -> None:
-        for job in ("host", "networks", "storage_pools"):
+        for job in ("host", "networks"):
             self.agenda.add(job)
         # Hundreds of hypervisors are not all asked in the same moment.
         self.agenda.add("usage", after_seconds=random.uniform(0, 1))  # noqa: S311 - spread, not secrecy
 
-    def perform(self, connection: Connection, job: Hashable) -> None:
-        if self._state.status == HypervisorStatus.OFFLINE:
-            raise errors.ConnectionLost("The follower has lost its connection.")
+    def do(self, connection: Connection, job: Hashable) -> None:
         if job == "usage":
             self._sample(connection)
         elif job == "host":
             self.agenda.add("host", after_seconds=_HOST_SECONDS)
             self._read_host(connection)
-        elif job == "storage_pools":
-            self.agenda.add("storage_pools", after_seconds=_STORAGE_POOLS_SECONDS)
-            read = (read_storage_pool(connection, uuid) for uuid in list_storage_pool_uuids(connection))
-            pools = tuple(facts for facts in read if facts is not None)
-            self._state.post(StoragePoolsListed(hypervisor_id=self._state.hypervisor_id, storage_pools=pools))
         elif job == "networks":
             self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)
             networks = tuple(list_networks(connection))

@@ -1,8 +1,8 @@
-"""One hypervisor's part of the watcher: its follower and its sampler, and the replacing of those that hang."""
+"""One hypervisor's part of the watcher: follower, sampler and storage reader, and the replacing of those that hang."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,6 +16,12 @@ from hypervisors.inventory.sessions.followers import Follower, NameOf
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.samplers import Sampler
 from hypervisors.inventory.sessions.states import Post, SessionState
+from hypervisors.inventory.sessions.storage_readers import (
+    StorageKnowledge,
+    StorageReader,
+    hung_trouble,
+    tell_trouble,
+)
 from hypervisors.inventory.sessions.usage_meters import AnswerJudge
 from hypervisors.states import HypervisorStatus
 
@@ -42,7 +48,9 @@ class Session:
         name_of: NameOf,
         post: Post,
         is_ours: Callable[[], bool],
+        storage_pools: Iterable[UUID] = (),
     ) -> None:
+        """`storage_pools` are those that the rows know: libvirt's listing may hang."""
         self.hypervisor_id = hypervisor_id
         self.revision = revision
         self.state = SessionState(hypervisor_id, post=post, is_ours=is_ours)
@@ -51,30 +59,40 @@ class Session:
         self._name_of = name_of
         self._answers = AnswerJudge()
         self._left_behind: list[ConnectionWorker] = []
+        self._storage = StorageKnowledge(storage_pools)
         self._sampler = self._new_sampler()
+        self._storage_reader = self._new_storage_reader()
         self._follower = self._new_follower()
 
     def start(self) -> None:
         self.state.post_status()
-        self._follower.start()
-        self._sampler.start()
+        for worker in (self._follower, self._sampler, self._storage_reader):
+            worker.start()
 
     def stop(self) -> None:
         """Returns at once; the threads end when their calls do."""
         self.state.stop()
-        self._follower.stop()
-        self._sampler.stop()
+        for worker in (self._follower, self._sampler, self._storage_reader):
+            worker.stop()
 
     def read_again(self, uuid: UUID) -> None:
         """Read one domain soon."""
         self._follower.agenda.add(uuid)
 
+    def refresh_storage_pool(self, pool_uuid: UUID) -> None:
+        """Have libvirt look at it anew soon, and read it."""
+        self._storage_reader.refresh_soon(pool_uuid)
+
     def tell_all_again(self) -> None:
         """Tell the writer everything: it lost what it knew."""
         self.state.post_status()
         self._follower.agenda.add("full")
-        for job in ("host", "storage_pools", "networks"):
+        for job in ("host", "networks"):
             self._sampler.agenda.add(job)
+        self._storage_reader.tell_all_again()
+        for pool_uuid in self._storage.hung.values():
+            if pool_uuid is not None:
+                tell_trouble(self.state, pool_uuid, hung_trouble(0))
 
     def check(self) -> None:
         """Called every second by the watchdog, which no hypervisor can block."""
@@ -87,6 +105,24 @@ class Session:
         if self._sampler.blocked_seconds() > self._sampler.hung_seconds() and self._leave_behind(self._sampler):
             self._sampler = self._new_sampler()
             self._sampler.start()
+        self._check_storage_reader()
+
+    def _check_storage_reader(self) -> None:
+        """Leave alone the storage pool that hangs, until the call returns; go on with the others."""
+        reader, pool_uuid = self._storage_reader, self._storage_reader.present_pool
+        blocked = reader.blocked_seconds()
+        if blocked > reader.hung_seconds():
+            if pool_uuid is not None and not self._storage.is_hung(pool_uuid):
+                tell_trouble(self.state, pool_uuid, hung_trouble(blocked))
+            if self._leave_behind(reader):
+                self._storage.hung[reader] = pool_uuid
+                self._storage_reader = self._new_storage_reader()
+                self._storage_reader.start()
+        for pool_uuid in self._storage.take_ended():
+            if pool_uuid is not None and not self._storage.is_hung(pool_uuid):
+                tell_trouble(self.state, pool_uuid, "")
+                self._storage_reader.read_soon(pool_uuid)
+            self._storage_reader.agenda.add("list")
 
     def _new_follower(self) -> Follower:
         return Follower(
@@ -106,8 +142,14 @@ class Session:
             on_host_known=lambda: self._follower.agenda.add("claim"),
         )
 
+    def _new_storage_reader(self) -> StorageReader:
+        return StorageReader(self._endpoint, state=self.state, knowledge=self._storage)
+
     def _on_other_event(self, event: HypervisorEvent) -> None:
-        self._sampler.on_event(event)
+        if event.subject == "storage_pool":
+            self._storage_reader.on_storage_event(event)
+        else:
+            self._sampler.on_network_event(event)
 
     def _leave_behind(self, worker: ConnectionWorker) -> bool:
         """Give the thread up, unless too many hang already."""

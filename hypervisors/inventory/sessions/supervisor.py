@@ -40,7 +40,7 @@ def read_rows() -> dict[int, HypervisorRow]:
 
 
 class SessionSupervisor:
-    """Used by the writer's thread; `sessions()` and `read_again` by any."""
+    """Used by the writer's thread; `sessions()`, `read_again` and `refresh_storage_pool` by any."""
 
     def __init__(self, *, post: Post, is_ours: Callable[[], bool] = lambda: True) -> None:
         self._post = post
@@ -61,6 +61,11 @@ class SessionSupervisor:
         """Have one domain read again soon."""
         if session := self._sessions.get(hypervisor_id):
             session.read_again(uuid)
+
+    def refresh_storage_pool(self, hypervisor_id: int, pool_uuid: UUID) -> None:
+        """Have libvirt look at one storage pool anew soon, and read it."""
+        if session := self._sessions.get(hypervisor_id):
+            session.refresh_storage_pool(pool_uuid)
 
     def tell_all_again(self) -> None:
         for session in self.sessions():
@@ -120,6 +125,7 @@ class SessionSupervisor:
             name_of=lambda pk: self.names.get(pk, str(pk)),
             post=self._post,
             is_ours=self._is_ours,
+            storage_pools=hypervisor.storage_pools.filter(vanished_at=None).values_list("uuid", flat=True),
         )
         self._sessions[hypervisor.pk] = session
         session.start()

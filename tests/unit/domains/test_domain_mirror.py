@@ -1,7 +1,9 @@
 """The truth rules: which hypervisor a domain belongs to, and when it is gone."""
 
+import hashlib
 import time
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,7 +13,8 @@ from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import mirror as domains
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.observations import DomainRead, DomainsAnswering, DomainsListed, DomainStateSeen
-from hypervisors.models import Domain, Hypervisor
+from hypervisors.libvirtxml.domains import PARSER_VERSION
+from hypervisors.models import Domain, DomainDefinition, Hypervisor
 from hypervisors.states import DomainState
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +65,9 @@ class Scene:
 
     def save(self) -> list[Change]:
         self.mirror.make_tombstones()
-        return self.mirror.save(NAMES)
+        changes = self.mirror.save(NAMES)
+        self.mirror.note_saved()
+        return changes
 
 
 @pytest.fixture
@@ -201,3 +206,41 @@ def test_overlong_texts_are_cut_to_their_columns(scene: Scene) -> None:
     scene.lists(1, _facts(name="n" * 400, live_xml=xml))
     assert (_row().name, _row().title) == ("n" * 255, "t" * 255)
     assert scene.lists(1, _facts(name="n" * 400, live_xml=xml)) == []
+
+
+LIVE = "<domain id='1'><name>web1</name><vcpu>4</vcpu><memory unit='MiB'>512</memory></domain>"
+INACTIVE = "<domain><name>web1</name><vcpu>8</vcpu></domain>"
+
+
+def test_stored_xml_is_parsed_anew_by_a_newer_parser_without_libvirt(
+    scene: Scene, django_assert_num_queries: Any
+) -> None:
+    scene.lists(1, _facts(), _facts(B))
+    DomainDefinition.objects.filter(domain__uuid=A).update(
+        live_xml=LIVE, inactive_xml=INACTIVE, live_parsed={}, live_sha256="", inactive_sha256="", parser_version=0
+    )
+    mirror = Scene().mirror
+    assert mirror.parse_stored()
+    (change,) = mirror.save(NAMES)
+    mirror.note_saved()
+    assert (change.id, change.fields["vcpu_count"], change.fields["redefined"]) == (str(A), 4, True)
+    stored = DomainDefinition.objects.get(domain__uuid=A)
+    assert (stored.live_parsed["vcpu_count"], stored.inactive_parsed["vcpu_count"]) == (4, 8)
+    assert stored.parsed["memory_kib"] == 512 * 1024
+    assert stored.live_sha256 == hashlib.sha256(LIVE.encode()).hexdigest()
+    assert stored.parser_version == PARSER_VERSION
+    with django_assert_num_queries(1):
+        assert not mirror.parse_stored(), "there is none left"
+    # The XML that libvirt tells is the stored one: nothing to write.
+    same = replace(_facts(), live_xml=LIVE, inactive_xml=INACTIVE)
+    mirror.take_listing(DomainsListed(hypervisor_id=1, domains=(same, _facts(B)), started_at=time.monotonic()))
+    assert [change for change in mirror.save(NAMES) if "redefined" in change.fields] == []
+
+
+def test_both_parses_are_kept(scene: Scene) -> None:
+    scene.lists(1, replace(_facts(), live_xml=LIVE, inactive_xml=INACTIVE))
+    stored = DomainDefinition.objects.get()
+    assert (stored.live_parsed["vcpu_count"], stored.inactive_parsed["vcpu_count"]) == (4, 8)
+    scene.lists(1, replace(_facts(), live_xml="", inactive_xml=INACTIVE, state=DomainState.SHUTOFF))
+    stored = DomainDefinition.objects.get()
+    assert (stored.live_parsed, stored.live_sha256, stored.parsed["vcpu_count"]) == ({}, "", 8)
