@@ -142,6 +142,9 @@ def _page_words(language: str | None) -> SafeString:
         "left": _("%s left"),
         "unsent": _("The server did not answer"),
         "and_more": _("and %s more"),
+        "children_done": _("%s of %s done"),
+        "children_failed": _("%s failed"),
+        "undoing": _("Undoing: %s"),
         "no_tasks": _("Nothing has been asked for yet"),
     }
     return json_script(words, "words")

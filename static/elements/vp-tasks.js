@@ -1,5 +1,6 @@
 // <vp-tasks src="/tasks/">: the drawer of operations. Filled once, then from live messages; one of mine that fails or
-// takes long shows itself. Rows are made of the <template id="task-row">.
+// takes long shows itself. Rows are made of the <template id="task-row">. A bulk request is one row with one bar; its
+// children are fetched when it is opened, and live from then on.
 
 import { progressWords } from "./progress-words.js";
 import { remember } from "./shell.js";
@@ -15,6 +16,7 @@ const LINGERS_MS = 8000;
 class VpTasks extends HTMLElement {
   tasks = new Map();
   rows = new Map();
+  opened = new Set();
 
   connectedCallback() {
     this.list = this.querySelector(".vp-tasks-rows");
@@ -71,31 +73,71 @@ class VpTasks extends HTMLElement {
     this.count();
   };
 
+  async fetchChildren(id) {
+    const row = this.rows.get(id);
+    const list = row?.querySelector(".vp-task-children");
+    if (!list) return;
+    let tasks = [];
+    try {
+      const answer = await fetch(`${this.getAttribute("src")}?parent=${id}`);
+      if (!answer.ok || answer.redirected) return;
+      ({ tasks } = await answer.json());
+    } catch {
+      return;
+    }
+    if (!this.opened.has(id)) return;
+    for (const child of [...list.children]) this.forget(child.dataset.id);
+    list.replaceChildren();
+    for (const task of tasks) {
+      this.tasks.set(task.id, task);
+      list.append(this.row(task));
+    }
+  }
+
+  open(id, on) {
+    const row = this.rows.get(id);
+    const list = row.querySelector(".vp-task-children");
+    row.querySelector(".vp-task-toggle").setAttribute("aria-expanded", String(on));
+    list.hidden = !on;
+    if (on) {
+      this.opened.add(id);
+      this.fetchChildren(id);
+    } else {
+      this.opened.delete(id);
+      for (const child of [...list.children]) this.forget(child.dataset.id);
+    }
+  }
+
   heard = ({ detail: { what, id, fields } }) => {
     if (what !== "operation") return;
     const known = this.tasks.get(id);
     if (!known && !fields.kind) return;
+    // Of children, only those of an opened parent are shown.
+    const parent = known?.parent ?? fields.parent;
+    if (parent && !this.opened.has(parent)) return;
     const before = known?.state;
     const task = { id, progress: {}, outcome: "", ...known, ...fields };
     this.tasks.set(id, task);
     if (known) this.fill(this.rows.get(id), task);
-    else this.list.prepend(this.row(task));
+    else (parent ? this.rows.get(parent)?.querySelector(".vp-task-children") : this.list)?.prepend(this.row(task));
     if (before !== task.state) this.stateChanged(task, !known);
     while (this.list.children.length > AT_MOST) this.forget(this.list.lastElementChild.dataset.id);
     this.count();
   };
 
   forget(id) {
+    for (const child of this.rows.get(id)?.querySelectorAll(".vp-task-children > [data-id]") ?? []) this.forget(child.dataset.id);
+    this.opened.delete(id);
     this.rows.get(id)?.remove();
     this.rows.delete(id);
     this.tasks.delete(id);
   }
 
   stateChanged(task, isNew) {
-    if (task.requested_by !== document.body.dataset.user) return;
+    if (task.parent || task.requested_by !== document.body.dataset.user) return;
     if (FAILED.has(task.state)) {
       if (!this.shown) this.button.classList.add("has-failure");
-      const title = word("failed", `${word(`kind.${task.kind}`)} ${task.domain_name}`);
+      const title = word("failed", `${task.label} ${task.subject_name}`);
       document.dispatchEvent(new CustomEvent("vp:toast", { detail: { kind: "error", title, text: task.outcome } }));
     } else if (isNew) {
       // What is over in a moment needs no drawer; what takes longer is worth watching.
@@ -112,7 +154,7 @@ class VpTasks extends HTMLElement {
   }
 
   hideAgain() {
-    const isBusy = [...this.tasks.values()].some((task) => UNFINISHED.has(task.state));
+    const isBusy = this.running() > 0;
     if (!this.opensItself || isBusy || this.matches(":hover, :focus-within")) return;
     this.opensItself = false;
     this.shown = false;
@@ -123,6 +165,8 @@ class VpTasks extends HTMLElement {
     row.dataset.id = task.id;
     this.rows.set(task.id, row);
     this.fill(row, task);
+    row.querySelector(".vp-task-toggle").addEventListener("click", () => this.open(task.id, !this.opened.has(task.id)));
+    if (this.opened.has(task.id)) this.open(task.id, true);
     const cancel = row.querySelector(".vp-task-cancel");
     cancel.setAttribute("hx-post", `/operations/${task.id}/cancel/`);
     window.htmx?.process(row);
@@ -130,22 +174,27 @@ class VpTasks extends HTMLElement {
   }
 
   fill(row, task) {
-    const part = (name) => row.querySelector(`.vp-task-${name}`);
+    const part = (name) => row.querySelector(`:scope > .vp-task-line .vp-task-${name}`);
     row.dataset.state = task.state;
     text(part("state"), word(`state.${task.state}`));
     part("state").className = `vp-task-state vp-outcome is-${task.state}`;
-    text(part("kind"), word(`kind.${task.kind}`));
+    text(part("kind"), task.label);
     const name = part("name");
-    text(name, task.domain_name);
-    if (name.getAttribute("href") !== `/vms/${task.domain}/`) name.href = `/vms/${task.domain}/`;
+    text(name, task.subject_name);
+    const url = task.progress?.children ? `/operations/?parent=${task.id}` : task.url;
+    if (!url) name.removeAttribute("href");
+    else if (name.getAttribute("href") !== url) name.href = url;
+    part("toggle").hidden = !task.progress?.children;
+    row.classList.toggle("is-parent", Boolean(task.progress?.children));
     text(part("route"), task.target_hypervisor_name ? `${task.hypervisor_name} → ${task.target_hypervisor_name}` : task.hypervisor_name ?? "");
     text(part("who"), task.requested_by ?? "");
-    text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) : task.outcome);
+    text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) || stepWords(task.steps) : task.outcome);
     const bar = part("bar");
     bar.hidden = task.state !== "running";
     if (task.progress?.percent === undefined) bar.removeAttribute("value");
     else bar.value = task.progress.percent;
-    part("cancel").hidden = !UNFINISHED.has(task.state) || Boolean(task.cancel_requested_at);
+    const canStop = task.state === "queued" || task.can_be_cancelled;
+    part("cancel").hidden = !UNFINISHED.has(task.state) || !canStop || Boolean(task.cancel_requested_at);
     this.time(row, task);
   }
 
@@ -167,14 +216,26 @@ class VpTasks extends HTMLElement {
     for (const [id, task] of this.tasks) if (UNFINISHED.has(task.state)) this.time(this.rows.get(id), task);
   }
 
+  // A bulk request counts once, whether it is opened or not.
+  running() {
+    return [...this.tasks.values()].filter((task) => !task.parent && UNFINISHED.has(task.state)).length;
+  }
+
   count() {
-    const running = [...this.tasks.values()].filter((task) => UNFINISHED.has(task.state)).length;
+    const running = this.running();
     const badge = this.button.querySelector(".vp-tasks-count");
     const failed = this.button.classList.contains("has-failure");
     badge.hidden = !running && !failed;
     badge.textContent = failed && !running ? "!" : running;
     this.classList.toggle("is-empty", !this.tasks.size);
   }
+}
+
+// What a request of several steps is at.
+function stepWords(steps) {
+  const now = steps?.findLast((step) => step.state === "doing" || step.state === "undoing");
+  if (!now) return "";
+  return now.state === "undoing" ? word("undoing", now.label) : now.label;
 }
 
 function text(element, words) {

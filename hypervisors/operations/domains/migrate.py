@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, NotPossible
-from hypervisors.gateway.connections import cached_connection
+from hypervisors.gateway.connections import Connection, cached_connection
 from hypervisors.gateway.domains.jobs import JobProgress, read_completed_job, read_job
 from hypervisors.gateway.domains.migrations import migrate_domain
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
@@ -70,14 +70,18 @@ class Migrate(DomainOperation):
         source, target, peer_uri = endpoint_of(run.source), endpoint_of(run.target), run.target.peer_uri
         # It is looked at when the move is over; connecting takes place meanwhile.
         BackgroundCall(lambda: cached_connection(target), name="connect-target")
-        call = BackgroundCall(
-            lambda: migrate_domain(cached_connection(source), run.uuid, peer_uri=peer_uri), name="migration"
-        )
+        connections: list[Connection] = []
+
+        def move() -> None:
+            connections.append(cached_connection(source))
+            migrate_domain(connections[0], run.uuid, peer_uri=peer_uri)
+
+        call = BackgroundCall(move, name="migration")
         if not follower.follow_call(call):
             return _later(run)
         problem = _problem(call)
-        if isinstance(problem, ConnectionLost):
-            # The source drives the move, and may go on without us: it is asked again.
+        # The link that broke may be the one between the hosts. If it is ours, the source drives the move on without us.
+        if isinstance(problem, ConnectionLost) and not connections[0].is_alive():
             return _later(run)
         return _decide(run, problem)
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 
-from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, VmportalError
+from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, StorageBusy, VmportalError
 from hypervisors.operations.engine import records
 from hypervisors.operations.engine.bounded_calls import NotAnswered
 from hypervisors.operations.engine.records import NOTE, Later
@@ -30,8 +30,8 @@ PATIENCE_SECONDS = 600.0
 # A step's state in `Operation.steps`.
 DOING, DONE, UNDOING, UNDONE, LEFT = "doing", "done", "undoing", "undone", "left"
 
-# What keeps a host from being asked; whether the call did anything is not known then.
-UNASKABLE = (ConnectionLost, ConnectionFailed, NotAnswered)
+# What keeps a host from being asked, whether the call did anything is not known then; or what ends by itself.
+UNASKABLE = (ConnectionLost, ConnectionFailed, NotAnswered, StorageBusy)
 
 Made = Mapping[str, Any]
 

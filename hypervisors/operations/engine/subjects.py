@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import models
 from django.urls import reverse
 
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool
+from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,8 @@ class SubjectType:
     url: Callable[[str], str]
     # Where it is asked for: what a request's row says of its host.
     hypervisor: Callable[[Any], Hypervisor | None]
+    # The lock of the subject as a whole; by default its name and key.
+    lock: Callable[[Any], str] | None = None
 
 
 def _by_primary_key(
@@ -52,10 +54,26 @@ SUBJECT_TYPES: dict[str, SubjectType] = {
         ),
         _by_primary_key("hypervisor", Hypervisor, view="hypervisor", hypervisor=lambda row: row),
         _by_primary_key("hypervisor_pool", HypervisorPool, view="hypervisor_pool", hypervisor=lambda _row: None),
-        _by_primary_key("storage_pool", StoragePool, view="", hypervisor=lambda row: row.hypervisor),
+        _by_primary_key("storage_pool", StoragePool, view="storage_pool", hypervisor=lambda row: row.hypervisor),
+        SubjectType(
+            name="volume",
+            model=Volume,
+            key=lambda volume: str(volume.pk),
+            find=lambda key: Volume.objects.select_related("storage_pool__hypervisor").filter(pk=key).first(),
+            url=lambda key: reverse("volume", args=[int(key)]),
+            hypervisor=lambda volume: volume.storage_pool.hypervisor,
+            lock=lambda volume: volume_lock_key(volume.storage_pool, volume.name),
+        ),
         _by_primary_key("network", Network, view="", hypervisor=lambda row: row.hypervisor),
     )
 }
+
+
+def volume_lock_key(storage_pool: StoragePool, name: str) -> str:
+    """One lock for a volume on all hosts that seem to share its storage."""
+    shared = storage_pool.shared_storage_id
+    storage = f"shared-{shared}" if shared is not None else str(storage_pool.pk)
+    return f"volume:{storage}/{name}"
 
 
 def subject_type_of(subject: models.Model) -> SubjectType:
@@ -73,7 +91,7 @@ def subject_key(subject: models.Model) -> str:
 def lock_key(subject: models.Model) -> str:
     """The lock of the subject as a whole, for example "domain:<uuid>"."""
     subject_type = subject_type_of(subject)
-    return f"{subject_type.name}:{subject_type.key(subject)}"
+    return subject_type.lock(subject) if subject_type.lock else f"{subject_type.name}:{subject_type.key(subject)}"
 
 
 def find_subject(operation: Operation) -> Any:

@@ -24,7 +24,8 @@ from hypervisors.gateway.consoles.display_links import DisplayLink, open_display
 from hypervisors.gateway.consoles.displays import VncDisplay
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.uris import parse_uri
-from hypervisors.models import Domain, Hypervisor, Role, RoleBinding, console_redis
+from hypervisors.models import Domain, Hypervisor, Role, RoleBinding
+from hypervisors.models.consoles import redis as console_redis
 from hypervisors.models.consoles.grants import ConsoleGrant, ConsoleMode, hash_session, issue_grant
 from hypervisors.models.consoles.kicks import ConsoleKick, kick_consoles, kick_moved
 from hypervisors.models.consoles.viewers import read_viewers
