@@ -123,6 +123,12 @@ def alice(db: None) -> User:
 
 
 @pytest.fixture
+def dora(db: None) -> User:
+    """Another operator."""
+    return User.objects.create_user("dora", password="dora-is-another-operator", is_staff=True)
+
+
+@pytest.fixture
 def bob(domain: Domain, alice: User) -> User:
     """May view `domain`, and nothing else."""
     user = User.objects.create_user("bob", password="bob-may-only-look")

@@ -153,10 +153,10 @@ def test_what_is_done_already_has_succeeded(fake_host: FakeHost, do: Callable[..
     assert do("start").state == OperationState.SUCCEEDED
 
 
-def test_a_second_click_is_told_who_holds_the_machine(fake_host: FakeHost, alice: User, bob: User) -> None:
+def test_a_second_click_is_told_who_holds_the_machine(fake_host: FakeHost, alice: User, dora: User) -> None:
     request_operation(user=alice, subject=fake_host.domain, kind="start")
     with pytest.raises(Conflict, match=r"“Start”, asked for by alice at .* is waiting to be done on web1"):
-        request_operation(user=bob, subject=fake_host.domain, kind="start")
+        request_operation(user=dora, subject=fake_host.domain, kind="start")
     assert Operation.objects.count() == 1
 
 
@@ -210,19 +210,19 @@ def test_one_host_gets_half_of_the_slots(fake_host: FakeHost, alice: User, make_
 
 
 def test_waiting_for_a_guest_holds_no_slot_and_gives_way_to_force_off(
-    fake_host: FakeHost, alice: User, bob: User, do: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
+    fake_host: FakeHost, alice: User, dora: User, do: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do("start")
     waiting = _waiting_shut_down(fake_host, alice)
     monkeypatch.setitem(QUEUES, "operations", replace(QUEUES["operations"], slots_per_hypervisor=1))
     assert not records._are_slots_busy(Operation(kind="start"), fake_host.hypervisor)
     with pytest.raises(Conflict):
-        request_operation(user=bob, subject=fake_host.domain, kind="reboot")
+        request_operation(user=dora, subject=fake_host.domain, kind="reboot")
     assert why_not(fake_host.domain, "force_off") == ""
-    forced = request_operation(user=bob, subject=fake_host.domain, kind="force_off")
+    forced = request_operation(user=dora, subject=fake_host.domain, kind="force_off")
     waiting.refresh_from_db()
     assert waiting.state == OperationState.CANCELLED
-    assert waiting.outcome == "Superseded by “Force off”, asked for by bob."
+    assert waiting.outcome == "Superseded by “Force off”, asked for by dora."
     run_to_end(forced)
     assert (forced.state, fake_host.state) == (OperationState.SUCCEEDED, libvirt.VIR_DOMAIN_SHUTOFF)
     assert run_operation(waiting.pk) is None

@@ -134,11 +134,11 @@ def test_what_cannot_be_is_refused(parameters: dict[str, Any], reason: str, stor
     assert not Operation.objects.exists()
 
 
-def test_two_requests_for_one_name_file_one_operation(storage: Storage, alice: User, bob: User) -> None:
+def test_two_requests_for_one_name_file_one_operation(storage: Storage, alice: User, dora: User) -> None:
     ask(storage, alice)
     with pytest.raises(Conflict, match="“Create volume”, asked for by alice"):
-        ask(storage, bob)
-    ask(storage, bob, name="other.qcow2")
+        ask(storage, dora)
+    ask(storage, dora, name="other.qcow2")
 
 
 def test_the_same_name_on_another_host_of_shared_storage_is_the_same_lock(

@@ -1,4 +1,4 @@
-"""Asking for operations: row and locks are written in the request's transaction; then it is queued."""
+"""Asking for operations: who may is checked here, and row, locks and audit are written in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisors import broadcast
+from hypervisors.access import audit, can, require
 from hypervisors.errors import Conflict, NotPossible, VmportalError
 from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.operations.engine.delivery import deliver_soon
@@ -17,7 +18,7 @@ from hypervisors.operations.engine.locks import find_holder, release_locks, take
 from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.parents import BULK, child_ended, open_parent, settle_parent
 from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_type, types_for
-from hypervisors.operations.engine.subjects import lock_key, subject_key, subject_type_of
+from hypervisors.operations.engine.subjects import find_subject, lock_key, subject_key, subject_type_of
 from hypervisors.operations.engine.types import OperationType
 from hypervisors.states import OperationState
 
@@ -35,15 +36,17 @@ def request_operation(
 ) -> Operation:
     """File it and have it done.
 
-    `parameters` are the fields of the kind's Parameters. Raises: errors.Conflict when another operation holds the
-    subject, errors.NotPossible when it cannot be done now.
+    `parameters` are the fields of the kind's Parameters. Raises: errors.NotPermitted when the user may not,
+    errors.Conflict when another operation holds the subject, errors.NotPossible when it cannot be done now.
     """
     found = operation_type(kind)
+    require(user, found.privilege, subject, what=kind)
     operation, keys = _prepared(found, user, subject, dict(parameters or {}), target_hypervisor)
     operation.parent = parent
     with transaction.atomic():
         superseded = _supersede(found, subject, user)
         _insert(operation, keys)
+        _audit(user, operation)
         changes = [operation_change(gone) for gone in superseded] + [operation_change(operation, op="add")]
         transaction.on_commit(lambda: deliver_soon(operation.pk, operation.kind))
         transaction.on_commit(lambda: broadcast.publish(changes))
@@ -71,7 +74,7 @@ def request_of_many(
         raise NotPossible(_("“%(kind)s” can be asked of one at a time only.") % {"kind": found.label})
     possible: list[models.Model] = []
     refusals: list[tuple[models.Model, str]] = []
-    for subject, reason in preflight(kind=kind, subjects=subjects).items():
+    for subject, reason in preflight(kind=kind, subjects=subjects, user=user).items():
         if reason:
             refusals.append((subject, reason))
         else:
@@ -92,11 +95,23 @@ def request_of_many(
     return BulkRequest(parent=parent, accepted=accepted, refusals=refusals)
 
 
-def preflight(*, kind: str, subjects: Sequence[models.Model]) -> dict[models.Model, str]:
-    """For each subject why the kind cannot be asked of it now; "" where it can. Two queries, however many they are."""
+def preflight(*, kind: str, subjects: Sequence[models.Model], user: Requester) -> dict[models.Model, str]:
+    """For each subject why the user cannot ask it of it now; "" where they can.
+
+    Three queries, however many there are.
+    """
     found = operation_type(kind)
     holders = _holders(subjects)
-    return {subject: _why_not(found, subject, holders.get(lock_key(subject))) for subject in subjects}
+    reasons = {}
+    for subject in subjects:
+        may = can(user, found.privilege, subject)
+        reasons[subject] = _why_not(found, subject, holders.get(lock_key(subject))) if may else why_not_permitted()
+    return reasons
+
+
+def why_not_permitted() -> str:
+    """Beside the actions on a virtual machine that somebody may see and not operate."""
+    return _("You may look at this machine, but not operate it.")
 
 
 def why_not(subject: models.Model, kind: str) -> str:
@@ -113,13 +128,16 @@ def possible_kinds(subject: models.Model) -> dict[str, str]:
 def request_cancel(operation: Operation, *, user: Requester) -> None:
     """End it at once while it is queued; ask its runner to end it while it runs. A parent's children are cancelled.
 
-    Raises: errors.NotPossible when it is over, or of a kind that cannot be stopped once it runs.
+    Raises: errors.NotPermitted when the user may not ask for such either; errors.NotPossible when it is over, or of a
+    kind that cannot be stopped once it runs.
     """
     if operation.kind == BULK:
         _cancel_children(operation, user)
         return
+    _require_cancel(operation, user)
     with transaction.atomic():
         if _cancel_queued(operation, user):
+            _audit(user, operation, what=f"cancel {operation.kind}")
             return
     operation.refresh_from_db()
     if operation.is_finished:
@@ -133,9 +151,32 @@ def request_cancel(operation: Operation, *, user: Requester) -> None:
     operation.cancel_requested_at = operation.cancel_requested_at or timezone.now()
     wish = {"cancel_requested_at": operation.cancel_requested_at}
     Operation.objects.unfinished().filter(pk=operation.pk, cancel_requested_at=None).update(**wish)
+    _audit(user, operation, what=f"cancel {operation.kind}")
     transaction.on_commit(lambda: broadcast.publish([operation_change(operation)]))
     # It may wait between two looks.
     transaction.on_commit(lambda: deliver_soon(operation.pk, operation.kind))
+
+
+def _require_cancel(operation: Operation, user: Requester) -> None:
+    """Raises: errors.NotPermitted."""
+    found = find_operation_type(operation.kind)
+    if found is not None:
+        subject = find_subject(operation)
+        require(user, found.privilege, operation if subject is None else subject, what=f"cancel {operation.kind}")
+
+
+def _audit(user: Requester, operation: Operation, *, what: str = "") -> None:
+    target = operation.target_hypervisor
+    after = dict(operation.parameters) | ({"target": target.name} if target is not None else {})
+    audit.record(
+        user,
+        what or operation.kind,
+        subject_type=operation.subject_type,
+        subject_key=operation.subject_key,
+        subject_name=operation.subject_name,
+        after=after or None,
+        detail=f"operation {operation.pk}",
+    )
 
 
 def _prepared(

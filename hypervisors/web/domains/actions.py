@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.urls import reverse
-from django.utils.translation import gettext as _
 
+from hypervisors.access import can
 from hypervisors.models import Domain
+from hypervisors.models.rights import Person
 from hypervisors.operations.domains.domain_operations import MORE, MOVE, POWER, STOP, DomainOperation
 from hypervisors.operations.engine.registry import types_for
-from hypervisors.operations.engine.requests import possible_kinds
+from hypervisors.operations.engine.requests import possible_kinds, why_not_permitted
+from hypervisors.privileges import Privilege
 from hypervisors.web.domains.forms import DIALOGS
 
 
@@ -41,7 +42,8 @@ class DomainActions:
     # Beside `first`, in a menu of its own: the other ways to stop.
     stopping: tuple[DomainAction, ...]
     second: DomainAction | None
-    migrate: DomainAction
+    # None for who may not move it.
+    migrate: DomainAction | None
     more: tuple[DomainAction, ...]
     all: tuple[DomainAction, ...]
 
@@ -52,39 +54,43 @@ class DomainActions:
         return reason if count > 2 else ""
 
 
-def domain_actions(domain: Domain, user: AbstractBaseUser | AnonymousUser) -> DomainActions:
+def domain_actions(domain: Domain, user: Person) -> DomainActions:
     """What makes sense now, with reasons for what is not possible for this user."""
     reasons = _reasons(domain, user)
     groups: dict[str, list[DomainAction]] = {POWER: [], STOP: [], MOVE: [], MORE: []}
-    for found in sorted(_types(), key=lambda found: found.position):
+    for found in sorted(_types(domain, user), key=lambda found: found.position):
         if found.is_offered(domain):
             groups[found.group].append(_action(found, domain, reasons.get(found.kind, "")))
     first, *powers = groups[POWER]
     # Of a machine that is paused, shutting down is one of the ways to stop.
     stopping = [action for action in powers if action.kind == "shut_down"] + groups[STOP]
     second = next((action for action in powers if action.kind == "pause"), None)
-    (migrate,) = groups[MOVE]
+    migrate = next(iter(groups[MOVE]), None)
     return DomainActions(
         first=first,
         stopping=tuple(stopping),
         second=second,
         migrate=migrate,
         more=tuple(groups[MORE]),
-        all=(first, *([second] if second else []), *stopping, migrate, *groups[MORE]),
+        all=(first, *([second] if second else []), *stopping, *groups[MOVE], *groups[MORE]),
     )
 
 
-def may_operate(domain: Domain, user: AbstractBaseUser | AnonymousUser) -> bool:
-    return Domain.objects.operable_by(user).filter(pk=domain.pk).exists()
+def may_operate(domain: Domain, user: Person) -> bool:
+    return can(user, Privilege.DOMAIN_OPERATE, domain)
 
 
-def _types() -> list[DomainOperation]:
-    return [cast("DomainOperation", found) for found in types_for("domain")]
-
-
-def _reasons(domain: Domain, user: AbstractBaseUser | AnonymousUser) -> Mapping[str, str]:
+def _types(domain: Domain, user: Person) -> list[DomainOperation]:
+    """Those that the user's role allows; all, with the reason, for who may only look."""
+    found = [cast("DomainOperation", found) for found in types_for("domain")]
     if not may_operate(domain, user):
-        return {found.kind: _("You may look at this machine, but not operate it.") for found in _types()}
+        return found
+    return [one for one in found if can(user, one.privilege, domain)]
+
+
+def _reasons(domain: Domain, user: Person) -> Mapping[str, str]:
+    if not may_operate(domain, user):
+        return {found.kind: why_not_permitted() for found in _types(domain, user)}
     return possible_kinds(domain)
 
 

@@ -9,16 +9,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from hypervisors.access import require
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain
 from hypervisors.models.domains import DomainQuerySet
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.operations.engine.registry import find_operation_type
-from hypervisors.operations.engine.requests import BulkRequest, request_of_many, request_operation
+from hypervisors.operations.engine.requests import request_of_many, request_operation
 from hypervisors.operations.engine.types import OperationType
+from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.domains.actions import may_operate
 from hypervisors.web.domains.forms import FORMS, OperationForm, initial_values
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, DomainListQuery
 from hypervisors.web.permissions import person
@@ -33,8 +34,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     found = _type(kind)
     if kind == "migrate":
         raise Http404
-    if not may_operate(domain, request.user):
-        return _not_yours(request, domain)
+    require(request.user, found.privilege, domain, what=kind)
     form = None
     if kind in FORMS:
         form = FORMS[kind](request.POST, domain=domain)
@@ -58,6 +58,7 @@ def domain_form(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     domain = _visible(request, uuid)
     if kind not in _DIALOG_FORMS:
         raise Http404
+    require(request.user, _type(kind).privilege, domain, what=kind)
     form = FORMS[kind](initial=initial_values(domain, kind), domain=domain)
     return _form(request, domain, kind, form)
 
@@ -66,8 +67,8 @@ def domain_form(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
 def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """GET: the hosts it may move to, and why not to the others. POST `target`: moves it there."""
     domain = _visible(request, uuid)
-    if not may_operate(domain, request.user):
-        return _not_yours(request, domain)
+    # Other hosts and their load are shown only to who may move it.
+    require(request.user, Privilege.DOMAIN_MIGRATE, domain, what="migrate")
     targets = migration_targets(domain)
     error = ""
     if request.method == "POST":
@@ -115,7 +116,7 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
             count,
         )
         return refused(request, text % {"count": count}, status=409)
-    bulk = _request_of_those_allowed(request, kind, list(asked.select_related("hypervisor")))
+    bulk = request_of_many(user=person(request), kind=kind, subjects=list(asked.select_related("hypervisor")))
     text = ngettext("%(kind)s: %(count)d machine", "%(kind)s: %(count)d machines", len(bulk.accepted)) % {
         "kind": found.label,
         "count": len(bulk.accepted),
@@ -124,17 +125,6 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
         return done(request, text, back="domains")
     context = {"text": text, "refusals": bulk.refusals, "accepted": len(bulk.accepted)}
     return render(request, _dialog_or_page(request, "domains/refusals.html"), context)
-
-
-def _request_of_those_allowed(request: HttpRequest, kind: str, domains: list[Domain]) -> BulkRequest:
-    keys = [domain.pk for domain in domains]
-    operable = set(Domain.objects.operable_by(request.user).filter(pk__in=keys).values_list("pk", flat=True))
-    bulk = request_of_many(
-        user=person(request), kind=kind, subjects=[domain for domain in domains if domain.pk in operable]
-    )
-    reason = _("You may look at this machine, but not operate it.")
-    bulk.refusals.extend((domain, reason) for domain in domains if domain.pk not in operable)
-    return bulk
 
 
 def _visible(request: HttpRequest, uuid: UUID) -> Domain:
@@ -148,10 +138,6 @@ def _type(kind: str) -> "OperationType[Domain]":
     if found is None or found.subject_type != "domain":
         raise Http404
     return found
-
-
-def _not_yours(request: HttpRequest, domain: Domain) -> HttpResponse:
-    return refused(request, _("You may look at %s, but not operate it.") % domain.label, status=403)
 
 
 def _asked(request: HttpRequest) -> DomainQuerySet:

@@ -189,9 +189,9 @@ def test_the_number_of_queries_does_not_grow(
             hypervisor=domain.hypervisor,
             ended_at=timezone.now(),
         )
-    # session, user, domain with host and pool, definition, right, unfinished operation twice (possible kinds, the head)
-    with django_assert_num_queries(8):
+    # session, user, domain with host and pool, definition, unfinished operation twice (possible kinds, the head)
+    with django_assert_num_queries(7):
         as_alice.get(f"/vms/{domain.uuid}/")
-    # session, user, rights, domain, count and page of operations, right, unfinished operation twice
-    with django_assert_num_queries(9):
+    # session, user, rights, domain, count and page of operations, unfinished operation twice
+    with django_assert_num_queries(8):
         as_alice.get(f"/vms/{domain.uuid}/history/")
