@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool, Volume
 
@@ -105,4 +105,9 @@ def find_subject(operation: Operation) -> Any:
 def subject_url(operation: Operation) -> str:
     """The page of what it is about; "" where there is none."""
     subject_type = SUBJECT_TYPES.get(operation.subject_type)
-    return subject_type.url(operation.subject_key) if subject_type and operation.subject_key else ""
+    if subject_type is None or not operation.subject_key:
+        return ""
+    try:
+        return subject_type.url(operation.subject_key)
+    except NoReverseMatch:
+        return ""
