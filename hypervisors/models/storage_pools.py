@@ -3,6 +3,7 @@
 from typing import Self
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 
 from hypervisors.models.hypervisors import Hypervisor
@@ -59,3 +60,6 @@ class StoragePool(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("storage_pool", args=[self.pk])

@@ -174,3 +174,9 @@ def took(operation: Any) -> str:
 def free_memory(hypervisor: Any) -> str:
     """What a host has left of its memory."""
     return memory(max(0, hypervisor.memory_kib - hypervisor.memory_used_kib))
+
+
+@register.filter
+def file_name(path: str) -> str:
+    """The last part of a path."""
+    return path.rstrip("/").rpartition("/")[2] or path

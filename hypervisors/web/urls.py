@@ -12,6 +12,7 @@ from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
+from hypervisors.web.storage import pages as storage
 
 urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
@@ -24,6 +25,7 @@ urlpatterns: list[URLPattern] = [
     *editing.urlpatterns,
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
+    *storage.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,
     *people.urlpatterns,

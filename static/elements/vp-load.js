@@ -1,5 +1,6 @@
 // <vp-load of="hypervisor:3" field="cpu_percent" total="100"><progress …></progress><span class="vp-load-text">…</span></vp-load>
-// A bar with its number, kept true; without `of` only coloured by how full it is. `unit="memory"`: KiB of `total` KiB.
+// A bar with its number, kept true; without `of` only coloured by how full it is,
+// and with `plain` not even that. `unit="memory"`: KiB of `total` KiB.
 
 import { follow } from "./live.js";
 import { memory, percent } from "./units.js";
@@ -25,6 +26,7 @@ class VpLoad extends HTMLElement {
   }
 
   colour() {
+    if (this.hasAttribute("plain")) return;
     const bar = this.querySelector("progress");
     const share = bar.value / bar.max;
     bar.classList.toggle("is-high", share >= 0.8 && share < 0.93);

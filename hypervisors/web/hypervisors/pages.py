@@ -105,13 +105,15 @@ def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> H
         .defer(*_UNSHOWN),
         pk=pk,
     )
+    storage_pools = list(StoragePool.objects.present().filter(hypervisor=row).only("name", "trouble"))
     context |= {
         "sequence": sequence,
         "hypervisor": row,
         "tab": tab,
         "domain_count": Domain.objects.present().filter(hypervisor=row).count(),
         "running_count": Domain.objects.present().filter(hypervisor=row, state=DomainState.RUNNING).count(),
-        "storage_pool_count": StoragePool.objects.present().filter(hypervisor=row).count(),
+        "storage_pool_count": len(storage_pools),
+        "troubled": [one for one in storage_pools if one.trouble],
         "network_count": Network.objects.present().filter(hypervisor=row).count(),
     }
     return render(request, f"hypervisors/{tab}.html", context)

@@ -1,0 +1,177 @@
+"""One storage pool's page: its capacity, its volumes and who uses them, and the hosts that see the same storage."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from hypervisors.access import permitted, require
+from hypervisors.broadcast import changes_group
+from hypervisors.inventory.refresh_requests import request_shared_storage_refresh
+from hypervisors.models import StoragePool, Volume
+from hypervisors.privileges import Privilege
+from hypervisors.web.answers import done
+from hypervisors.web.boosting import wants_part
+from hypervisors.web.permissions import needs, person
+from hypervisors.web.sequences import sequence_number
+from hypervisors.web.storage.volume_uses import overlay_counts, uses_of
+
+PAGE_SIZE = 200
+
+
+@require_GET
+@needs(Privilege.STORAGE_VIEW)
+def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
+    sequence = sequence_number(changes_group(request.user))
+    row = _visible(request, pk)
+    if row.vanished_at is not None:
+        lost = row.volumes.filter(vanished_at=row.vanished_at).count()
+        return render(
+            request, "storage/tombstone.html", {"storage_pool": row, "volume_count": lost, "sequence": sequence}
+        )
+    context = {
+        "sequence": sequence,
+        "storage_pool": row,
+        "pool": row.hypervisor.hypervisor_pool,
+        **_same_storage(request, row),
+        **_volumes(request, row),
+    }
+    return render(request, "storage/page.html#volumes" if wants_part(request) else "storage/page.html", context)
+
+
+@require_POST
+@needs(Privilege.STORAGE_VIEW)
+def storage_pool_refresh(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have libvirt look at what is there now, on every host that seems to share it."""
+    row = _visible(request, pk)
+    require(person(request), Privilege.STORAGE_MANAGE, row, what="refresh a storage pool")
+    request_shared_storage_refresh(row)
+    return done(request, _("“%(name)s” is being read again.") % {"name": row.name}, back=row.get_absolute_url())
+
+
+@require_GET
+@needs(Privilege.STORAGE_VIEW)
+def volume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Its line on its storage pool's page."""
+    volumes = permitted(request.user, Privilege.STORAGE_VIEW, Volume.objects.all())
+    row = get_object_or_404(volumes.select_related("storage_pool"), pk=pk)
+    url = row.storage_pool.get_absolute_url()
+    return redirect(f"{url}?{urlencode({'q': row.name})}#volume-{row.pk}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeQuery:
+    """What the list is limited to, and its order."""
+
+    text: str = ""
+    sort: str = "name"
+    descending: bool = False
+
+    @classmethod
+    def from_url(cls, values: Mapping[str, str]) -> "VolumeQuery":
+        sort = values.get("sort", "")
+        return cls(
+            text=values.get("q", "").replace("\x00", "").strip()[:200],
+            sort=sort if sort in _ORDERS else "name",
+            descending=values.get("order") == "desc",
+        )
+
+    def url(self, **changed: str) -> str:
+        values = {"q": self.text, "sort": self.sort, "order": "desc" if self.descending else ""} | changed
+        if values["sort"] == "name":
+            values["sort"] = ""
+        return f"?{urlencode({name: value for name, value in values.items() if value})}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    name: str
+    label: str
+    url: str
+    order: str
+    css: str = ""
+
+
+def _volumes(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
+    query = VolumeQuery.from_url(request.GET)
+    everything = list(row.volumes.present().values_list("pk", "name", "capacity_bytes", "allocation_bytes", "format"))
+    chosen = [line for line in everything if query.text.casefold() in line[1].casefold()]
+    chosen.sort(key=_ORDERS[query.sort], reverse=query.descending)
+    page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = Volume.objects.in_bulk([line[0] for line in page.object_list])
+    volumes = [rows[line[0]] for line in page.object_list if line[0] in rows]
+    overlays, uses = overlay_counts(row, volumes), uses_of(row, volumes, request.user)
+    for one in volumes:
+        one.uses = uses.get(one.pk, [])  # type: ignore[attr-defined]
+        one.overlay_count = overlays.get(one.path, 0)  # type: ignore[attr-defined]
+    promised = sum(line[2] for line in everything)
+    return {
+        "query": query,
+        "volumes": volumes,
+        "page": page,
+        "page_query": query.url().removeprefix("?"),
+        "volume_count": len(everything),
+        "promised_bytes": promised,
+        "overcommit": promised / row.capacity_bytes if 0 < row.capacity_bytes < promised else None,
+        "columns": _columns(query),
+    }
+
+
+def _columns(query: VolumeQuery) -> list[_Column]:
+    labels = {"name": _("Name"), "format": _("Format"), "capacity": _("Size"), "allocation": _("Allocated")}
+    columns = []
+    for name, label in labels.items():
+        is_chosen = query.sort == name
+        # Large ones first, at the first click.
+        turns = not query.descending if is_chosen else name in ("capacity", "allocation")
+        order = ("descending" if query.descending else "ascending") if is_chosen else ""
+        css = {"capacity": "vp-num", "allocation": "vp-load-column"}.get(name, "")
+        url = query.url(sort=name, order="desc" if turns else "")
+        columns.append(_Column(name=name, label=label, url=url, order=order, css=css))
+    return columns
+
+
+def _same_storage(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
+    """The storage pools, this one among them, that look like the same storage."""
+    if row.shared_storage_id is None:
+        return {"sharers": []}
+    same = permitted(request.user, Privilege.STORAGE_VIEW, StoragePool.objects.present().same_storage_as(row))
+    sharers = list(same.select_related("hypervisor").order_by("hypervisor__name"))
+    return {"sharers": sharers if len(sharers) > 1 else []}
+
+
+def _visible(request: HttpRequest, pk: int) -> StoragePool:
+    """Raises: Http404."""
+    rows = permitted(request.user, Privilege.STORAGE_VIEW, StoragePool.objects.all())
+    related = ("hypervisor__hypervisor_pool", "shared_storage")
+    return get_object_or_404(
+        rows.select_related(*related).defer("hypervisor__cpu_xml", "hypervisor__machine_types"), pk=pk
+    )
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Sorts disk2 before disk10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text.casefold())]
+
+
+# By the values of one volume: primary key, name, capacity, allocation, format.
+_ORDERS: dict[str, Any] = {
+    "name": lambda line: _natural(line[1]),
+    "format": lambda line: (line[4], _natural(line[1])),
+    "capacity": lambda line: (line[2], _natural(line[1])),
+    "allocation": lambda line: (line[3], _natural(line[1])),
+}
+
+urlpatterns = [
+    path("storage/<int:pk>/", storage_pool, name="storage_pool"),
+    path("storage/<int:pk>/refresh/", storage_pool_refresh, name="storage_pool_refresh"),
+    path("storage/volumes/<int:pk>/", volume, name="volume"),
+]
