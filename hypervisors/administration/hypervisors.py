@@ -35,11 +35,6 @@ class HypervisorValues:
     credentials: Mapping[str, str]
 
 
-def require_adding(actor: User, pool: HypervisorPool | None) -> None:
-    """Raises: errors.NotPermitted."""
-    require(actor, Privilege.HYPERVISOR_MANAGE, pool, what="add a host")
-
-
 def require_changing(actor: User, hypervisor: Hypervisor, *, what: str = "change a host") -> None:
     """Raises: errors.NotPermitted."""
     require(actor, Privilege.HYPERVISOR_MANAGE, hypervisor, what=what)

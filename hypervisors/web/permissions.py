@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.defaults import page_not_found
 
 from hypervisors.access import audit, can_somewhere
@@ -51,8 +52,9 @@ def operators_only(view: View[P, R]) -> View[P, R]:
 
 
 def person(request: HttpRequest) -> User:
-    """Who asks; LoginRequiredMiddleware has turned all others away."""
-    assert isinstance(request.user, User)
+    """Who asks. Raises: errors.NotPermitted for strangers, whom LoginRequiredMiddleware turns away before."""
+    if not isinstance(request.user, User):
+        raise NotPermitted(_("Sign in first."), is_visible=False)
     return request.user
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from hypervisors.access import audit
 from hypervisors.errors import InvalidUri
 from hypervisors.gateway.uris import parse_uri
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
@@ -47,6 +48,15 @@ class Command(BaseCommand):
         credentials = {"sasl_username": options.get("sasl_username") or ""}
         credentials |= {column: _read(options[name]) for name, column in _FILES.items() if options.get(name)}
         said = _register(options["pool"], options["name"], values, credentials)
+        if not said.endswith("already."):
+            audit.record(
+                None,
+                "register a host",
+                subject_type="hypervisor",
+                subject_name=options["name"],
+                after={"uri": values["uri"], "pool": options["pool"]},
+                detail="by the command line",
+            )
         request_hypervisors_refresh()
         if options["verbosity"]:
             self.stdout.write(said)

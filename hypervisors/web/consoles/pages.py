@@ -5,7 +5,6 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
@@ -18,6 +17,7 @@ from hypervisors.models import Domain
 from hypervisors.models.consoles.grants import ConsoleGrant, ConsoleMode, hash_session, issue_grant
 from hypervisors.models.consoles.viewers import read_viewers
 from hypervisors.privileges import Privilege
+from hypervisors.web.permissions import person
 
 PROXY_PATH = "/console/vnc"
 
@@ -36,7 +36,6 @@ def console_grant(request: HttpRequest, uuid: UUID) -> JsonResponse:
 
     409 with a reason and the state when there is no screen to connect to now.
     """
-    assert isinstance(request.user, User)
     domain = get_object_or_404(
         Domain.objects.visible_to(request.user).select_related("hypervisor", "definition"), uuid=uuid
     )
@@ -45,7 +44,7 @@ def console_grant(request: HttpRequest, uuid: UUID) -> JsonResponse:
         return JsonResponse(_refusal(request, domain, obstacle), status=409)
     mode = _mode(request, domain)
     grant = ConsoleGrant(
-        user_id=request.user.pk,
+        user_id=person(request).pk,
         session_hash=hash_session(request.session.session_key or ""),
         domain_uuid=domain.uuid,
         mode=mode,

@@ -16,7 +16,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from hypervisors.administration.people import add_person, remove_second_factor, reset_password, set_active
+from hypervisors.administration.people import (
+    add_person,
+    remove_second_factor,
+    require_managing,
+    reset_password,
+    set_active,
+)
 from hypervisors.administration.role_bindings import Place, give_role, roles_for, take_roles
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, HypervisorPool, Role, RoleBinding
@@ -60,6 +66,7 @@ class PersonForm(ModelForm):
 @require_GET
 @needs(Privilege.PEOPLE_MANAGE)
 def people(request: HttpRequest) -> HttpResponse:
+    require_managing(permissions.person(request), what="see the people")
     second_factor = Authenticator.objects.filter(user=OuterRef("pk"), type="totp")
     everywhere = RoleBinding.objects.filter(scope=Scope.EVERYTHING).select_related("role")
     rows = (
@@ -89,6 +96,7 @@ def person_add(request: HttpRequest) -> HttpResponse:
 @require_GET
 @needs(Privilege.PEOPLE_MANAGE)
 def person(request: HttpRequest, pk: int) -> HttpResponse:
+    require_managing(permissions.person(request), what="see the people")
     return _show_person(request, get_object_or_404(User, pk=pk))
 
 

@@ -1,15 +1,16 @@
 """The doors of people: administrators add, promote, deactivate and reset; nobody else knows that they exist."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from hypervisors.models import Domain
+from hypervisors.models import Domain, HypervisorPool
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ DOORS = [
     ("get", "person_add"),
     ("get", "person"),
     ("post", "person_role"),
+    ("post", "person_roles"),
     ("post", "person_activate"),
     ("post", "person_reset_password"),
     ("post", "person_reset_second_factor"),
@@ -106,7 +108,7 @@ def test_roles_are_given_and_taken(administrator: Client, charlie: User) -> None
     assert administrator.post(url, {"role": "emperor"}).status_code == 404
 
 
-@pytest.mark.parametrize(("method", "name"), [one for one in DOORS if one[0] == "post"])
+@pytest.mark.parametrize(("method", "name"), [one for one in DOORS if one[0] == "post" and one[1] != "person_roles"])
 def test_nobody_locks_themselves_out(method: str, name: str, administrator: Client, root: User) -> None:
     assert administrator.post(door(name, root), {"role": ""}).status_code == 404
     root.refresh_from_db()
@@ -124,3 +126,62 @@ def test_a_lost_second_factor_is_removed(administrator: Client, charlie: User) -
 def test_the_pages_show_roles(administrator: Client, bob: User, domain: Domain) -> None:
     assert "bob" in administrator.get(reverse("people")).content.decode()
     assert "web1" in administrator.get(reverse("person", args=[bob.pk])).content.decode()
+
+
+def held(user: User) -> list[tuple[str, str]]:
+    return [(binding.role.key, str(binding.object)) for binding in user.role_bindings.all()]
+
+
+def test_roles_on_a_pool_and_on_a_machine_are_given_and_taken(
+    administrator: Client, charlie: User, domain: Domain, hypervisor_pool: HypervisorPool
+) -> None:
+    url = reverse("person_roles", args=[charlie.pk])
+    administrator.post(url, {"role": "viewer", "vm": "web1"})
+    administrator.post(url, {"role": "vm-user", "vm": str(domain.uuid)})
+    administrator.post(url, {"role": "operator", "pool": hypervisor_pool.pk})
+    assert held(charlie) == [("vm-user", "web1"), ("operator", "rack one")]
+    page = administrator.get(reverse("person", args=[charlie.pk])).content.decode()
+    assert "rack one" in page
+    assert "web1" in page
+    administrator.post(url, {"role": "", "pool": hypervisor_pool.pk})
+    administrator.post(url, {"role": "", "vm": str(domain.uuid)})
+    assert held(charlie) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "said"),
+    [
+        ({"role": "viewer", "vm": "<nobody>"}, 422, "There is no virtual machine called “&lt;nobody&gt;”"),
+        ({"role": "viewer", "vm": "twin"}, 422, "Several virtual machines"),
+        ({"role": "viewer", "vm": "a\0b"}, 422, "There is no virtual machine"),
+        ({"role": "operator", "vm": "web1"}, 422, "not a role for one virtual machine"),
+        ({"role": "emperor", "vm": "web1"}, 404, ""),
+        ({"role": "viewer", "pool": "987654"}, 404, ""),
+        ({"role": "viewer", "pool": "x"}, 404, ""),
+    ],
+)
+def test_roles_on_nothing_are_refused(
+    fields: dict[str, str],
+    status: int,
+    said: str,
+    administrator: Client,
+    charlie: User,
+    domain: Domain,
+    make_domain: Callable[..., Domain],
+) -> None:
+    for _twin in range(2):
+        make_domain(name="twin")
+    answer = administrator.post(reverse("person_roles", args=[charlie.pk]), fields)
+    assert answer.status_code == status
+    assert said in answer.content.decode()
+    assert held(charlie) == []
+
+
+def test_a_group_is_given_a_role_on_a_machine(operator: Client, charlie: User, domain: Domain) -> None:
+    group = Group.objects.create(name="night shift")
+    charlie.groups.add(group)
+    operator.post(reverse("domain_roles", args=[domain.uuid]), {"group": "night shift", "role": "vm-user"})
+    assert list(Domain.objects.operable_by(charlie)) == [domain]
+    assert "night shift" in operator.get(reverse("domain_access", args=[domain.uuid])).content.decode()
+    operator.post(reverse("domain_roles", args=[domain.uuid]), {"group": "night shift", "role": ""})
+    assert not Domain.objects.visible_to(charlie)
