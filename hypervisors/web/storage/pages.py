@@ -1,6 +1,5 @@
 """One storage pool's page: its capacity, its volumes and who uses them, and the hosts that see the same storage."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,10 @@ from hypervisors.models import StoragePool, Volume
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
+from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
+from hypervisors.web.storage.operations import unfinished_operations
 from hypervisors.web.storage.volume_uses import overlay_counts, uses_of
 
 PAGE_SIZE = 200
@@ -41,6 +42,7 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
         "sequence": sequence,
         "storage_pool": row,
         "pool": row.hypervisor.hypervisor_pool,
+        "operations": unfinished_operations(row),
         **_same_storage(request, row),
         **_volumes(request, row),
     }
@@ -157,17 +159,12 @@ def _visible(request: HttpRequest, pk: int) -> StoragePool:
     )
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """Sorts disk2 before disk10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text.casefold())]
-
-
 # By the values of one volume: primary key, name, capacity, allocation, format.
 _ORDERS: dict[str, Any] = {
-    "name": lambda line: _natural(line[1]),
-    "format": lambda line: (line[4], _natural(line[1])),
-    "capacity": lambda line: (line[2], _natural(line[1])),
-    "allocation": lambda line: (line[3], _natural(line[1])),
+    "name": lambda line: natural_key(line[1]),
+    "format": lambda line: (line[4], natural_key(line[1])),
+    "capacity": lambda line: (line[2], natural_key(line[1])),
+    "allocation": lambda line: (line[3], natural_key(line[1])),
 }
 
 urlpatterns = [

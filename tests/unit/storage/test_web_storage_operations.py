@@ -1,0 +1,124 @@
+"""Asking for volumes through the pages: does it work, wrong method, wrong person, unknown id."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from hypervisors.models import Hypervisor, Operation, StoragePool, Volume
+from hypervisors.states import HypervisorStatus
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
+HTMX = {"HX-Request": "true"}
+GIB = 1024**3
+
+
+@pytest.fixture
+def storage_pool(hypervisor: Hypervisor) -> StoragePool:
+    return StoragePool.objects.create(
+        hypervisor=hypervisor,
+        uuid=UUID(int=1),
+        name="images",
+        pool_type="dir",
+        active=True,
+        autostart=True,
+        target_path="/images",
+        capacity_bytes=100 * GIB,
+        available_bytes=50 * GIB,
+    )
+
+
+@pytest.fixture
+def volume(storage_pool: StoragePool) -> Volume:
+    return Volume.objects.create(storage_pool=storage_pool, name="disk1.qcow2", path="/images/disk1.qcow2")
+
+
+def wanted(**fields: object) -> dict[str, object]:
+    return {"name": "new <b>.qcow2", "format": "qcow2", "size": "1.5", "unit": "GiB"} | fields
+
+
+def test_a_volume_is_asked_for(operator: Client, storage_pool: StoragePool) -> None:
+    url = f"/storage/{storage_pool.pk}/volumes/create/"
+    dialog = operator.get(url, headers=HTMX).content.decode()
+    assert "New volume in “images”" in dialog
+    assert "50 GiB of 100 GiB are free on host1" in dialog
+    answer = operator.post(url, wanted(), headers=HTMX)
+    assert answer.status_code == 204
+    operation = Operation.objects.get()
+    assert operation.parameters == {
+        "name": "new <b>.qcow2",
+        "format": "qcow2",
+        "capacity_bytes": 3 * GIB // 2,
+        "reserved": False,
+    }
+    page = operator.get(storage_pool.get_absolute_url()).content.decode()
+    assert "images/new &lt;b&gt;.qcow2" in page
+    assert f'hx-post="/operations/{operation.pk}/cancel/"' in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"name": ""}, "This field is required"),
+        ({"name": "a/../b"}, "has no “/”"),
+        ({"size": "0"}, "greater than or equal to"),
+        ({"size": "NaN"}, "Enter a number"),
+        ({"size": "1e400"}, "Ensure that there are no more than"),
+        ({"size": "99999", "unit": "TiB"}, "between 1 MiB and 1 PiB"),
+        ({"format": "vmdk"}, "Select a valid choice"),
+        ({"reserved": "on"}, "Only a raw volume"),
+        ({"format": "raw", "reserved": "on", "size": "60"}, "It does not fit: 50.0 GiB are free"),
+        ({"name": "disk1.qcow2"}, "There is a volume called “disk1.qcow2” in this storage pool already"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_dialog(
+    fields: dict[str, object], reason: str, operator: Client, storage_pool: StoragePool, volume: Volume
+) -> None:
+    answer = operator.post(f"/storage/{storage_pool.pk}/volumes/create/", wanted(**fields), headers=HTMX)
+    assert answer.status_code == 200
+    assert reason in answer.content.decode()
+    assert not Operation.objects.exists()
+
+
+def test_a_host_that_is_away_is_named_before_anything_is_typed(operator: Client, storage_pool: StoragePool) -> None:
+    Hypervisor.objects.update(status=HypervisorStatus.OFFLINE)
+    dialog = operator.get(f"/storage/{storage_pool.pk}/volumes/create/", headers=HTMX).content.decode()
+    assert "host1 is offline" in dialog
+
+
+def test_a_volume_is_asked_to_be_deleted_once(operator: Client, volume: Volume) -> None:
+    url = f"/storage/volumes/{volume.pk}/delete/"
+    assert operator.post(url, headers=HTMX).status_code == 204
+    assert Operation.objects.get().kind == "delete_volume"
+    again = operator.post(url, headers=HTMX)
+    assert (again.status_code, "“Delete volume”, asked for by alice" in again.content.decode()) == (409, True)
+
+
+def test_the_wrong_method_person_or_id(
+    client: Client, alice: User, bob: User, charlie: User, storage_pool: StoragePool, volume: Volume
+) -> None:
+    urls = [f"/storage/{storage_pool.pk}/volumes/create/", f"/storage/volumes/{volume.pk}/delete/"]
+    for person in (bob, charlie):
+        client.force_login(person)
+        assert [client.post(url, wanted(), headers=HTMX).status_code for url in urls] == [404, 404]
+        assert client.get(f"/storage/{storage_pool.pk}/operations/").status_code == 404
+    client.logout()
+    assert [client.post(url, wanted()).status_code for url in urls] == [302, 302]
+    client.force_login(alice)
+    assert client.get(urls[1]).status_code == 405
+    assert client.post("/storage/volumes/99999/delete/", headers=HTMX).status_code == 404
+    assert client.get("/storage/99999/volumes/create/").status_code == 404
+    assert not Operation.objects.exists()
+
+
+def test_a_volume_in_use_has_no_button_to_delete_it(
+    operator: Client, volume: Volume, make_domain: Callable[..., object]
+) -> None:
+    page = operator.get(volume.storage_pool.get_absolute_url()).content.decode()
+    assert f'action="/storage/volumes/{volume.pk}/delete/"' in page
+    Volume.objects.create(storage_pool=volume.storage_pool, name="clone.qcow2", backing_path=volume.path)
+    page = operator.get(volume.storage_pool.get_absolute_url()).content.decode()
+    assert f'action="/storage/volumes/{volume.pk}/delete/"' not in page
+    assert "Other volumes are on top of it" in page
