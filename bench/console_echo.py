@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,11 +34,14 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=100, help="for the memory of one session")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
-    with far_end() as port, proxy(port) as console:
-        rounds = [
-            (measure(lambda: raw_session(port), arguments), measure(lambda: console_session(console), arguments))
-            for _ in range(arguments.rounds)
-        ]
+    with far_end() as (port, far_pid), proxy(port) as console:
+        paths = [lambda: raw_session(port), lambda: console_session(console)]
+        rounds = []
+        for _ in range(arguments.rounds):
+            with on_one_core(os.getpid(), far_pid, proxy_pid(console)):
+                echoes = [echo_us(connect(), arguments.echoes) for connect in paths]
+            bulks = [bulk_mb_per_s(connect(), arguments.megabytes) for connect in paths]
+            rounds.append((echoes, bulks))
         memory_kb = session_memory_kb(console, arguments.sessions)
     report = summary(rounds) | {"memory_kb_per_session": memory_kb}
     print(table(report))
@@ -46,15 +49,15 @@ def main() -> None:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def summary(rounds: list[tuple[tuple[float, float], tuple[float, float]]]) -> dict[str, float]:
+def summary(rounds: list[tuple[list[float], list[float]]]) -> dict[str, float]:
     """Medians over the rounds; the ratios are those of each round, so that a busy moment weighs on both paths."""
     return {
-        "echo_raw_us": statistics.median(raw[0] for raw, _ in rounds),
-        "echo_proxy_us": statistics.median(through[0] for _, through in rounds),
-        "echo_times_raw": statistics.median(through[0] / raw[0] for raw, through in rounds),
-        "bulk_raw_mb_per_s": statistics.median(raw[1] for raw, _ in rounds),
-        "bulk_proxy_mb_per_s": statistics.median(through[1] for _, through in rounds),
-        "bulk_percent_of_raw": statistics.median(100 * through[1] / raw[1] for raw, through in rounds),
+        "echo_raw_us": statistics.median(raw for (raw, _), _ in rounds),
+        "echo_proxy_us": statistics.median(through for (_, through), _ in rounds),
+        "echo_times_raw": statistics.median(through / raw for (raw, through), _ in rounds),
+        "bulk_raw_mb_per_s": statistics.median(raw for _, (raw, _) in rounds),
+        "bulk_proxy_mb_per_s": statistics.median(through for _, (_, through) in rounds),
+        "bulk_percent_of_raw": statistics.median(100 * through / raw for _, (raw, through) in rounds),
     }
 
 
@@ -64,7 +67,7 @@ def table(report: dict[str, float]) -> str:
             "| path | echo median µs (× raw) | bulk MB/s (% of raw) | memory per session |",
             "|---|---|---|---|",
             f"| raw TCP | {report['echo_raw_us']:.0f} | {report['bulk_raw_mb_per_s']:.0f} | – |",
-            f"| console proxy | {report['echo_proxy_us']:.0f} ({report['echo_times_raw']:.1f}) "
+            f"| console proxy | {report['echo_proxy_us']:.0f} ({report['echo_times_raw']:.2f}) "
             f"| {report['bulk_proxy_mb_per_s']:.0f} ({report['bulk_percent_of_raw']:.0f}) "
             f"| {report['memory_kb_per_session']:.0f} KB |",
         ]
@@ -75,8 +78,8 @@ def table(report: dict[str, float]) -> str:
 
 
 @contextmanager
-def far_end() -> Iterator[int]:
-    """A process of its own, so that no measured path shares its interpreter with it."""
+def far_end() -> Iterator[tuple[int, int]]:
+    """Its port and process: one of its own, so that no measured path shares its interpreter with it."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     child = os.fork()
@@ -85,7 +88,7 @@ def far_end() -> Iterator[int]:
         os._exit(0)
     listener.close()
     try:
-        yield port
+        yield port, child
     finally:
         os.kill(child, 15)
         os.waitpid(child, 0)
@@ -133,8 +136,14 @@ class Session:
         self.payload_left = 0
 
     def send(self, payload: bytes) -> None:
+        self.link.sendall(self.echo_of(payload)[0])
+
+    def echo_of(self, payload: bytes) -> tuple[bytes, int]:
+        """The message as it goes out, and how many bytes come back."""
+        if not self.framed:
+            return payload, len(payload)
         # A mask of zeros is a mask: the payload goes out as it is.
-        self.link.sendall(bytes([0x82, 0x80 | len(payload), 0, 0, 0, 0]) + payload if self.framed else payload)
+        return bytes([0x82, 0x80 | len(payload), 0, 0, 0, 0]) + payload, 2 + len(payload)
 
     def expect(self, count: int) -> None:
         while count > 0:
@@ -201,21 +210,44 @@ def console_session(port: int) -> Session:
 # --- measures ----------------------------------------------------------------------------------------------------
 
 
-def measure(connect: Callable[[], Session], arguments: argparse.Namespace) -> tuple[float, float]:
-    """Median echo in µs, and bulk in MB/s."""
-    session = connect()
+@contextmanager
+def on_one_core(*pids: int) -> Iterator[None]:
+    """What these processes open from now on stays on one core.
+
+    Otherwise the scheduler's choice weighs more than the proxy: to wake another core takes longer than an echo.
+    """
+    cores = os.sched_getaffinity(0)
+    for pid in pids:
+        os.sched_setaffinity(pid, {min(cores)})
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.sched_setaffinity(pid, cores)
+
+
+def echo_us(session: Session, count: int) -> float:
+    """The median. Both clients do the same: send bytes that are ready, and read so many."""
+    message, answer_size = session.echo_of(b"\1" * ECHO_BYTES)
     times = []
-    for number in range(arguments.echoes + 200):
+    for number in range(count + 200):
         started = time.perf_counter()
-        session.send(b"\1" * ECHO_BYTES)
-        session.expect(ECHO_BYTES)
+        session.link.sendall(message)
+        receive(session.link, answer_size)
         if number >= 200:
             times.append(time.perf_counter() - started)
-    size = arguments.megabytes * 1_000_000 // len(CHUNK) * len(CHUNK)
+    session.link.close()
+    return statistics.median(times) * 1e6
+
+
+def bulk_mb_per_s(session: Session, megabytes: int) -> float:
+    size = megabytes * 1_000_000 // len(CHUNK) * len(CHUNK)
     started = time.perf_counter()
     session.send(_FLOOD + struct.pack(">I", size))
     session.expect(size)
-    return statistics.median(times) * 1e6, size / 1e6 / (time.perf_counter() - started)
+    took = time.perf_counter() - started
+    session.link.close()
+    return size / 1e6 / took
 
 
 def session_memory_kb(port: int, count: int) -> float:

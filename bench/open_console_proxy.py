@@ -31,7 +31,7 @@ class OpenHandler(ConsoleHandler):
             username="bench",
             session_key="",
             domain_uuid=uuid4(),
-            subject_name="bench",
+            domain_name="bench",
             hypervisor_id=1,
             mode="control",
             address="127.0.0.1",

@@ -4,7 +4,6 @@ import select
 import socket
 import ssl
 import time
-from contextlib import suppress
 
 from hypervisors.console.closing import GOING_AWAY, NORMAL, ConsoleClosed
 from hypervisors.console.sessions import Wakeup
@@ -38,6 +37,7 @@ class Relay:
         self._browser = browser
         self._target = target
         self._wakeup = wakeup
+        self._is_tls = isinstance(target, ssl.SSLSocket)
         self._filter = ViewOnlyFilter() if view_only else None
         self._to_target = self._allowed(already_received)
         self._ping_at = time.monotonic() + PING_SECONDS
@@ -46,25 +46,35 @@ class Relay:
         """Raises: ConsoleClosed, TargetClosed, OSError when the browser vanished; it never returns."""
         self._browser.setblocking(False)
         self._target.setblocking(False)
+        browser, target = _Watched(self._browser.fileno()), _Watched(self._target.fileno())
         poller = select.poll()
-        browser, target = self._browser.fileno(), self._target.fileno()
         poller.register(self._wakeup.fileno(), select.POLLIN)
         if self._to_target:
             self._write_target()
         while True:
-            _watch(poller, browser, self._browser_interest())
-            _watch(poller, target, self._target_interest())
-            events = dict(poller.poll(self._patience_ms()))
+            browser.watch(poller, self._browser_interest())
+            target.watch(poller, self._target_interest())
+            happened = dict(poller.poll(self._patience_ms()))
             self._wakeup.check()
             self._keep_alive()
-            if events.get(browser, 0) & select.POLLOUT:
-                self._browser.unclog()
-            if events.get(browser, 0) & ~select.POLLOUT:
-                self._read_browser()
-            if events.get(target, 0) & select.POLLOUT:
-                self._write_target()
-            if events.get(target, 0) & ~select.POLLOUT or self._has_decrypted():
+            if browser.file in happened:
+                self._serve_browser(happened[browser.file])
+            if target.file in happened:
+                self._serve_target(happened[target.file])
+            if self._is_tls and self._has_decrypted():
                 self._read_target()
+
+    def _serve_browser(self, events: int) -> None:
+        if events & select.POLLOUT:
+            self._browser.unclog()
+        if events & ~select.POLLOUT:
+            self._read_browser()
+
+    def _serve_target(self, events: int) -> None:
+        if events & select.POLLOUT:
+            self._write_target()
+        if events & ~select.POLLOUT:
+            self._read_target()
 
     def _browser_interest(self) -> int:
         reads = select.POLLIN if len(self._to_target) < _MAX_WAITING_BYTES else 0
@@ -75,7 +85,7 @@ class Relay:
         return reads | (select.POLLOUT if self._to_target else 0)
 
     def _patience_ms(self) -> float:
-        if self._has_decrypted():
+        if self._is_tls and self._has_decrypted():
             return 0
         return max(0.0, self._ping_at - time.monotonic()) * 1000
 
@@ -96,7 +106,8 @@ class Relay:
         messages = self._browser.receive_data()
         if messages is None:
             raise ConsoleClosed(NORMAL)
-        self._to_target += self._allowed(b"".join(messages))
+        if messages:
+            self._to_target += self._allowed(messages[0] if len(messages) == 1 else b"".join(messages))
         if self._to_target:
             self._write_target()
 
@@ -126,10 +137,19 @@ class Relay:
         self._browser.send_data(data)
 
 
-def _watch(poller: select.poll, file: int, interest: int) -> None:
-    """A hang-up is reported without being asked for, and would spin us while we may not read: then do not look."""
-    if interest:
-        poller.register(file, interest)
-    else:
-        with suppress(KeyError):
-            poller.unregister(file)
+class _Watched:
+    """One file of the poller, which hears of it only when what we want to know changes."""
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+        self._interest = 0
+
+    def watch(self, poller: select.poll, interest: int) -> None:
+        """A hang-up is reported without being asked for, and would spin us while we may not read: then do not look."""
+        if interest == self._interest:
+            return
+        if interest:
+            poller.register(self.file, interest)
+        else:
+            poller.unregister(self.file)
+        self._interest = interest

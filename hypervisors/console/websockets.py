@@ -14,17 +14,39 @@ from hypervisors.console.upgrade_requests import SUBPROTOCOL
 # noVNC sends 10 KiB at most; what a browser sends as one message is held in memory.
 _MAX_MESSAGE_BYTES = 1 << 20
 _CLOSE_SECONDS = 2
+_READ_BYTES = 1 << 16
+# So many bytes are sent as one piece: copying them costs less than handing over two.
+_SMALL_BYTES = 1 << 12
 # RFC 6455 §5.2.
 _BINARY, _PING, _PONG = 0x2, 0x9, 0xA
+
+
+_SHORT_HEADERS = [bytes((0x80 | _BINARY, length)) for length in range(126)]
 
 
 def _frame_header(length: int) -> bytes:
     """Of an unmasked binary frame."""
     if length < 126:
-        return struct.pack(">BB", 0x80 | _BINARY, length)
+        return _SHORT_HEADERS[length]
     if length < 65536:
         return struct.pack(">BBH", 0x80 | _BINARY, 126, length)
     return struct.pack(">BBQ", 0x80 | _BINARY, 127, length)
+
+
+def _take_small_messages(data: bytes) -> tuple[list[bytes], bytes]:
+    """The short whole binary messages at the beginning, which is nearly all that browsers send, and what follows."""
+    messages = []
+    position, end = 0, len(data)
+    while end - position >= 6 and data[position] == 0x80 | _BINARY:
+        length = data[position + 1] - 0x80
+        begin = position + 6
+        if not 0 <= length < 126 or begin + length > end:
+            break
+        payload = int.from_bytes(data[begin : begin + length], "little")
+        mask = int.from_bytes((data[position + 2 : begin] * 32)[:length], "little")
+        messages.append((payload ^ mask).to_bytes(length, "little"))
+        position = begin + length
+    return messages, data[position:]
 
 
 class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
@@ -33,6 +55,8 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
     def __init__(self, request_handler: object) -> None:
         super().__init__(request_handler)
         self.heard_at = time.monotonic()
+        # Read, and for websockify to decode.
+        self._read: bytes | None = None
 
     def select_subprotocol(self, protocols: list[str]) -> str:
         # As it was offered, with its blanks, or accept() does not recognise it.
@@ -51,7 +75,8 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
         # As _send_frame does, without copying the screen's data twice.
         header = _frame_header(len(data))
         try:
-            sent = self.socket.sendmsg([header, data])
+            is_small = len(data) < _SMALL_BYTES
+            sent = self.socket.send(header + data) if is_small else self.socket.sendmsg([header, data])
         except BlockingIOError:
             sent = 0
         if sent < len(header) + len(data):
@@ -73,8 +98,21 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
 
     def receive_data(self) -> list[bytes] | None:
         """All messages that are there; None once the browser closed. Raises: ConsoleClosed, OSError."""
-        messages: list[bytes] = []
         self.heard_at = time.monotonic()
+        if self._recv_buffer or self._recv_queue or self._partial_msg:
+            return self._receive_any([])
+        try:
+            data = self.socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        messages, rest = _take_small_messages(data)
+        if messages and not rest:
+            return messages
+        self._read = rest
+        return self._receive_any(messages)
+
+    def _receive_any(self, messages: list[bytes]) -> list[bytes] | None:
+        """Messages of every kind and size, after those."""
         while True:
             try:
                 message = self.recvmsg()
@@ -88,6 +126,14 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
             messages.append(message)
             if not self.pending():
                 return messages
+
+    def _recv(self) -> bool:
+        """websockify's reading; False at the end."""
+        read, self._read = self._read, None
+        if read is None:
+            return bool(super()._recv())
+        self._recv_buffer += read
+        return bool(read)
 
     def receive_exactly(self, count: int, deadline: float) -> tuple[bytes, bytes]:
         """So many bytes, and what came beyond them. Raises: ConsoleClosed, OSError, TimeoutError."""
