@@ -16,6 +16,7 @@ from bench.changes import event_figures, virsh_figures
 from bench.figures import Figure, publish
 from bench.fleets import DOMAINS_PER_HYPERVISOR, register, wait_for_domains, write_fleet
 from bench.live import lone_change_figures, storm_figures
+from bench.memory import idle_figures
 from bench.pages import cookies, page_figures, paint_figures, signed_in, watcher_figures
 from deploy.environment import REPOSITORY
 from deploy.lab.guest import define_guest, remove_guest
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--no-console", action="store_true", help="leave out the console's echo")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
-    figures: list[Figure] = []
+    figures = idle_figures()
     with tempfile.TemporaryDirectory(prefix="vmportal-bench-") as scratch, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         for size in sizes:

@@ -50,11 +50,16 @@ def _nginx(places: Places, environment: dict[str, str], *, listen: str) -> str:
         NGINX_DIR=places.nginx_configuration.parent,
         PAGES_DIR=_DEPLOY / "nginx",
         OPEN_FILES=open_files_limit(),
-        WEB_SOCKET=places.web_socket,
+        WEB_SERVERS=_web_servers(places, environment),
         CONSOLE_PORT=environment["VMPORTAL_CONSOLE_PORT"],
         STATIC_ROOT=environment["VMPORTAL_STATIC_ROOT"],
         LISTEN=listen,
     )
+
+
+def _web_servers(places: Places, environment: dict[str, str]) -> str:
+    sockets = [places.web_socket(number) for number in range(1, int(environment["WEB_CONCURRENCY"]) + 1)]
+    return "\n".join(f'        server "unix:{socket}" max_fails=0;' for socket in sockets)
 
 
 def _listen(host: str, port: int) -> str:

@@ -93,6 +93,7 @@ def django_environment(
         "DATABASE_URL": f"sqlite:///{data_dir / 'db.sqlite3'}",
         "REDIS_URL": redis_url,
         "DJANGO_SETTINGS_MODULE": "vmportal.settings",
+        "WEB_CONCURRENCY": str(len(os.sched_getaffinity(0))),
         "PYTHONUNBUFFERED": "1",
     }
     # Sockets and the data directory belong to this stack, whatever the caller's environment says.

@@ -33,9 +33,9 @@ class Places:
     def log_dir(self) -> Path:
         return self.data_dir / "log"
 
-    @property
-    def web_socket(self) -> Path:
-        return self.runtime_dir / "web.sock"
+    def web_socket(self, number: int | str) -> Path:
+        """That of the web process of this number, counted from 1."""
+        return self.runtime_dir / f"web-{number}.sock"
 
     @property
     def supervisor_socket(self) -> Path:
@@ -58,11 +58,12 @@ def programs(places: Places, *, own_redis: bool, nginx: str) -> list[Program]:
     """The processes of a stack whose files are at `places`; `nginx` is that program's path."""
     redis = Program(name="redis", priority=10, command=["redis-server", str(places.redis_configuration)])
     return ([redis] if own_redis else []) + [
-        Program(name="web", priority=30, command=_web(places.web_socket)),
+        Program(name="web", priority=30, command=_web(f"unix:{places.web_socket('{}')}")),
         Program(name="console", priority=30, command=_manage("console_proxy")),
         # A task that is cut off goes on in libvirt; the next worker adopts it.
         Program(name="worker", priority=40, command=_celery("operations"), stop_wait_seconds=15),
         Program(name="migrations", priority=40, command=_celery("migrations"), stop_wait_seconds=15),
+        Program(name="storage", priority=40, command=_celery("storage"), stop_wait_seconds=15),
         Program(name="watcher", priority=50, command=_manage("watch_hypervisors"), stop_wait_seconds=15),
         Program(name="nginx", priority=60, command=[nginx, "-e", "stderr", "-c", str(places.nginx_configuration)]),
     ]
@@ -73,19 +74,15 @@ def _manage(*arguments: str) -> list[str]:
 
 
 def _celery(queue: str) -> list[str]:
-    # -n names the node, so that both workers can live on one machine; the pool's children are forked (libvirt.md).
-    node = ["-n", f"{queue}@%h", "-Q", queue, "-c", "4"]
+    # -n names the node, so that all workers can live on one machine. Threads: a task waits for libvirt in bounded
+    # calls, and a fork for each would only cost memory (docs/decisions/0013).
+    node = ["-n", f"{queue}@%h", "-Q", queue, "-P", "threads", "-c", "4"]
     quiet = ["--loglevel", "INFO", "--without-mingle", "--without-gossip"]
     return [sys.executable, "-m", "celery", "-A", "vmportal", "worker", *node, *quiet]
 
 
-def _web(socket_path: Path) -> list[str]:
-    # Deflate costs memory per socket; X-Forwarded-For comes from our nginx alone, through a private socket.
-    options = ["--ws-per-message-deflate", "false", "--no-access-log", "--no-server-header", "--lifespan", "off"]
-    proxy = ["--proxy-headers", "--forwarded-allow-ips", "*"]
-    patience = ["--timeout-graceful-shutdown", "3", "--log-level", "warning"]
-    command = [sys.executable, "-m", "uvicorn", "vmportal.asgi:application", "--uds", str(socket_path)]
-    return command + options + proxy + patience
+def _web(listen: str) -> list[str]:
+    return [sys.executable, "-m", "vmportal.web", "--listen", listen]
 
 
 def supervisor_configuration(places: Places, members: list[Program], *, user: str | None, open_files: int) -> str:
@@ -118,10 +115,8 @@ def supervisor_configuration(places: Places, members: list[Program], *, user: st
 
 
 def _program_section(program: Program, places: Places) -> dict[str, object]:
-    # Should supervisord itself be killed, the kernel ends its children.
-    guarded = ["setpriv", "--pdeathsig", "TERM", "--", *program.command]
     return {
-        "command": shlex.join(guarded),
+        "command": shlex.join(_guarded(program.command)),
         "directory": REPOSITORY,
         "priority": program.priority,
         "autostart": "true",
@@ -138,6 +133,11 @@ def _program_section(program: Program, places: Places) -> dict[str, object]:
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 3,
     }
+
+
+def _guarded(command: list[str]) -> list[str]:
+    """Should Supervisor itself be killed, the kernel ends its children; Python programs see to that themselves."""
+    return command if command[0] == sys.executable else ["setpriv", "--pdeathsig", "TERM", "--", *command]
 
 
 def _section(name: str, values: dict[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""A Redis and a PostgreSQL of the tests' own: on loopback, in a temporary directory, gone afterwards."""
+"""A Redis and a PostgreSQL of the tests' own: in a temporary directory, gone afterwards; on loopback unless told."""
 
 import contextlib
 import os
@@ -23,19 +23,22 @@ class ServiceError(Exception):
 
 
 @contextlib.contextmanager
-def private_redis() -> Iterator[str]:
+def private_redis(address: str = "127.0.0.1") -> Iterator[str]:
     """The URL of a Redis that keeps nothing."""
     port, password = free_port(), secrets.token_urlsafe(16)
     with tempfile.TemporaryDirectory(prefix="vmportal-redis-") as directory:
         log = Path(directory) / "log"
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory]
-        with _serving(["redis-server", *options, "--requirepass", password], port, log):
-            yield f"redis://:{password}@127.0.0.1:{port}/0"
+        options = ["--port", str(port), "--bind", address, "--save", "", "--appendonly", "no", "--dir", directory]
+        with _serving(["redis-server", *options, "--requirepass", password], address, port, log):
+            yield f"redis://:{password}@{address}:{port}/0"
 
 
 @contextlib.contextmanager
-def private_postgresql() -> Iterator[str]:
-    """The URL of a database in a PostgreSQL cluster made for this; fast, and not safe against power cuts."""
+def private_postgresql(address: str = "127.0.0.1", *, network: str = "") -> Iterator[str]:
+    """The URL of a database in a PostgreSQL cluster made for this; fast, and not safe against power cuts.
+
+    `network`, such as 10.1.0.0/24, is let in beside this machine.
+    """
     port, password = free_port(), secrets.token_urlsafe(16)
     with tempfile.TemporaryDirectory(prefix="vmportal-postgresql-") as name:
         directory = Path(name)
@@ -48,11 +51,14 @@ def private_postgresql() -> Iterator[str]:
         done = subprocess.run([*_unprivileged(), *make, *authentication], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ServiceError(f"initdb: {done.stderr}")
+        if network:
+            with (cluster / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {network} scram-sha-256\n")
         server = [_postgresql_program("postgres"), "-D", str(cluster), "-p", str(port)]
-        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        settings = {"listen_addresses": address, "unix_socket_directories": "", "fsync": "off"}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        with _serving([*_unprivileged(), *server, *options], port, directory / "log", stop_signal="INT"):
-            yield f"postgres://{_POSTGRES_USER}:{password}@127.0.0.1:{port}/postgres"
+        with _serving([*_unprivileged(), *server, *options], address, port, directory / "log", stop_signal="INT"):
+            yield f"postgres://{_POSTGRES_USER}:{password}@{address}:{port}/postgres"
 
 
 def _hand_over(*paths: Path) -> None:
@@ -76,13 +82,15 @@ def _postgresql_program(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], port: int, log_path: Path, *, stop_signal: str = "TERM") -> Iterator[None]:
+def _serving(
+    command: list[str], address: str, port: int, log_path: Path, *, stop_signal: str = "TERM"
+) -> Iterator[None]:
     """The command runs and listens on the port; it gets the signal at the end, also should we be killed."""
     with log_path.open("wb") as log:
         guarded = [*_guard(command, stop_signal)]
         process = subprocess.Popen(guarded, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
-        _wait_until_listening(process, port, log_path)
+        _wait_until_listening(process, address, port, log_path)
         yield
     finally:
         process.send_signal({"TERM": 15, "INT": 2}[stop_signal])
@@ -101,10 +109,10 @@ def _guard(command: list[str], stop_signal: str) -> list[str]:
     return ["setpriv", "--pdeathsig", stop_signal, "--", *command]
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log_path: Path) -> None:
+def _wait_until_listening(process: subprocess.Popen[bytes], address: str, port: int, log_path: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
         time.sleep(0.05)
     raise ServiceError(f"{process.args!r} did not start:\n{log_path.read_text(errors='replace')[-2000:]}")

@@ -129,7 +129,7 @@ class Stack:
         write_configuration(self.places, self.environment, host=self.host, port=self.port, own_redis=own_redis)
         running = {name: value for name, value in self.environment.items() if _is_ours(name)}
         write_private(self.data_dir / _RUNNING_FILE, "".join(f"{name}={value}\n" for name, value in running.items()))
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.places.supervisor_configuration)]
+        command = [sys.executable, "-m", "deploy.supervising", "-c", str(self.places.supervisor_configuration)]
         # Should this process be killed, the kernel stops Supervisor, and that stops the rest. A session of its own:
         # Ctrl-C reaches only us, and we stop things in order.
         self._supervisord = subprocess.Popen(
@@ -321,8 +321,9 @@ _PROGRAM_OF_CHECK = {"database": "web"}
 
 
 def _is_ours(name: str) -> bool:
-    """Whether vmportal/settings.py reads this variable."""
-    return name.startswith("VMPORTAL_") or name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+    """Whether vmportal reads this variable."""
+    others = ("DATABASE_URL", "REDIS_URL", "WEB_CONCURRENCY", "DJANGO_SETTINGS_MODULE")
+    return name.startswith("VMPORTAL_") or name in others
 
 
 def _json_or_empty(text: bytes) -> dict[str, Any]:

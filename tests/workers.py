@@ -4,18 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import redis
 from django.conf import settings
 from django.db import connection
 
+from hypervisors.models.instances import read_instances
 from tests.watching import wait_until
-
-ALIVE = {"operations": "vmportal:alive:worker", "migrations": "vmportal:alive:migrations"}
 
 
 class Worker:
@@ -29,14 +26,14 @@ class Worker:
     def start(self) -> None:
         """Returns when it has given a sign of life."""
         command = [sys.executable, "-m", "celery", "-A", "vmportal", "worker", "-n", f"{self.queue}-{os.getpid()}@%h"]
-        command += ["-Q", self.queue, "-c", "2", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
+        command += ["-Q", self.queue, "-P", "threads", "-c", "2", "--loglevel", "INFO"]
+        command += ["--without-mingle", "--without-gossip"]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=product_environment(), stdout=log, stderr=log, start_new_session=True
             )
-        with redis.Redis.from_url(settings.REDIS_URL) as client:
-            started_at = time.time()
-            wait_until(lambda: float(client.get(ALIVE[self.queue]) or 0) >= started_at, seconds=60)
+        pid = self._process.pid
+        wait_until(lambda: pid in [one.pid for one in read_instances() if self.queue in one.holds], seconds=60)
 
     def kill(self) -> None:
         """Kill it with all its children."""

@@ -7,6 +7,8 @@ from celery import Celery
 from hypervisors.operations.engine.worker_heartbeats import SignsOfLife
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmportal.settings")
+# They load the code of every page into each worker; the tests run them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("vmportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -1,12 +1,14 @@
-"""`GET /healthz`: which of database, Redis, worker, watcher, console proxy and each hypervisor is well.
+"""`GET /healthz`: which of database, Redis, web, console, workers, watchers and hypervisors is well.
 
-200 when every process of ours is well, 503 otherwise. A hypervisor that is away is reported, but does not make us ill:
-a load balancer that took the whole portal away for one dead host would make it worse.
+200 when at least one process of each kind is well and every hypervisor pool has a watcher, 503 otherwise. A hypervisor
+that is away is reported, but does not make us ill: a load balancer that took the whole portal away for one dead host
+would make it worse.
 """
 
-import socket
+import http.client
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -20,28 +22,37 @@ from django.views.decorators.http import require_safe
 
 from hypervisors.access import can
 from hypervisors.models import Hypervisor
-from hypervisors.models.instances import read_instances
+from hypervisors.models.instances import Instance, read_instances
+from hypervisors.models.watcher_leases import watched_pools
+from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE, OPERATIONS_QUEUE, STORAGE_QUEUE
 from hypervisors.privileges import Privilege
 
-# Worker and migrations worker write `vmportal:alive:<name>` this often, for three times as long.
-HEARTBEAT_SECONDS = 5
-BEATING_PROCESSES = ("worker", "migrations")
+_QUEUES = {"worker": OPERATIONS_QUEUE, "migrations": MIGRATIONS_QUEUE, "storage": STORAGE_QUEUE}
+_CONSOLE_SECONDS = 2.0
+# The console proxy's one path, and its answer to a GET that is no upgrade.
+_CONSOLE_PATH, _UPGRADE_REQUIRED = "/console/vnc", 426
 
 
 @never_cache
 @require_safe
 @login_not_required
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer {"status", "checks": {name: {"well", "detail"}}, "hypervisors": {…}}; hosts' names for who sees all."""
-    checks = {"database": _check(_database), "redis": _check(_redis), "console": _check(_console)}
-    # They beat in Redis: without it nothing is known of them, and waiting for each would take seconds.
-    beats = _heartbeat if checks["redis"]["well"] else _unknown
-    checks |= {name: _check(partial(beats, name)) for name in BEATING_PROCESSES}
-    checks["watcher"] = _check(_watcher if checks["redis"]["well"] else partial(_unknown, "watcher"))
-    well = all(check["well"] for check in checks.values())
-    report: dict[str, Any] = {"status": "well" if well else "ill", "checks": checks}
+    """Answer {"status", "checks": {name: {"well", "detail"}}, "instances", "pools", "hypervisors"}.
+
+    Names are for those who may see all hypervisors; others see how many.
+    """
+    checks = {"database": _check(_database), "redis": _check(_redis)}
+    # They announce themselves in Redis: without it nothing is known of them, and waiting for each would take seconds.
+    instances = _instances() if checks["redis"]["well"] else None
+    checks |= {name: _check(partial(probe, instances)) for name, probe in _PROBES.items()}
+    detailed = can(request.user, Privilege.HYPERVISOR_VIEW)
+    report: dict[str, Any] = {"instances": _told(instances or [], detailed=detailed)}
     if checks["database"]["well"]:
-        report["hypervisors"] = _hypervisors(detailed=can(request.user, Privilege.HYPERVISOR_VIEW))
+        checks["pools"] = _check(_pools)
+        report["pools"] = _watchers(detailed=detailed)
+        report["hypervisors"] = _hypervisors(detailed=detailed)
+    well = all(check["well"] for check in checks.values())
+    report = {"status": "well" if well else "ill", "checks": checks} | report
     return JsonResponse(report, status=200 if well else 503)
 
 
@@ -60,35 +71,112 @@ def _database() -> str:
 
 def _redis() -> str:
     started = time.monotonic()
-    _redis_client().ping()
+    redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2).ping()
     return f"answered in {(time.monotonic() - started) * 1000:.1f} ms"
 
 
-def _console() -> str:
-    with socket.create_connection(("127.0.0.1", settings.CONSOLE_PORT), timeout=2):
-        return "listening"
+# --- processes
 
 
-def _heartbeat(name: str) -> str:
-    beat = _redis_client().get(f"vmportal:alive:{name}")
-    if beat is None:
-        raise RuntimeError("no sign of life")
-    return f"seen {max(0.0, time.time() - float(beat)):.0f} s ago"
+def _instances() -> list[Instance] | None:
+    try:
+        return read_instances()
+    except redis.RedisError:
+        return None
 
 
-def _watcher() -> str:
-    count = sum(instance.kind == "watcher" for instance in read_instances())
-    if not count:
+def _web(instances: list[Instance] | None) -> str:
+    """Well without Redis too: this very process is one."""
+    return "answers" if instances is None else _alive(_of_kind(instances, "web"), least=0)
+
+
+def _console(instances: list[Instance] | None) -> str:
+    """At least one proxy answers; without Redis, the one of this machine is asked."""
+    own = f"{settings.CONSOLE_HOST}:{settings.CONSOLE_PORT}"
+    addresses = [own] if instances is None else [one.address for one in _of_kind(instances, "console")]
+    failures: list[str] = []
+    for address in addresses or [own]:
+        try:
+            _ask_console(address)
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
+            failures.append(str(error) or type(error).__name__)
+        else:
+            return f"{len(addresses)} alive, asked until one answered"
+    raise RuntimeError(failures[0])
+
+
+def _ask_console(address: str) -> None:
+    """A proxy that is frozen accepts connections, for the kernel does that, and answers nothing."""
+    host, _, port = address.rpartition(":")
+    client = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_CONSOLE_SECONDS)
+    try:
+        client.request("GET", _CONSOLE_PATH)
+        status = client.getresponse().status
+    except TimeoutError as error:
+        raise RuntimeError(f"no answer within {_CONSOLE_SECONDS:.0f} s") from error
+    finally:
+        client.close()
+    if status != _UPGRADE_REQUIRED:
+        raise RuntimeError(f"answered with {status}")
+
+
+def _worker(name: str, instances: list[Instance] | None) -> str:
+    return _alive([one for one in _of_kind(instances, "worker") if _QUEUES[name] in one.holds])
+
+
+def _watcher(instances: list[Instance] | None) -> str:
+    return _alive(_of_kind(instances, "watcher"))
+
+
+_PROBES: dict[str, Callable[[list[Instance] | None], str]] = {
+    "web": _web,
+    "console": _console,
+    **{name: partial(_worker, name) for name in _QUEUES},
+    "watcher": _watcher,
+}
+
+
+def _of_kind(instances: list[Instance] | None, kind: str) -> list[Instance]:
+    if instances is None:
+        raise RuntimeError("not known while Redis is away")
+    return [instance for instance in instances if instance.kind == kind]
+
+
+def _alive(instances: Iterable[Instance], *, least: int = 1) -> str:
+    count = len(list(instances))
+    if count < least:
         raise RuntimeError("no sign of life")
     return f"{count} alive"
 
 
-def _unknown(name: str) -> str:
-    raise RuntimeError("not known while Redis is away")
+def _told(instances: Iterable[Instance], *, detailed: bool) -> dict[str, Any]:
+    if not detailed:
+        return dict(Counter(instance.kind for instance in instances))
+    report: dict[str, Any] = {}
+    for one in instances:
+        facts = {"id": one.id, "host": one.host, "version": one.version, "started_at": one.started_at}
+        report.setdefault(one.kind, []).append(facts | {"holds": list(one.holds)})
+    return report
 
 
-def _redis_client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+# --- what is watched
+
+
+def _pools() -> str:
+    watched = watched_pools()
+    without = sum(not pool.is_watched for pool in watched)
+    if without:
+        raise RuntimeError(f"{without} of {len(watched)} pools have no watcher")
+    return f"{len(watched)} watched"
+
+
+def _watchers(*, detailed: bool) -> dict[str, Any]:
+    """Which watcher leads which pool."""
+    pools = watched_pools()
+    report: dict[str, Any] = {"watched": sum(pool.is_watched for pool in pools), "total": len(pools)}
+    if detailed:
+        report["each"] = {pool.name: pool.watcher for pool in pools}
+    return report
 
 
 def _hypervisors(*, detailed: bool) -> dict[str, Any]:

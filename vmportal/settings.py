@@ -205,7 +205,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # Publishing from a request gives up quickly: the watcher's sweep delivers what is still queued.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 
-# The console proxy listens on loopback; nginx carries /console/ to it.
+# The console proxy listens here; nginx carries /console/ to it. Another address than loopback is for a nginx on another
+# machine, and belongs to a network that nobody else is on.
+CONSOLE_HOST = env.str("VMPORTAL_CONSOLE_HOST", default="127.0.0.1")
 CONSOLE_PORT = env.int("VMPORTAL_CONSOLE_PORT", default=6080)
 CONSOLE_GRANT_SECONDS = 20
 # libvirt's test driver and its relatives are for tests and benchmarks only.

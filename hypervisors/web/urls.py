@@ -7,7 +7,7 @@ from hypervisors.web.consoles import pages as consoles
 from hypervisors.web.domains import lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
-from hypervisors.web.hypervisors import editing, hypervisor_pools, tree
+from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern] = [
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
     *storage.urlpatterns,
+    *processes.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,
     *people.urlpatterns,

@@ -17,7 +17,7 @@ import pytest
 from deploy.environment import REPOSITORY
 from deploy.stack import Stack
 
-PROCESSES = ["web", "console", "worker", "migrations", "watcher", "redis", "nginx"]
+PROCESSES = ["web", "console", "worker", "migrations", "storage", "watcher", "redis", "nginx"]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,44 @@ def test_a_killed_process_comes_back_alone(lone_stack: Stack, name: str) -> None
     lone_stack.wait_healthy(timeout_seconds=30)
     after = pids(lone_stack)
     assert {other for other in PROCESSES if after[other] != before[other]} == {name}
+
+
+def web_processes(stack: Stack) -> set[int]:
+    parent = stack.pid("web")
+    return {int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
+
+
+def test_there_are_as_many_web_processes_as_cores_and_each_is_replaced_alone(lone_stack: Stack) -> None:
+    parent, before = lone_stack.pid("web"), web_processes(lone_stack)
+    assert len(before) == len(os.sched_getaffinity(0))
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(web_processes(lone_stack) - {victim}) == len(before))
+    assert web_processes(lone_stack) & before == before - {victim}
+    assert lone_stack.pid("web") == parent
+    lone_stack.wait_healthy()
+
+
+def test_each_process_shows_in_the_process_list_what_it_runs(lone_stack: Stack) -> None:
+    shown = {
+        name: Path(f"/proc/{lone_stack.pid(name)}/cmdline").read_bytes().replace(b"\0", b" ") for name in PROCESSES
+    }
+    assert b"vmportal.web" in shown["web"]
+    assert b"console_proxy" in shown["console"]
+    assert b"watch_hypervisors" in shown["watcher"]
+    assert b"-Q storage" in shown["storage"]
+    assert b"redis-server" in shown["redis"]
+
+
+def test_a_frozen_console_proxy_is_ill(lone_stack: Stack) -> None:
+    frozen = lone_stack.kill("console", signal.SIGSTOP)
+    try:
+        status, report = lone_stack.health()
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert status == 503
+    assert not report["checks"]["console"]["well"]
+    lone_stack.wait_healthy()
 
 
 def test_while_the_web_process_is_away_a_page_says_so_and_reloads_itself(lone_stack: Stack) -> None:

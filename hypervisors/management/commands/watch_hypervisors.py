@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = "Mirror every hypervisor into the database and tell browsers what changes, until SIGTERM."
+    # They load the code of every page.
+    requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = threading.Event()

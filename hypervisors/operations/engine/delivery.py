@@ -33,7 +33,6 @@ def deliver(operation_id: UUID, kind: str, *, in_seconds: float = 0) -> bool:
             args=(str(operation_id), kind),
             queue=found.queue,
             countdown=in_seconds or None,
-            time_limit=round(found.time_limit_seconds),
             ignore_result=True,
         )
     except (KombuError, RedisError, OSError) as error:

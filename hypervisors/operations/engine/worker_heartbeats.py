@@ -1,23 +1,16 @@
-"""Signs of life of the Celery workers: `vmportal:alive:worker` and `vmportal:alive:migrations` in Redis.
+"""Has each Celery worker announce itself (models.instances), with the queues that it serves.
 
-Written by a timer of the worker's own event loop: a worker that lost Redis, hangs or died shows none.
+A timer of the worker's own event loop does it: a worker that lost Redis, hangs or died is not announced.
 https://docs.celeryq.dev/en/stable/userguide/extending.html
 """
 
 import logging
-import time
 from typing import Any
 
 import redis
 from celery import bootsteps
-from django.conf import settings
-
-from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE, OPERATIONS_QUEUE, STORAGE_QUEUE
 
 logger = logging.getLogger(__name__)
-
-HEARTBEAT_SECONDS = 5.0
-_NAMES = {OPERATIONS_QUEUE: "worker", MIGRATIONS_QUEUE: "migrations", STORAGE_QUEUE: "storage"}
 
 
 class SignsOfLife(bootsteps.StartStopStep):
@@ -27,25 +20,31 @@ class SignsOfLife(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         self._timer: Any = None
+        self._queues: list[str] = []
         super().__init__(consumer, **options)
 
     def start(self, consumer: Any) -> None:
-        names = [_NAMES[queue] for queue in consumer.app.amqp.queues.consume_from if queue in _NAMES]
-        _beat(names)
-        self._timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (names,))
+        # The Celery application is made before Django's models can be.
+        from hypervisors.models.instances import HEARTBEAT_SECONDS
+
+        self._queues = sorted(consumer.app.amqp.queues.consume_from)
+        self._beat()
+        self._timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, self._beat)
 
     def stop(self, consumer: Any) -> None:
+        from hypervisors.models.instances import this_instance, withdraw
+
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            withdraw(this_instance("worker", holds=self._queues))
 
     shutdown = stop
 
+    def _beat(self) -> None:
+        from hypervisors.models.instances import announce, this_instance
 
-def _beat(names: list[str]) -> None:
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
-            for name in names:
-                client.set(f"vmportal:alive:{name}", time.time(), ex=round(3 * HEARTBEAT_SECONDS))
-    except redis.RedisError as error:
-        logger.warning("No sign of life could be given: %s", error)
+        try:
+            announce(this_instance("worker", holds=self._queues))
+        except redis.RedisError as error:
+            logger.warning("The worker could not be announced: %s", error)

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.views.decorators.http import require_GET
 
-from hypervisors.access import permitted
+from hypervisors.access import can, permitted
 from hypervisors.broadcast import changes_group
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, StoragePool
 from hypervisors.models.usage import hypervisor_key, read_usage
@@ -31,6 +31,7 @@ def hypervisors(request: HttpRequest) -> HttpResponse:
         pool.rows = [row for row in rows if row.hypervisor_pool_id == pool.pk]  # type: ignore[attr-defined]
     online = sum(row.is_online for row in rows)
     context = {"pools": pools, "hypervisor_count": len(rows), "online_count": online, "sequence": sequence}
+    context["sees_all"] = can(request.user, Privilege.HYPERVISOR_VIEW)
     return render(request, "hypervisors/overview.html", context)
 
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 DOORS: list[tuple[str, str]] = [
     ("get", "hypervisors"),
+    ("get", "processes"),
     ("get", "hypervisor"),
     ("get", "hypervisor_domains"),
     ("get", "hypervisor_storage_pools"),
@@ -36,7 +37,14 @@ DOORS: list[tuple[str, str]] = [
     ("get", "hypervisor_pool_edit"),
     ("get", "hypervisor_pool_remove"),
 ]
-WITHOUT_ID = {"hypervisors", "hypervisor_add", "hypervisor_test", "hypervisor_key_pair", "hypervisor_pool_add"}
+WITHOUT_ID = {
+    "hypervisors",
+    "processes",
+    "hypervisor_add",
+    "hypervisor_test",
+    "hypervisor_key_pair",
+    "hypervisor_pool_add",
+}
 
 
 def door(name: str, pk: int) -> str:
