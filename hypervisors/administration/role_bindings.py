@@ -160,8 +160,8 @@ def _note(actor: User, action: str, holder: Holder, on: Place, *, before: list[R
         subject_type=subject.type,
         subject_key=subject.key,
         subject_name=subject.name,
-        before={"roles": sorted(role.key for role in before), **where},
-        after={"roles": sorted(role.key for role in after), **where},
+        before={"roles": sorted(role.name for role in before), **where},
+        after={"roles": sorted(role.name for role in after), **where},
     )
     if isinstance(on, Domain):
         change = Change(what="role_binding", id=str(on.uuid), domain_uuid=str(on.uuid))

@@ -25,6 +25,8 @@ from hypervisors.web.permissions import needs, person
 
 PAGE_SIZE = 50
 _MOST_CHARACTERS = 200
+# Of the object that a role is on: its name is enough for people.
+_FOR_PROGRAMS = {"type", "key"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,16 @@ def audit(request: HttpRequest) -> HttpResponse:
     context = {
         "query": query,
         "page": page,
-        "records": [{"row": row, "url": _subject_url(row), "changes": changes(row)} for row in records],
+        "records": [
+            {
+                "row": row,
+                "action": row.action.replace("_", " "),
+                "url": _subject_url(row),
+                "is_about_oneself": row.subject_type == "person" and row.subject_name == row.actor_name,
+                "changes": changes(row),
+            }
+            for row in records
+        ],
         "total": page.paginator.count,
         "actions": AuditRecord.objects.order_by("action").values_list("action", flat=True).distinct(),
         "outcomes": [
@@ -120,9 +131,12 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 
 def changes(record: AuditRecord) -> list[dict[str, Any]]:
-    """What differs between before and after, one entry for each name; the same in both is left out."""
-    before, after = record.before or {}, record.after or {}
-    return [
+    """Each name with what it was and what it is; what only programs need is left out."""
+    before, after = (
+        {name: value for name, value in (values or {}).items() if name not in _FOR_PROGRAMS}
+        for values in (record.before, record.after)
+    )
+    entries = [
         {
             "name": name.replace("_", " "),
             "before": _text(before.get(name)),
@@ -131,6 +145,7 @@ def changes(record: AuditRecord) -> list[dict[str, Any]]:
         }
         for name in [*before, *(name for name in after if name not in before)]
     ]
+    return [entry for entry in entries if entry["before"] or entry["after"]]
 
 
 def _text(value: Any) -> str:

@@ -141,7 +141,7 @@ def test_a_role_that_is_given_shows_from_what_to_what(administrator: Client, cha
     record = AuditRecord.objects.latest("pk")
     assert (record.actor_name, record.action, record.subject_name) == ("root", "give a role", "charlie")
     (roles, on) = changes(record)
-    assert (roles["before"], roles["after"], on["after"], on["is_same"]) == ("viewer", "operator", "everything", True)
+    assert (roles["before"], roles["after"], on["after"], on["is_same"]) == ("Viewer", "Operator", "everything", True)
 
 
 def test_secrets_of_people_are_not_in_it(root: User) -> None:
