@@ -29,7 +29,7 @@ from django.dispatch import receiver
 from hypervisors.access.audiences import Concern, audience_of
 from hypervisors.coalescing import GroupQueue, Record
 from hypervisors.models import RoleBinding
-from hypervisors.models.rights import Person, affected_members, affected_users, rights_of
+from hypervisors.models.rights import Requester, affected_members, affected_users, rights_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def user_group(user_id: int) -> str:
     return f"user.{user_id}"
 
 
-def changes_group(user: Person) -> str:
+def changes_group(user: Requester) -> str:
     """The group whose changes this person hears."""
     return FLEET_GROUP if rights_of(user).sees_everything else user_group(user.pk or 0)
 

@@ -16,13 +16,13 @@ from django.db import connection, transaction
 
 from hypervisors.access.origin import current_origin
 from hypervisors.models.access import AuditRecord
-from hypervisors.models.rights import Person
+from hypervisors.models.rights import Requester
 
 logger = logging.getLogger("vmportal.audit")
 
 
 def record(
-    actor: Person | None,
+    actor: Requester | None,
     action: str,
     *,
     subject_type: str = "",

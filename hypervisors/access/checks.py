@@ -9,7 +9,7 @@ from hypervisors.access import audit
 from hypervisors.access.subjects import subject_of
 from hypervisors.errors import NotPermitted
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool, Volume
-from hypervisors.models.rights import Person, rights_of, select_permitted
+from hypervisors.models.rights import Requester, rights_of, select_permitted
 from hypervisors.privileges import Privilege
 
 Rows = TypeVar("Rows", bound="models.QuerySet[Any]")
@@ -23,7 +23,7 @@ _VIEWS = {
 }
 
 
-def can(user: Person, privilege: Privilege, obj: models.Model | None = None) -> bool:
+def can(user: Requester, privilege: Privilege, obj: models.Model | None = None) -> bool:
     """Whether the person has the privilege on the object; without one, on everything.
 
     Costs one query for each user object, and that for the object's pool if it is not loaded and matters.
@@ -40,17 +40,17 @@ def can(user: Person, privilege: Privilege, obj: models.Model | None = None) -> 
     return bool(pools) and _pool_id(obj) in pools
 
 
-def can_somewhere(user: Person, privilege: Privilege) -> bool:
+def can_somewhere(user: Requester, privilege: Privilege) -> bool:
     """Whether the person has the privilege on anything at all."""
     return rights_of(user).has_somewhere(privilege)
 
 
-def permitted(user: Person, privilege: Privilege, queryset: Rows) -> Rows:
+def permitted(user: Requester, privilege: Privilege, queryset: Rows) -> Rows:
     """Those of the rows on which the person has the privilege. Works for whatever `can` works for."""
     return select_permitted(user, privilege, queryset)
 
 
-def require(user: Person, privilege: Privilege, obj: models.Model | None, *, what: str) -> None:
+def require(user: Requester, privilege: Privilege, obj: models.Model | None, *, what: str) -> None:
     """Let the person pass who `can`; record the refusal of anybody else. `what` is the audit's action: "start".
 
     Raises: errors.NotPermitted, which also says whether they may know that the object exists.
@@ -75,13 +75,13 @@ def require(user: Person, privilege: Privilege, obj: models.Model | None, *, wha
     raise NotPermitted(text % {"name": subject.name, "what": what}, is_visible=True)
 
 
-def require_somewhere(user: Person, privilege: Privilege, *, what: str) -> None:
+def require_somewhere(user: Requester, privilege: Privilege, *, what: str) -> None:
     """The same for what is about no object yet: whoever has the privilege on anything passes."""
     if not can_somewhere(user, privilege):
         require(user, privilege, None, what=what)
 
 
-def may_see(user: Person, privilege: Privilege, obj: models.Model | None) -> bool:
+def may_see(user: Requester, privilege: Privilege, obj: models.Model | None) -> bool:
     """Whether who lacks the privilege may at least know of the object, or of such objects when it is None."""
     noun = privilege.partition(".")[0]
     view = Privilege.DOMAIN_VIEW if _domain_id(obj) is not None else _VIEWS.get(noun)

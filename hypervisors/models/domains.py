@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.hypervisors import Hypervisor
-from hypervisors.models.rights import Person, select_permitted
+from hypervisors.models.rights import Requester, select_permitted
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
@@ -15,11 +15,11 @@ from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 class DomainQuerySet(models.QuerySet["Domain"]):
     """Access checks and the usual selections."""
 
-    def visible_to(self, user: Person) -> Self:
+    def visible_to(self, user: Requester) -> Self:
         """Those that the user may see: by a role on everything, on their pool, or on themselves."""
         return select_permitted(user, Privilege.DOMAIN_VIEW, self)
 
-    def operable_by(self, user: Person) -> Self:
+    def operable_by(self, user: Requester) -> Self:
         """Those that the user may start and stop."""
         return select_permitted(user, Privilege.DOMAIN_OPERATE, self)
 

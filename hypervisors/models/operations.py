@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.domains import Domain
 from hypervisors.models.hypervisors import Hypervisor
-from hypervisors.models.rights import Person, rights_of
+from hypervisors.models.rights import Requester, rights_of
 from hypervisors.privileges import Privilege
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
 
@@ -25,7 +25,7 @@ _SUBJECTS_SEEN_BY = {
 class OperationQuerySet(models.QuerySet["Operation"]):
     """Access checks and the usual selections."""
 
-    def visible_to(self, user: Person) -> Self:
+    def visible_to(self, user: Requester) -> Self:
         """Those on subjects that the user may see, and bulk requests of their own."""
         rights = rights_of(user)
         if rights.sees_everything:

@@ -18,7 +18,8 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from hypervisors.models.access import Role, RoleBinding, Scope
 from hypervisors.privileges import VIEW_PRIVILEGES, Privilege
 
-Person = AbstractBaseUser | AnonymousUser
+# Whoever asks: a person, or somebody who is not signed in.
+Requester = AbstractBaseUser | AnonymousUser
 Rows = TypeVar("Rows", bound="models.QuerySet[Any]")
 
 _KEPT_SECONDS = 5.0
@@ -57,7 +58,7 @@ class _Kept:
     generation: int
 
 
-def rights_of(user: Person) -> Rights:
+def rights_of(user: Requester) -> Rights:
     """Their own bindings' and their groups'; none for who is deactivated or not signed in."""
     if not isinstance(user, User) or not user.is_active or user.pk is None:
         return Rights()
@@ -80,7 +81,7 @@ for _sender in (RoleBinding, Role, Group):
 m2m_changed.connect(forget_rights, sender=User.groups.through)
 
 
-def select_permitted(user: Person, privilege: Privilege, rows: Rows) -> Rows:
+def select_permitted(user: Requester, privilege: Privilege, rows: Rows) -> Rows:
     """Those of the rows on which the person has the privilege."""
     rights = rights_of(user)
     if privilege in rights.everywhere:

@@ -17,7 +17,6 @@ from django.views.defaults import page_not_found
 from hypervisors.access import audit, can_somewhere
 from hypervisors.access.origin import request_from
 from hypervisors.errors import NotPermitted
-from hypervisors.models.rights import Person
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import refused
 
@@ -39,16 +38,6 @@ def needs(privilege: Privilege) -> Callable[[View[P, R]], View[P, R]]:
         return cast("View[P, R]", guarded)
 
     return decorate
-
-
-def is_operator(user: Person) -> bool:
-    """Whether they see hosts: all, or those of a pool."""
-    return can_somewhere(user, Privilege.HYPERVISOR_VIEW)
-
-
-def operators_only(view: View[P, R]) -> View[P, R]:
-    """For those who see hosts. Raises: Http404 for everybody else."""
-    return needs(Privilege.HYPERVISOR_VIEW)(view)
 
 
 def person(request: HttpRequest) -> User:

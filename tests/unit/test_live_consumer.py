@@ -18,7 +18,7 @@ from django.test import Client
 from hypervisors.broadcast import FLEET_GROUP, Change, publish, publish_usage
 from hypervisors.live import consumers
 from hypervisors.live.routing import websocket_urlpatterns
-from hypervisors.models import Domain, Role, RoleBinding
+from hypervisors.models import Domain, Hypervisor, HypervisorPool, Role, RoleBinding
 from tests.roles import bind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -164,6 +164,30 @@ def test_others_hear_of_their_own_machines_only(
             assert [change["id"] for change in message["changes"]] == [str(domain.uuid)]
             await pong(of_charlie)
             assert await of_charlie.receive_nothing()
+
+    async_to_sync(scenario)()
+
+
+def test_the_operator_of_a_pool_hears_of_that_pool_only(
+    charlie: User,
+    domain: Domain,
+    hypervisor: Hypervisor,
+    make_hypervisor: Callable[..., Hypervisor],
+    make_domain: Callable[..., Domain],
+) -> None:
+    far = make_hypervisor(name="far", hypervisor_pool=HypervisorPool.objects.create(name="rack two"))
+    outside = make_domain(name="outside", hypervisor=far)
+    bind(charlie, "operator", hypervisor.hypervisor_pool)
+    client = logged_in(charlie)
+    seen = [state_of(domain), Change(what="hypervisor", id=str(hypervisor.pk), fields={"status": "stale"})]
+    unseen = [state_of(outside), Change(what="hypervisor", id=str(far.pk), fields={"status": "stale"})]
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await pong(socket)
+            await in_thread(publish)([*unseen, *seen])
+            changes = (await hears(socket, "changes"))["changes"]
+            assert [(change["what"], change["id"]) for change in changes] == [(c.what, c.id) for c in seen]
 
     async_to_sync(scenario)()
 

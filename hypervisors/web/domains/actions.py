@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from hypervisors.access import can
 from hypervisors.models import Domain
-from hypervisors.models.rights import Person
+from hypervisors.models.rights import Requester
 from hypervisors.operations.domains.domain_operations import MORE, MOVE, POWER, STOP, DomainOperation
 from hypervisors.operations.engine.registry import types_for
 from hypervisors.operations.engine.requests import possible_kinds, why_not_permitted
@@ -54,7 +54,7 @@ class DomainActions:
         return reason if count > 2 else ""
 
 
-def domain_actions(domain: Domain, user: Person) -> DomainActions:
+def domain_actions(domain: Domain, user: Requester) -> DomainActions:
     """What makes sense now, with reasons for what is not possible for this user."""
     reasons = _reasons(domain, user)
     groups: dict[str, list[DomainAction]] = {POWER: [], STOP: [], MOVE: [], MORE: []}
@@ -76,11 +76,11 @@ def domain_actions(domain: Domain, user: Person) -> DomainActions:
     )
 
 
-def may_operate(domain: Domain, user: Person) -> bool:
+def may_operate(domain: Domain, user: Requester) -> bool:
     return can(user, Privilege.DOMAIN_OPERATE, domain)
 
 
-def _types(domain: Domain, user: Person) -> list[DomainOperation]:
+def _types(domain: Domain, user: Requester) -> list[DomainOperation]:
     """Those that the user's role allows; all, with the reason, for who may only look."""
     found = [cast("DomainOperation", found) for found in types_for("domain")]
     if not may_operate(domain, user):
@@ -88,7 +88,7 @@ def _types(domain: Domain, user: Person) -> list[DomainOperation]:
     return [one for one in found if can(user, one.privilege, domain)]
 
 
-def _reasons(domain: Domain, user: Person) -> Mapping[str, str]:
+def _reasons(domain: Domain, user: Requester) -> Mapping[str, str]:
     if not may_operate(domain, user):
         return {found.kind: why_not_permitted() for found in _types(domain, user)}
     return possible_kinds(domain)

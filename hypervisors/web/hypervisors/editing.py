@@ -36,25 +36,25 @@ from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES, AdminState
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.hypervisors.forms import HypervisorForm
-from hypervisors.web.permissions import operators_only, person
+from hypervisors.web.permissions import needs, person
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_add(request: HttpRequest) -> HttpResponse:
     return _edit(request, None)
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_edit(request: HttpRequest, pk: int) -> HttpResponse:
     return _edit(request, _visible(request, pk))
 
 
 @require_POST
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Test what the form says, and save nothing. Accepts a host key first when `accept_host_key` names a test."""
     instance = _visible(request, pk) if pk else Hypervisor()
@@ -73,7 +73,7 @@ def hypervisor_test(request: HttpRequest, pk: int | None = None) -> HttpResponse
 
 @never_cache
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_test_result(request: HttpRequest, test_id: str) -> HttpResponse:
     """What came of a test; the page asks again until it is over. `then=save` sends the form in when it went well."""
     test = find_connection_test(test_id, user_id=_user_id(request))
@@ -83,7 +83,7 @@ def hypervisor_test_result(request: HttpRequest, test_id: str) -> HttpResponse:
 
 
 @require_POST
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_key_pair(request: HttpRequest) -> HttpResponse:
     """A new key pair for the form: its public half to show, and a token for the private half, which stays here."""
     token, public_key = request_key_pair(person(request))
@@ -93,7 +93,7 @@ def hypervisor_key_pair(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
     """`state`: enabled, maintenance (nothing new goes there) or disabled (left alone). GET is the confirmation."""
     hypervisor = _visible(request, pk)
@@ -120,7 +120,7 @@ def _at_stake(hypervisor: Hypervisor, wanted: str) -> dict[str, Any]:
 
 
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """GET is the confirmation. Refused while operations are on it."""
     hypervisor = _visible(request, pk)

@@ -29,7 +29,7 @@ from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.hypervisors.pages import hypervisor_rows
-from hypervisors.web.permissions import operators_only, person
+from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class HypervisorPoolForm(ModelForm):
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
     sequence = sequence_number(changes_group(request.user))
     pool = _visible(request, pk)
@@ -88,14 +88,14 @@ def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool_add(request: HttpRequest) -> HttpResponse:
     require_managing_pool(person(request), None, what="add a pool")
     return _edit(request, HypervisorPool())
 
 
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool_edit(request: HttpRequest, pk: int) -> HttpResponse:
     pool = _visible(request, pk)
     require_managing_pool(person(request), pool)
@@ -103,7 +103,7 @@ def hypervisor_pool_edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """GET is the confirmation. Refused while it has hypervisors."""
     pool = _visible(request, pk)

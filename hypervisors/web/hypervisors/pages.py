@@ -14,14 +14,14 @@ from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Stor
 from hypervisors.models.usage import hypervisor_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
-from hypervisors.web.permissions import operators_only
+from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
 
 _DOMAINS_SHOWN = 200
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisors(request: HttpRequest) -> HttpResponse:
     """Every pool with its hypervisors."""
     sequence = sequence_number(changes_group(request.user))
@@ -36,13 +36,13 @@ def hypervisors(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "facts", {})
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
     domains = Domain.objects.present().filter(hypervisor=pk)
     context = {"domains": domains[:_DOMAINS_SHOWN], "domains_shown": _DOMAINS_SHOWN}
@@ -50,19 +50,19 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "storage_pools", {"storage_pools": StoragePool.objects.present().filter(hypervisor=pk)})
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "networks", {"networks": Network.objects.present().filter(hypervisor=pk)})
 
 
 @require_GET
-@operators_only
+@needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_usage(request: HttpRequest, pk: int) -> JsonResponse:
     """The last hour as {"at": [epoch seconds], "cpu": [percent], "memory": [KiB]} and the host's memory."""
     row = get_object_or_404(

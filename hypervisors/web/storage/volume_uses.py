@@ -13,7 +13,7 @@ from django.db.models import F, Q, QuerySet
 
 from hypervisors.access import permitted
 from hypervisors.models import Domain, DomainDefinition, StoragePool, Volume
-from hypervisors.models.rights import Person
+from hypervisors.models.rights import Requester
 from hypervisors.privileges import Privilege
 
 
@@ -28,7 +28,7 @@ class VolumeUse:
     host: str
 
 
-def uses_of(storage_pool: StoragePool, volumes: Iterable[Volume], user: Person) -> dict[int, list[VolumeUse]]:
+def uses_of(storage_pool: StoragePool, volumes: Iterable[Volume], user: Requester) -> dict[int, list[VolumeUse]]:
     """By volume, the machines that the person may see; one query.
 
     On storage that several hosts seem to share, machines of all of them count.
@@ -61,7 +61,7 @@ _COLUMNS = ("domain__uuid", "domain__name", "domain__state", "domain__hypervisor
 _DISKS = {"live_disks": F("live_parsed__disks"), "inactive_disks": F("inactive_parsed__disks")}
 
 
-def _definitions(storage_pool: StoragePool, user: Person) -> "QuerySet[DomainDefinition]":
+def _definitions(storage_pool: StoragePool, user: Requester) -> "QuerySet[DomainDefinition]":
     """Those whose XML names the storage pool or its path at all."""
     pattern = storage_pool.target_path or storage_pool.name
     mentions = Q(live_xml__contains=pattern) | Q(inactive_xml__contains=pattern)
