@@ -55,8 +55,8 @@ function arrived() {
 
 function markCurrent() {
   for (const link of document.querySelectorAll("[data-nav]")) {
-    const isCurrent = location.pathname.startsWith(link.dataset.nav);
-    if (isCurrent) link.setAttribute("aria-current", location.pathname === link.dataset.nav ? "page" : "true");
+    const isCurrent = link.dataset.nav.split(" ").some((path) => location.pathname.startsWith(path));
+    if (isCurrent) link.setAttribute("aria-current", location.pathname === link.pathname ? "page" : "true");
     else link.removeAttribute("aria-current");
   }
   document.dispatchEvent(new CustomEvent("vp:navigated"));

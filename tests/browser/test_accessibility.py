@@ -21,6 +21,9 @@ SCREENS = {
     "access": "/vms/{uuid}/access/",
     "hosts": "/hypervisors/",
     "host": "/hypervisors/{host}/",
+    "storage pools": "/hypervisors/{host}/storage/",
+    "storage pool": "{storage}",
+    "maintenance": "/hypervisors/{host}/admin-state/?state=maintenance",
     "add a host": "/hypervisors/add/",
     "operations": "/operations/",
     "people": "/people/",
@@ -43,9 +46,11 @@ def test_no_screen_shuts_anybody_out(page: Page, guest: Guest, scheme: str, widt
     page.goto("/vms/")
     see_state(page, guest.name, "Running")
     host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
+    page.goto(f"/hypervisors/{host}/storage/")
+    storage = page.get_by_role("link", name="shared").get_attribute("href")
     faults: dict[str, object] = {}
     for screen, path in SCREENS.items():
-        answer = page.goto(path.format(uuid=guest.uuid, host=host))
+        answer = page.goto(path.format(uuid=guest.uuid, host=host, storage=storage))
         assert answer is not None
         assert answer.ok, f"{screen}: {answer.status}"
         expect(page.get_by_role("heading", level=1).first).to_be_attached()

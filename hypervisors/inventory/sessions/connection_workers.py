@@ -22,6 +22,9 @@ _MAX_PAUSE_SECONDS = 10.0
 class ConnectionWorker:
     """Base of the threads below a session; a subclass says what to do when connected and for each job."""
 
+    # Threads of one hypervisor that hang for ever and are left behind, at most, of each kind.
+    most_left_behind = 3
+
     def __init__(self, endpoint: Endpoint, *, label: str) -> None:
         self.endpoint = endpoint
         self.label = label

@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 STALE_SECONDS = 5.0
 # Keepalive breaks a dead connection after 19 s; a call that outlives this will never return.
 _HOPELESS_SECONDS = 45.0
-# Threads of one hypervisor that hang for ever and are left behind, at most, of each kind.
-_MAX_LEFT_BEHIND = 3
 
 
 class Session:
@@ -112,7 +110,8 @@ class Session:
         reader, pool_uuid = self._storage_reader, self._storage_reader.present_pool
         blocked = reader.blocked_seconds()
         if blocked > reader.hung_seconds():
-            if pool_uuid is not None and not self._storage.is_hung(pool_uuid):
+            if pool_uuid is not None and not reader.is_named:
+                reader.is_named = True
                 tell_trouble(self.state, pool_uuid, hung_trouble(blocked))
             if self._leave_behind(reader):
                 self._storage.hung[reader] = pool_uuid
@@ -154,7 +153,7 @@ class Session:
     def _leave_behind(self, worker: ConnectionWorker) -> bool:
         """Give the thread up, unless too many hang already."""
         self._left_behind = [w for w in self._left_behind if not w.has_ended]
-        if sum(type(w) is type(worker) for w in self._left_behind) >= _MAX_LEFT_BEHIND:
+        if sum(type(w) is type(worker) for w in self._left_behind) >= worker.most_left_behind:
             return False
         logger.warning("The %s hangs; another takes its place.", worker.label)
         worker.stop()

@@ -34,6 +34,7 @@ from hypervisors.operations.hypervisors.connection_tests import (
 from hypervisors.operations.hypervisors.ssh_keys import request_key_pair
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES, AdminState
+from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.hypervisors.forms import HypervisorForm
 from hypervisors.web.permissions import needs, person
@@ -105,7 +106,15 @@ def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
         template = "hypervisors/admin_state.html"
         return render(request, f"{template}#dialog" if wants_part(request) else template, _at_stake(hypervisor, wanted))
     set_admin_state(person(request), hypervisor, AdminState(wanted), reason=request.POST.get("reason", ""))
-    return redirect(hypervisor)
+    said = _ADMIN_STATE_SAID[AdminState(wanted)] % {"name": hypervisor.name}
+    return done(request, str(said), back=hypervisor.get_absolute_url())
+
+
+_ADMIN_STATE_SAID = {
+    AdminState.ENABLED: gettext_lazy("“%(name)s” is enabled"),
+    AdminState.MAINTENANCE: gettext_lazy("“%(name)s” is in maintenance"),
+    AdminState.DISABLED: gettext_lazy("“%(name)s” is disabled"),
+}
 
 
 def _at_stake(hypervisor: Hypervisor, wanted: str) -> dict[str, Any]:

@@ -256,3 +256,34 @@ def test_the_overview_costs_the_same_for_many_hosts(
         make_hypervisor()
     with django_assert_max_num_queries(7):
         operator.get(reverse("hypervisors"))
+
+
+@pytest.mark.parametrize("tab", ["", "_domains", "_storage_pools", "_networks"])
+def test_a_hosts_page_costs_the_same_for_many_of_each(
+    tab: str,
+    operator: Client,
+    hypervisor: Hypervisor,
+    make_domain: Callable[..., Domain],
+    django_assert_max_num_queries: Any,
+) -> None:
+    for number in range(20):
+        make_domain()
+        StoragePool.objects.create(
+            hypervisor=hypervisor,
+            uuid=uuid.uuid4(),
+            name=f"p{number}",
+            pool_type="dir",
+            active=True,
+            autostart=True,
+            trouble="slow" if number % 2 else "",
+        )
+    with django_assert_max_num_queries(9):
+        operator.get(reverse(f"hypervisor{tab}", args=[hypervisor.pk]))
+
+
+def test_changing_the_admin_state_in_the_page_closes_the_dialog(operator: Client, hypervisor: Hypervisor) -> None:
+    url = reverse("hypervisor_admin_state", args=[hypervisor.pk])
+    answer = operator.post(url, {"state": "maintenance"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 204
+    assert "vp:close-dialog" in answer["HX-Trigger"]
+    assert "is in maintenance" in json.loads(answer["HX-Trigger"])["vp:toast"]["title"]
