@@ -17,7 +17,7 @@ from bench.figures import Figure, publish
 from bench.fleets import DOMAINS_PER_HYPERVISOR, register, wait_for_domains, write_fleet
 from bench.live import lone_change_figures, storm_figures
 from bench.memory import idle_figures
-from bench.pages import cookies, page_figures, paint_figures, signed_in, watcher_figures
+from bench.pages import cookies, crowd_figures, page_figures, paint_figures, signed_in, watcher_figures
 from deploy.environment import REPOSITORY
 from deploy.lab.guest import define_guest, remove_guest
 from deploy.lab.lab import bring_up, find_lab_plan, take_down
@@ -32,14 +32,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--sizes", default="10,500,10000", help="numbers of VMs; the last is used for all else")
     parser.add_argument("--no-console", action="store_true", help="leave out the console's echo")
+    parser.add_argument("--no-lab", action="store_true", help="leave out what needs two real hypervisors")
+    parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     figures = idle_figures()
     with tempfile.TemporaryDirectory(prefix="vmportal-bench-") as scratch, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         for size in sizes:
-            with_lab = size == sizes[-1]
-            figures += _measure_size(Path(scratch) / str(size), size, browser, with_lab=with_lab)
+            directory = Path(scratch) / str(size)
+            is_last = size == sizes[-1]
+            figures += _measure_size(
+                directory, size, browser, with_all=is_last, with_lab=is_last and not arguments.no_lab
+            )
         browser.close()
     if not arguments.no_console:
         figures += _console()
@@ -47,11 +52,12 @@ def main() -> None:
     conditions = (
         f"Measured on {now:%Y-%m-%d} on {os.cpu_count()} cores in plain emulation; load {os.getloadavg()[1]:.1f}."
     )
-    publish(figures, DOCUMENT, conditions=conditions)
+    if not arguments.print_only:
+        publish(figures, DOCUMENT, conditions=conditions)
     print("\n".join(figure.row() for figure in figures))
 
 
-def _measure_size(directory: Path, size: int, browser: Browser, *, with_lab: bool) -> list[Figure]:
+def _measure_size(directory: Path, size: int, browser: Browser, *, with_all: bool, with_lab: bool) -> list[Figure]:
     directory.mkdir()
     per_hypervisor = min(size, DOMAINS_PER_HYPERVISOR)
     uris = write_fleet(directory, size // per_hypervisor, per_hypervisor)
@@ -61,19 +67,25 @@ def _measure_size(directory: Path, size: int, browser: Browser, *, with_lab: boo
         register(stack, uris)
         seconds = wait_for_domains(stack, size)
         figures = page_figures(stack, size, browser)
-        if with_lab:
+        if with_all:
             figures += watcher_figures(stack, size, seconds)
             figures += paint_figures(stack, size, browser)
-            figures += _live(stack, browser)
+            figures += _live(stack, size, browser)
+        if with_lab:
             figures += _on_lab(stack, size, directory, browser)
         return figures
     finally:
         stack.stop()
 
 
-def _live(stack: Stack, browser: Browser) -> list[Figure]:
+def _live(stack: Stack, size: int, browser: Browser) -> list[Figure]:
     page = signed_in(browser, stack)
-    figures = [*lone_change_figures(stack, page), *storm_figures(stack, cookies(page))]
+    figures = lone_change_figures(stack, page)
+    cookie = cookies(page)
+    # Its page would fetch the list anew under each storm.
+    page.goto("about:blank")
+    figures += storm_figures(stack, cookie)
+    figures += crowd_figures(stack, size, cookie)
     page.context.close()
     return figures
 

@@ -123,10 +123,10 @@ def latest_ranking(metric: Metric) -> Sequence[str]:
     """
     with _rankings_lock:
         known_at, ranking = _rankings.get(metric, (-_RANKING_SECONDS, ()))
-        now = time.monotonic()
-        if now - known_at >= _RANKING_SECONDS:
+        if time.monotonic() - known_at >= _RANKING_SECONDS:
             ranking = _read_ranking(metric)
-            _rankings[metric] = (now, ranking)
+            # From now: of all that ask while Redis hangs, one a second waits for it.
+            _rankings[metric] = (time.monotonic(), ranking)
         return ranking
 
 
