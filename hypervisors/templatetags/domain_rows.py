@@ -38,22 +38,21 @@ _ROW = (
 
 @register.simple_tag
 def domain_rows(domains: Iterable[Any]) -> SafeString:
-    """A table row for each; they carry `operation`, their unfinished one or None."""
+    """A table row for each ListedDomain."""
     actions, language = escape(_("Actions")), get_language()
     # Every value is escaped by hand: format_html() takes three times as long.
     return mark_safe("".join(_ROW.format(**_values(domain, language), actions=actions) for domain in domains))  # noqa: S308
 
 
 def _values(domain: Any, language: str | None) -> dict[str, Any]:
-    host = domain.hypervisor
     return {
-        "uuid": domain.uuid,
+        "uuid": str(domain.uuid),
         "name": escape(domain.name),
         "title": escape(domain.title),
         "state": _state(domain.vanished_at, domain.state, domain.state_reason, language),
         "operation": _busy(domain.operation) if domain.operation else "",
-        "stale": "" if host is not None and host.status == "online" else " is-stale",
-        "host": escape(host.name) if host is not None else "",
+        "stale": "" if domain.hypervisor_status == "online" else " is-stale",
+        "host": escape(domain.hypervisor_name or ""),
         "vcpus": domain.vcpu_count,
         "memory_kib": domain.memory_kib,
     }
