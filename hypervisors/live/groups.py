@@ -48,18 +48,19 @@ class GroupListener:
 
     async def _open(self) -> None:
         async with self._opening:
-            if self._receiving is None or self._receiving.done():
+            if self._receiving is None:
                 self._channel = await self._layer.new_channel()
-                self._receiving = asyncio.create_task(self._receive_all(self._channel))
+                self._receiving = asyncio.create_task(self._receive_all())
 
-    async def _receive_all(self, channel: str) -> None:
+    async def _receive_all(self) -> None:
         while True:
-            message = await self._layer.receive(channel)
-            for member in tuple(self._members.get(message["group"], ())):
-                try:
+            try:
+                message = await self._layer.receive(self._channel)
+                for member in tuple(self._members.get(message["group"], ())):
                     member.deliver(message)
-                except Exception:
-                    logger.exception("A message could not be handed to a socket.")
+            except Exception:
+                # One message is lost, which the next one's number tells; without this task all would be.
+                logger.exception("A message to the sockets could not be handed out.")
 
 
 _listeners: "WeakKeyDictionary[asyncio.AbstractEventLoop, GroupListener]" = WeakKeyDictionary()

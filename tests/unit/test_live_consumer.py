@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
 from django.test import Client
@@ -368,5 +369,21 @@ def test_a_storm_of_changes_reaches_every_socket_in_order_without_a_gap(
                     assert numbers == sorted(set(numbers))
                     sequence, seen = message["seq"], numbers[-1]
                 assert sequence - begin < 100
+
+    async_to_sync(scenario)()
+
+
+def test_a_message_that_nobody_understands_does_no_harm(alice: User, domain: Domain) -> None:
+    client = logged_in(alice)
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await hears(socket, "hello")
+            layer = get_channel_layer()
+            assert layer is not None
+            for message in ({"type": "of.another.version"}, {"type": "changes", "group": FLEET_GROUP}):
+                await layer.group_send(FLEET_GROUP, message)
+            await in_thread(publish)([state_of(domain)])
+            assert (await hears(socket, "changes"))["changes"][0]["id"] == str(domain.uuid)
 
     async_to_sync(scenario)()
