@@ -120,7 +120,8 @@ def _read_listed(volume: Any, known: Mapping[str, VolumeFacts]) -> VolumeFacts |
         if before is not None and before.implausible_bytes is None:
             _type, capacity, allocation = volume.info()
             if capacity == before.capacity_bytes and is_plausible(allocation):
-                return replace(before, allocation_bytes=allocation)
+                is_same = allocation == before.allocation_bytes
+                return before if is_same else replace(before, allocation_bytes=allocation)
         return _facts(volume)
     except UnicodeDecodeError:
         logger.warning("A volume is passed over: its name is not UTF-8.")

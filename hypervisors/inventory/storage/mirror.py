@@ -43,6 +43,8 @@ class StorageMirror:
         self._facts: dict[Key, StoragePoolFacts] = {}
         self._volumes: dict[Key, tuple[VolumeFacts, ...]] = {}
         self._troubles: dict[Key, str] = {}
+        # What of the volumes is in the rows: a listing of thousands is compared in memory.
+        self._saved_volumes: dict[Key, dict[str, VolumeFacts]] = {}
         self._pool_of: dict[int, int] = {}
         # What of it is not in the rows yet.
         self._unsaved_listings: set[int] = set()
@@ -64,7 +66,7 @@ class StorageMirror:
         self._listed.pop(hypervisor_id, None)
         self._pool_of.pop(hypervisor_id, None)
         self._unsaved_listings.discard(hypervisor_id)
-        for known in (self._facts, self._volumes, self._troubles, self._unsaved_volumes):
+        for known in (self._facts, self._volumes, self._troubles, self._saved_volumes, self._unsaved_volumes):
             for key in [key for key in known if key[0] == hypervisor_id]:
                 del known[key]
         self._unsaved_pools = {key for key in self._unsaved_pools if key[0] != hypervisor_id}
@@ -121,6 +123,9 @@ class StorageMirror:
         return changes
 
     def note_saved(self) -> None:
+        for key in self._unsaved_volumes:
+            if key in self._volumes:
+                self._saved_volumes[key] = {facts.name: facts for facts in self._volumes[key]}
         self._unsaved_listings, self._unsaved_pools, self._unsaved_volumes = set(), set(), {}
         self._unmatched = set()
 
@@ -141,7 +146,7 @@ class StorageMirror:
             row = rows.get(key[1])
             if key[0] == hypervisor_id and row is not None:
                 StoragePool.objects.filter(pk=row.pk).update(volumes_read_at=read_at)
-                if save_volumes(row, self._volumes[key], isolation):
+                if save_volumes(row, self._volumes[key], self._saved_volumes.get(key), isolation):
                     volumes_changed.append(_volume_change(row))
         return [*changed.values(), *volumes_changed]
 
@@ -188,7 +193,7 @@ class StorageMirror:
             row.volumes.filter(vanished_at=None).update(vanished_at=now)
             changed[row.pk] = _pool_change(row)
             self._unmatched.add(self._pool_of.get(hypervisor_id, 0))
-            for known in (self._facts, self._volumes, self._troubles):
+            for known in (self._facts, self._volumes, self._troubles, self._saved_volumes):
                 known.pop((hypervisor_id, uuid), None)
 
     def _name(self, key: Key) -> str:
@@ -196,26 +201,30 @@ class StorageMirror:
         return f"“{facts.name}” of hypervisor {key[0]}" if facts else f"{key[1]} of hypervisor {key[0]}"
 
 
-def save_volumes(row: StoragePool, listed: Iterable[VolumeFacts], isolation: Isolation = AT_ONCE) -> bool:
-    """Make the storage pool's volumes match the listing; False when nothing differs."""
-    existing = {volume.name: volume for volume in row.volumes.all()}
-    values = {columns["name"]: columns for columns in (volume_columns(facts) for facts in listed)}
-    different = [
-        Volume(storage_pool=row, **columns) for name, columns in values.items() if _differs(existing.get(name), columns)
-    ]
+def save_volumes(
+    row: StoragePool,
+    listed: Iterable[VolumeFacts],
+    before: Mapping[str, VolumeFacts] | None = None,
+    isolation: Isolation = AT_ONCE,
+) -> bool:
+    """Make the storage pool's volumes match the listing; False when nothing differs.
+
+    `before` is the listing that the rows are known to match; without one they are read.
+    """
+    values = {columns["name"]: columns for columns in map(volume_columns, listed)}
+    known = _columns_of_rows(row) if before is None else {c["name"]: c for c in map(volume_columns, before.values())}
+    different = [Volume(storage_pool=row, **columns) for name, columns in values.items() if known.get(name) != columns]
     for batch in _batches(different, 1 if isolation.each else _BATCH):
         with isolation.saving(f"Volume “{batch[0].name}” of storage pool “{row.name}”"):
             _upsert(batch)
-    gone = [volume.pk for name, volume in existing.items() if name not in values and volume.vanished_at is None]
+    gone = sorted(known.keys() - values.keys())
     for start in range(0, len(gone), _BATCH):
-        Volume.objects.filter(pk__in=gone[start : start + _BATCH]).update(vanished_at=timezone.now())
+        row.volumes.filter(name__in=gone[start : start + _BATCH]).update(vanished_at=timezone.now())
     return bool(different or gone)
 
 
-def _differs(volume: Volume | None, columns: dict[str, Any]) -> bool:
-    if volume is None or volume.vanished_at is not None:
-        return True
-    return any(getattr(volume, name) != value for name, value in columns.items())
+def _columns_of_rows(row: StoragePool) -> dict[str, dict[str, Any]]:
+    return {columns["name"]: columns for columns in row.volumes.present().values("name", *_VOLUME_COLUMNS[:-1])}
 
 
 def _batches(volumes: list[Volume], size: int) -> Iterable[list[Volume]]:

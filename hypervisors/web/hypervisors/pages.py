@@ -52,13 +52,13 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "storage_pools", {"storage_pools": StoragePool.objects.present().filter(hypervisor=pk)})
+    return _page(request, pk, "storage_pools", {"storage_pools": _storage_pools(request, pk)})
 
 
 @require_GET
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "networks", {"networks": Network.objects.present().filter(hypervisor=pk)})
+    return _page(request, pk, "networks", {"networks": _networks(request, pk)})
 
 
 @require_GET
@@ -106,7 +106,7 @@ def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> H
         .defer(*_UNSHOWN),
         pk=pk,
     )
-    storage_pools = list(StoragePool.objects.present().filter(hypervisor=row).only("name", "trouble"))
+    storage_pools = list(_storage_pools(request, pk).only("name", "trouble"))
     context |= {
         "sequence": sequence,
         "hypervisor": row,
@@ -115,9 +115,20 @@ def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> H
         "running_count": Domain.objects.present().filter(hypervisor=row, state=DomainState.RUNNING).count(),
         "storage_pool_count": len(storage_pools),
         "troubled": [one for one in storage_pools if one.trouble],
-        "network_count": Network.objects.present().filter(hypervisor=row).count(),
+        "network_count": _networks(request, pk).count(),
     }
     return render(request, f"hypervisors/{tab}.html", context)
+
+
+def _storage_pools(request: HttpRequest, hypervisor_id: int) -> "QuerySet[StoragePool]":
+    return permitted(
+        request.user, Privilege.STORAGE_VIEW, StoragePool.objects.present().filter(hypervisor=hypervisor_id)
+    )
+
+
+def _networks(request: HttpRequest, hypervisor_id: int) -> "QuerySet[Network]":
+    rows = Network.objects.present().filter(hypervisor=hypervisor_id)
+    return permitted(request.user, Privilege.NETWORK_VIEW, rows)
 
 
 urlpatterns = [
