@@ -6,6 +6,7 @@ import uuid as uuid_module
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -17,6 +18,10 @@ from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorP
 from hypervisors.states import DomainState, HypervisorStatus
 from tests.roles import bind
 from vmportal.celery import app
+
+# The same examples in every run; nothing is kept between runs.
+hypothesis.settings.register_profile("vmportal", database=None, derandomize=True, deadline=None)
+hypothesis.settings.load_profile("vmportal")
 
 if os.path.exists(os.path.join(os.path.dirname(__file__), "lab_plugin.py")):
     pytest_plugins = ["tests.lab_plugin"]

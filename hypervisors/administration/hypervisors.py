@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from hypervisors.access import audit, require
 from hypervisors.access.reach import place_to_manage
 from hypervisors.administration.hypervisor_pools import add_hypervisor_pool
+from hypervisors.administration.secret_destinations import misdirected_secrets
 from hypervisors.broadcast import Change, publish
-from hypervisors.errors import Conflict
+from hypervisors.errors import Conflict, NotPossible
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.models import Domain, Hypervisor, HypervisorCredentials, HypervisorPool, Operation
 from hypervisors.models.hypervisor_credentials import CREDENTIALS, SECRETS, readable_credentials_of
@@ -25,7 +26,9 @@ from hypervisors.states import AdminState
 
 @dataclass(frozen=True, kw_only=True)
 class HypervisorValues:
-    """What people say of a host. The pool is an existing one, or the name of one to make. `credentials` are whole."""
+    """What people say of a host. The pool is an existing one, or the name of one to make. `credentials` are whole;
+    `typed` names the secrets that were entered just now, the others are those that are stored.
+    """
 
     name: str
     uri: str
@@ -33,6 +36,7 @@ class HypervisorValues:
     hypervisor_pool: HypervisorPool | None
     new_pool: str = ""
     credentials: Mapping[str, str]
+    typed: frozenset[str] = frozenset()
 
 
 def require_changing(actor: User, hypervisor: Hypervisor, *, what: str = "change a host") -> None:
@@ -65,12 +69,13 @@ def change_hypervisor(
     """Those who hold a connection reconnect when the URI or the credentials differ. `tested`: None, where they do not.
 
     Only the operators' columns are written: the watcher writes the others meanwhile. Raises: errors.NotPermitted,
-    Hypervisor.DoesNotExist, django.db.IntegrityError.
+    errors.NotPossible when a stored secret would go elsewhere, Hypervisor.DoesNotExist, django.db.IntegrityError.
     """
     stored = Hypervisor.objects.select_related("hypervisor_pool").get(pk=hypervisor_id)
     require_changing(actor, stored)
     credentials, _readable = readable_credentials_of(stored)
     former_credentials = {name: getattr(credentials, name) for name in CREDENTIALS}
+    _refuse_misdirected(stored, former_credentials, values)
     if values.hypervisor_pool != stored.hypervisor_pool:
         require(actor, Privilege.HYPERVISOR_MANAGE, values.hypervisor_pool, what="move a host to another pool")
     if values.uri != stored.uri:
@@ -140,6 +145,14 @@ def _pool(actor: User, values: HypervisorValues) -> HypervisorPool:
     if values.hypervisor_pool is not None:
         return values.hypervisor_pool
     return add_hypervisor_pool(actor, name=values.new_pool)
+
+
+def _refuse_misdirected(stored: Hypervisor, former: Mapping[str, str], values: HypervisorValues) -> None:
+    """The form has said so at its fields; this holds when the row changed meanwhile."""
+    elsewhere = misdirected_secrets(stored.uri, former, values.uri, values.credentials, typed=values.typed)
+    if elsewhere:
+        where = next(iter(elsewhere.values()))
+        raise NotPossible(_("What is stored to sign in with is for %(where)s only; enter it again.") % {"where": where})
 
 
 def _remove(hypervisor: Hypervisor) -> None:

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
+from hypervisors.gateway.known_hosts import usable_host_keys
 from hypervisors.gateway.uris import HypervisorUri
 
 _HOST_ALIAS = "hypervisor"
-_KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ def _write_tls(endpoint: Endpoint, directory: Path) -> OpenableUri:
     for name, content in files.items():
         if content:
             _write_private(directory / name, content)
-    return OpenableUri(text=_with_parameter(endpoint.uri.text, "pkipath", str(directory)))
+    return OpenableUri(text=endpoint.uri.with_parameters(pkipath=str(directory)))
 
 
 def _write_ssh(endpoint: Endpoint, directory: Path) -> OpenableUri:
@@ -100,7 +99,9 @@ def _write_ssh(endpoint: Endpoint, directory: Path) -> OpenableUri:
         lines += [f"IdentityFile {directory / 'key'}", "IdentitiesOnly yes", "IdentityAgent none"]
         lines += ["PreferredAuthentications publickey"]
     if endpoint.ssh_known_hosts.strip():
-        _write_private(directory / "known_hosts", _aliased_known_hosts(endpoint.ssh_known_hosts))
+        # Keys of other hosts would let those pass for this one; with none left, nobody passes.
+        keys = usable_host_keys(endpoint.ssh_known_hosts, endpoint.uri.host, endpoint.uri.port or 22)
+        _write_private(directory / "known_hosts", "\n".join(key.line_for(_HOST_ALIAS) for key in keys))
         lines += [f"UserKnownHostsFile {directory / 'known_hosts'}", "GlobalKnownHostsFile /dev/null"]
         lines += [f"HostKeyAlias {_HOST_ALIAS}", "CheckHostIP no"]
     _write_private(directory / "config", "\n".join(lines))
@@ -110,19 +111,7 @@ def _write_ssh(endpoint: Endpoint, directory: Path) -> OpenableUri:
         f'#!/bin/sh\necho $$ > {shlex.quote(str(pid_file))}\nexec ssh -F {shlex.quote(str(directory / "config"))} "$@"',
     )
     wrapper.chmod(0o700)
-    return OpenableUri(text=_with_parameter(endpoint.uri.text, "command", str(wrapper)), ssh_pid_file=pid_file)
-
-
-def _aliased_known_hosts(text: str) -> str:
-    """The same keys under our alias, so that a line may name any host, or none as in /etc/ssh/*.pub."""
-    lines = []
-    for line in text.splitlines():
-        words = line.split()
-        marker = [words[0]] if words and words[0].startswith("@") else []
-        start = next((i for i, word in enumerate(words) if word.startswith(_KEY_TYPES)), None)
-        if start is not None and not line.lstrip().startswith("#"):
-            lines.append(" ".join([*marker, _HOST_ALIAS, *words[start : start + 2]]))
-    return "\n".join(lines)
+    return OpenableUri(text=endpoint.uri.with_parameters(command=str(wrapper)), ssh_pid_file=pid_file)
 
 
 def _write_private(path: Path, content: str) -> None:
@@ -130,7 +119,3 @@ def _write_private(path: Path, content: str) -> None:
     content = content.replace("\r\n", "\n").strip() + "\n"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(content)
-
-
-def _with_parameter(uri: str, name: str, value: str) -> str:
-    return f"{uri}{'&' if '?' in uri else '?'}{name}={quote(value, safe='/')}"

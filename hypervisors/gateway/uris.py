@@ -2,14 +2,15 @@
 
 An allow-list: libvirt's URI parameters can name commands to run and files to read on this machine, and switch
 verification off. What a connection needs beyond the address (keys, certificates, passwords) is stored with the
-hypervisor, encrypted.
+hypervisor, encrypted. What was typed is taken apart once; every URI that goes on is built anew from its parts, so
+that libvirt never reads a person's text in another way than we did.
 """
 
 import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import quote, urlsplit
 
 from hypervisors.errors import InvalidUri
 
@@ -47,7 +48,12 @@ _PARAMETER_HINTS = {
     "command": "it would run a command on this server",
     "netcat": "it would run a command on the hypervisor",
 }
+# Nothing that is escaped, quoted, or begins a fragment: `%`, `#`, `;`, quotes, blanks.
+_CHARACTERS = re.compile(r"[A-Za-z0-9:/?&=@\[\]._+$~-]+")
+_AUTHORITY = re.compile(r"([^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^@:\[\]]*)(:[0-9]{0,5})?")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+# A name that ends so is read as an IPv4 address by some, in spellings such as 127.1 or 0x7f000001.
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\$?")
 
 
@@ -55,16 +61,44 @@ _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\$?")
 class HypervisorUri:
     """A URI that passed the checks; `host` is without brackets, `port` is never missing for tcp, tls and ssh."""
 
-    text: str
     transport: Transport
     host: str = ""
     port: int | None = None
     username: str = ""
     path: str = "/system"
     socket: str = ""
+    mode: str = ""
+    proxy: str = ""
+
+    @property
+    def text(self) -> str:
+        """The URI built from the parts; the same for all spellings."""
+        return self.with_parameters()
+
+    def with_parameters(self, **more: str) -> str:
+        """The same with parameters of ours, such as the files in which a connection's keys are."""
+        own = {"socket": self.socket, "mode": self.mode, "proxy": self.proxy}
+        parameters = {name: value for name, value in own.items() if value}
+        query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in (parameters | more).items())
+        return f"{self._scheme}://{self._authority}{self.path}{'?' if query else ''}{query}"
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def _scheme(self) -> str:
+        if self.transport == "unix":
+            return "qemu+unix" if self.socket or self.mode else "qemu"
+        if self.transport == "test":
+            return "test+unix" if self.socket else "test"
+        return f"qemu+{self.transport}"
+
+    @property
+    def _authority(self) -> str:
+        username = f"{self.username}@" if self.username else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == DEFAULT_PORTS.get(self.transport) else f":{self.port}"
+        return f"{username}{host}{port}"
 
 
 def parse_uri(text: str, *, allow_test_driver: bool = False) -> HypervisorUri:
@@ -80,19 +114,19 @@ def parse_uri(text: str, *, allow_test_driver: bool = False) -> HypervisorUri:
     transport = _transport(text, parts.scheme, allow_test_driver=allow_test_driver)
     if parts.password is not None:
         raise InvalidUri("A password does not belong into the URI, which is shown; put it into its own field.")
-    if parts.fragment or port == 0:
-        raise InvalidUri(f"“{text}” has parts that a connection URI cannot have.")
+    authority = _AUTHORITY.fullmatch(parts.netloc)
+    if not _CHARACTERS.fullmatch(text) or authority is None or authority[1] == "@" or port == 0:
+        raise InvalidUri(f"“{text}” has parts or characters that a connection URI cannot have.")
     parameters = _parameters(transport, parts.query)
     host = _host(text, transport, parts.hostname or "")
     _check_path(text, transport, parts.path)
     return HypervisorUri(
-        text=text,
         transport=transport,
         host=host,
         port=_port(text, transport, port),
         username=_username(transport, parts.username or ""),
         path=parts.path,
-        socket=parameters.get("socket", ""),
+        **parameters,
     )
 
 
@@ -115,13 +149,16 @@ def _transport(text: str, scheme: str, *, allow_test_driver: bool) -> Transport:
 
 
 def _parameters(transport: Transport, query: str) -> dict[str, str]:
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
-    for name, value in parameters.items():
+    parameters: dict[str, str] = {}
+    for name, _, value in (part.partition("=") for part in query.split("&") if part):
         if name not in _ALLOWED_PARAMETERS[transport]:
             hint = _PARAMETER_HINTS.get(name, "it is not supported with this transport")
             raise InvalidUri(f"The parameter “{name}” is not accepted: {hint}.")
         if not _PARAMETERS[name].fullmatch(value):
             raise InvalidUri(f"“{value}” is not a possible value of the parameter “{name}”.")
+        if name in parameters:
+            raise InvalidUri(f"The parameter “{name}” stands there twice.")
+        parameters[name] = value
     return parameters
 
 
@@ -133,22 +170,22 @@ def _host(text: str, transport: Transport, host: str) -> str:
             f"“{text}” names a host but no transport. Write qemu+ssh://, qemu+tls:// or qemu+tcp:// before the host, "
             "or three slashes for this machine: qemu:///system."
         )
-    if host and not _is_host(host):
-        raise InvalidUri(f"“{host}” is not a host name or address.")
-    return host
+    return _plain_host(host) if host else ""
 
 
-def _is_host(host: str) -> bool:
+def _plain_host(host: str) -> str:
+    """A name, or an address in its one spelling."""
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).compressed
     except ValueError:
-        return len(host) <= 253 and bool(_NAME.fullmatch(host))
-    return True
+        if len(host) <= 253 and _NAME.fullmatch(host) and not _NUMBER.fullmatch(host):
+            return host
+    raise InvalidUri(f"“{host}” is not a host name or address.")
 
 
 def _check_path(text: str, transport: Transport, path: str) -> None:
     if transport == "test":
-        if path != "/default" and not _SAFE_PATH.fullmatch(path):
+        if path != "/default" and (not _SAFE_PATH.fullmatch(path) or path.startswith("//")):
             raise InvalidUri("A test URI is test:///default or test:///absolute/path.xml.")
         return
     if path == "/session":

@@ -9,8 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from hypervisors.access import audit
+from hypervisors.administration.secret_destinations import misdirected_secrets
 from hypervisors.errors import InvalidUri
-from hypervisors.gateway.uris import parse_uri
+from hypervisors.gateway.known_hosts import bind_known_hosts
+from hypervisors.gateway.uris import HypervisorUri, parse_uri
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
 from hypervisors.models.hypervisor_credentials import CREDENTIALS, readable_credentials_of
@@ -39,14 +41,14 @@ class Command(BaseCommand):
             parser.add_argument(f"--{option.replace('_', '-')}", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for uri in filter(None, (options["uri"], options.get("migration_uri"))):
-            try:
-                parse_uri(uri, allow_test_driver=settings.ALLOW_TEST_DRIVER)
-            except InvalidUri as error:
-                raise CommandError(str(error)) from error
-        values = {"uri": options["uri"].strip(), "migration_uri": options.get("migration_uri") or ""}
-        credentials = {"sasl_username": options.get("sasl_username") or ""}
+        uri = _checked(options["uri"])
+        values = {"uri": uri.text, "migration_uri": ""}
+        if options.get("migration_uri"):
+            values["migration_uri"] = _checked(options["migration_uri"]).text
+        credentials = {"sasl_username": options["sasl_username"]} if options.get("sasl_username") else {}
         credentials |= {column: _read(options[name]) for name, column in _FILES.items() if options.get(name)}
+        if credentials.get("ssh_known_hosts"):
+            credentials["ssh_known_hosts"] = _bound(credentials["ssh_known_hosts"], uri)
         said = _register(options["pool"], options["name"], values, credentials)
         if not said.endswith("already."):
             audit.record(
@@ -76,6 +78,14 @@ def _register(pool_name: str, name: str, values: dict[str, str], credentials: di
     is_same = all(getattr(hypervisor, k) == v for k, v in values.items())
     if hypervisor.hypervisor_pool_id == pool.pk and is_same and all(getattr(stored, k) == v for k, v in wanted.items()):
         return f"{name} is registered already."
+    former = {column: getattr(stored, column) for column in CREDENTIALS}
+    elsewhere = misdirected_secrets(hypervisor.uri, former, values["uri"], wanted, typed=frozenset(credentials))
+    if elsewhere:
+        options = ", ".join(f"--{column.replace('_', '-')}-file" for column in elsewhere)
+        raise CommandError(
+            f"What is stored for {name} to sign in with was stored for {next(iter(elsewhere.values()))} and goes "
+            f"nowhere else. Give it again with {options}."
+        )
     if hypervisor.uri != values["uri"]:
         # It may be another machine now: the watcher finds out which.
         hypervisor.host_uuid = None
@@ -86,6 +96,20 @@ def _register(pool_name: str, name: str, values: dict[str, str], credentials: di
     hypervisor.save(update_fields=[*values, "hypervisor_pool", "revision", "host_uuid"])
     HypervisorCredentials(hypervisor=hypervisor, **wanted).save()
     return f"Brought {name} up to date."
+
+
+def _checked(uri: str) -> HypervisorUri:
+    try:
+        return parse_uri(uri, allow_test_driver=settings.ALLOW_TEST_DRIVER)
+    except InvalidUri as error:
+        raise CommandError(str(error)) from error
+
+
+def _bound(known_hosts: str, uri: HypervisorUri) -> str:
+    try:
+        return bind_known_hosts(known_hosts, uri.host, uri.port or 0)
+    except ValueError as error:
+        raise CommandError(f"--ssh-known-hosts-file: {error}") from error
 
 
 def _read(path: Path) -> str:

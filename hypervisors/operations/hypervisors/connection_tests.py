@@ -18,6 +18,8 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -28,7 +30,8 @@ from hypervisors.access.subjects import subject_of
 from hypervisors.gateway.connections import open_connection
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.hypervisors.hosts import HostFacts, read_host
-from hypervisors.gateway.ssh_host_keys import HostKey, read_host_keys, scan_host_keys
+from hypervisors.gateway.known_hosts import bind_known_hosts
+from hypervisors.gateway.ssh_host_keys import HostKey, scan_host_keys
 from hypervisors.gateway.uris import HypervisorUri, parse_uri
 from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.models.encryption import decrypted, encrypted
@@ -39,6 +42,8 @@ logger = logging.getLogger(__name__)
 RESULT_SECONDS = 300
 # A task that no worker has taken up by then is not worth doing any more.
 _TASK_SECONDS = 60
+# How many each person may ask for, within how many seconds.
+TESTS_PER_PERSON = ((20, 60, gettext_lazy("a minute")), (200, 3600, gettext_lazy("an hour")))
 # After this long without a worker the page says so.
 WORKER_SECONDS = 20
 
@@ -105,9 +110,9 @@ def check_uri(text: str) -> HypervisorUri:
     return parse_uri(text, allow_test_driver=settings.ALLOW_TEST_DRIVER)
 
 
-def known_host_keys(text: str) -> tuple[HostKey, ...]:
-    """The keys in a known_hosts text, with their fingerprints."""
-    return read_host_keys(text.splitlines())
+def own_host_keys(text: str, uri: HypervisorUri) -> str:
+    """Of a known_hosts text, the host's own keys. Raises: ValueError, whose text says what is wrong with it."""
+    return bind_known_hosts(text, uri.host, uri.port or 0)
 
 
 def request_connection_test(
@@ -115,11 +120,23 @@ def request_connection_test(
 ) -> ConnectionTest:
     """Queue a test; ask `find_connection_test` for what came of it.
 
-    `on` is the host that it is of, or the pool that a new host is to be in; None for a new pool too. Raises:
-    errors.NotPermitted.
+    `on` is the host that it is of, or the pool that a new host is to be in; None for a new pool too. A person has so
+    many tests a minute, and an hour: they are a port scanner too. One that is too many is answered as failed, and is
+    not kept. Raises: errors.NotPermitted.
     """
     what = "test a connection"
     require(user, Privilege.HYPERVISOR_MANAGE, place_to_manage(candidate.uri, on), what=what)
+    too_many = _limit_reached(user.pk)
+    _note(user, what, candidate, on, too_many)
+    if too_many:
+        test = ConnectionTest(id="", user_id=user.pk, candidate_digest=candidate.digest)
+        return _failed(test, "TooManyTests", too_many)
+    return queue_connection_test(user_id=user.pk, candidate=candidate)
+
+
+def _note(
+    user: User, what: str, candidate: ConnectionCandidate, on: Hypervisor | HypervisorPool | None, too_many: str
+) -> None:
     subject = subject_of(on if isinstance(on, Hypervisor) else None)
     audit.record(
         user,
@@ -128,8 +145,27 @@ def request_connection_test(
         subject_key=subject.key,
         subject_name=subject.name or candidate.uri,
         after={"uri": candidate.uri},
+        outcome="refused" if too_many else "done",
+        detail=too_many,
     )
-    return queue_connection_test(user_id=user.pk, candidate=candidate)
+
+
+def _limit_reached(user_id: int) -> str:
+    """Count one more test; in words why it is one too many, "" while it is not."""
+    for limit, seconds, words in TESTS_PER_PERSON:
+        key = f"connection-tests:{user_id}:{seconds}:{int(time.time()) // seconds}"
+        cache.add(key, 0, seconds)
+        try:
+            count = cache.incr(key)
+        except ValueError:
+            # It ran out in between.
+            continue
+        if count > limit:
+            return _("You have tested %(limit)s connections within %(words)s; wait a little.") % {
+                "limit": limit,
+                "words": words,
+            }
+    return ""
 
 
 def queue_connection_test(*, user_id: int, candidate: ConnectionCandidate) -> ConnectionTest:

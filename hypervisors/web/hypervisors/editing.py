@@ -291,6 +291,7 @@ _FAILURES = {
     "SocketDenied": gettext_lazy("libvirt's socket cannot be opened"),
     "ConnectionLost": gettext_lazy("The connection broke"),
     "QueueAway": gettext_lazy("Nothing could be tested"),
+    "TooManyTests": gettext_lazy("Too many connection tests"),
     "OtherKey": gettext_lazy("The worker cannot read the secrets"),
 }
 

@@ -10,10 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from hypervisors.access import permitted
 from hypervisors.administration.hypervisors import HypervisorValues
+from hypervisors.administration.secret_destinations import misdirected_secrets
 from hypervisors.errors import InvalidUri
 from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
 from hypervisors.models.hypervisor_credentials import CREDENTIALS, SECRETS, readable_credentials_of
-from hypervisors.operations.hypervisors.connection_tests import ConnectionCandidate, check_uri, known_host_keys
+from hypervisors.operations.hypervisors.connection_tests import ConnectionCandidate, check_uri, own_host_keys
 from hypervisors.operations.hypervisors.ssh_keys import find_generated_key, public_key_of
 from hypervisors.privileges import Privilege
 
@@ -67,6 +68,7 @@ class HypervisorForm(ModelForm):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.typed_secrets: frozenset[str] = frozenset()
         # With a wrong key its secrets are empty here: the form opens, and takes new ones.
         self.stored, self.can_read_secrets = readable_credentials_of(self.instance)
         self.before = Hypervisor.objects.get(pk=self.instance.pk) if self.instance.pk is not None else None
@@ -113,15 +115,7 @@ class HypervisorForm(ModelForm):
 
     def clean_migration_uri(self) -> str:
         uri: str = self.cleaned_data["migration_uri"]
-        if uri:
-            _checked_uri(uri)
-        return uri
-
-    def clean_ssh_known_hosts(self) -> str:
-        text: str = self.cleaned_data["ssh_known_hosts"]
-        if text and not known_host_keys(text):
-            raise ValidationError(now_("No ssh host key is in this; paste a line of known_hosts or of /etc/ssh/…pub."))
-        return text
+        return _checked_uri(uri) if uri else ""
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -139,6 +133,7 @@ class HypervisorForm(ModelForm):
             hypervisor_pool=self.cleaned_data["hypervisor_pool"],
             new_pool=self.cleaned_data["new_pool"],
             credentials={name: self.cleaned_data[name] for name in CREDENTIALS},
+            typed=self.typed_secrets,
         )
 
     def changes_the_connection(self) -> bool:
@@ -191,16 +186,38 @@ class HypervisorForm(ModelForm):
             self.add_error("uri", now_("“{name}” has this URI already.").format(name=twin.name))
 
     def _clean_secrets(self, data: dict[str, Any]) -> None:
+        if data.get("ssh_generated_key") and not data.get("ssh_private_key"):
+            self._take_generated_key(data)
+        self.typed_secrets = frozenset(name for name in SECRETS if data.get(name))
         for name in SECRETS:
             if data.get(f"{name}_remove"):
                 data[name] = ""
             elif not data.get(name):
                 data[name] = getattr(self.stored, name)
-        if data.get("ssh_generated_key") and not self.data.get("ssh_private_key"):
-            self._take_generated_key(data)
         self._check_private_key(data)
         for name in set(CREDENTIALS) - _credentials_for(data.get("uri") or ""):
             data[name] = ""
+        self._bind_host_keys(data)
+        self._keep_secrets_home(data)
+
+    def _bind_host_keys(self, data: dict[str, Any]) -> None:
+        """Of the host keys, only this host's own."""
+        try:
+            uri = check_uri(data.get("uri") or "")
+            data["ssh_known_hosts"] = own_host_keys(data.get("ssh_known_hosts", ""), uri)
+        except InvalidUri:
+            return
+        except ValueError as error:
+            self.add_error("ssh_known_hosts", str(error))
+
+    def _keep_secrets_home(self, data: dict[str, Any]) -> None:
+        """A stored secret goes to the machine that it was stored for; for another it is to be typed again."""
+        if self.before is None or not data.get("uri"):
+            return
+        former = {name: getattr(self.stored, name) for name in CREDENTIALS}
+        elsewhere = misdirected_secrets(self.before.uri, former, data["uri"], data, typed=self.typed_secrets)
+        for name, where in elsewhere.items():
+            self.add_error(name, _ENTER_AGAIN[name].format(where=where))
 
     def _take_generated_key(self, data: dict[str, Any]) -> None:
         key = find_generated_key(data["ssh_generated_key"], user_id=self.user.pk)
@@ -215,6 +232,22 @@ class HypervisorForm(ModelForm):
                 public_key_of(data["ssh_private_key"])
             except ValueError as error:
                 self.add_error("ssh_private_key", str(error))
+
+
+_ENTER_AGAIN = {
+    "sasl_password": _(
+        "The stored password is for {where}, its user name and certificate authority only, and goes nowhere else. "
+        "Type it again, or remove it."
+    ),
+    "ssh_private_key": _(
+        "The stored key is for {where} and its host key only, and goes nowhere else. "
+        "Paste it again, generate a new pair, or remove it."
+    ),
+    "tls_client_key": _(
+        "The stored client key is for {where} and its certificate authority only, and goes nowhere else. "
+        "Paste it again, or remove it."
+    ),
+}
 
 
 def _credential_fields() -> dict[str, forms.Field]:
@@ -240,9 +273,9 @@ def compose_uri(transport: str, host: str, port: int | None, username: str) -> s
     return f"qemu+{transport}://{user}{bracketed}{f':{port}' if port else ''}/system"
 
 
-def _checked_uri(uri: str) -> None:
+def _checked_uri(uri: str) -> str:
     try:
-        check_uri(uri)
+        return check_uri(uri).text
     except InvalidUri as error:
         raise ValidationError(str(error)) from error
 

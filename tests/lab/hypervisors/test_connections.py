@@ -95,7 +95,8 @@ def test_a_rejected_key(lab: Lab, host: Host, tmp_path: Path) -> None:
 
 def test_a_changed_host_key(lab: Lab, host: Host) -> None:
     another = next(other for other in lab.hosts if other.name != host.name)
-    stored = {"ssh_known_hosts": sign_in.known_hosts_line(another.plan)}
+    key = sign_in.known_hosts_line(another.plan).split(maxsplit=1)[1]
+    stored = {"ssh_known_hosts": f"{host.address} {key}"}
     with pytest.raises(errors.HostKeyChanged, match="SHA256:"):
         open_connection(_endpoint(host.ssh_uri, **(_ssh(lab, host) | stored)))
 
@@ -103,6 +104,16 @@ def test_a_changed_host_key(lab: Lab, host: Host) -> None:
 def test_an_unknown_host_key(lab: Lab, host: Host) -> None:
     with pytest.raises(errors.HostKeyChanged, match="unknown"):
         open_connection(_endpoint(host.ssh_uri, **(_ssh(lab, host) | {"ssh_known_hosts": "# none yet"})))
+
+
+def test_a_line_of_another_host_lets_nobody_pass_for_this_one(lab: Lab, host: Host) -> None:
+    another = next(other for other in lab.hosts if other.name != host.name)
+    key = sign_in.known_hosts_line(host.plan).split(maxsplit=1)[1]
+    text = f"{sign_in.known_hosts_line(another.plan)}\nrogue.example.org {key}\n@cert-authority * {key}"
+    with pytest.raises(errors.HostKeyChanged):
+        open_connection(_endpoint(host.ssh_uri, **(_ssh(lab, host) | {"ssh_known_hosts": text})))
+    mixed = f"{text}\n{sign_in.known_hosts_line(host.plan)}"
+    assert _answers(_endpoint(host.ssh_uri, **(_ssh(lab, host) | {"ssh_known_hosts": mixed})))
 
 
 def test_a_key_that_is_none(lab: Lab, host: Host) -> None:

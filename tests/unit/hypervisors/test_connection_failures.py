@@ -10,6 +10,7 @@ from hypervisors import errors
 from hypervisors.gateway.endpoints import Endpoint, openable_uri
 from hypervisors.gateway.failures import translate, translate_opening
 from hypervisors.gateway.uris import parse_uri
+from tests.host_keys import host_key
 
 
 class _Said(libvirt.libvirtError):  # type: ignore[misc, name-defined]
@@ -82,10 +83,14 @@ def test_calls_that_fail_have_their_class(code: int, domain: int, kind: type[Exc
     assert str(error) == "Could not start virtual machine web1: no way."
 
 
+KEY, OTHER_KEY, REVOKED_KEY, THIRD_KEY = (host_key(number) for number in range(4))
+
+
 def test_ssh_gets_private_files_that_are_gone_afterwards() -> None:
     endpoint = _endpoint(
         ssh_private_key="KEY\r\nLINE\r\n",
-        ssh_known_hosts="# comment\nhost1,10.0.0.1 ssh-ed25519 AAAA comment\nssh-rsa BBBB\n@revoked * ssh-rsa CCCC",
+        ssh_known_hosts=f"# comment\nhost1,10.0.0.1 {KEY} comment\n{OTHER_KEY}\n@revoked * {REVOKED_KEY}\n"
+        f"host2 {THIRD_KEY}\n* {THIRD_KEY}\n@cert-authority host1 {THIRD_KEY}",
     )
     with openable_uri(endpoint) as uri:
         assert uri.ssh_pid_file is not None
@@ -95,9 +100,9 @@ def test_ssh_gets_private_files_that_are_gone_afterwards() -> None:
         assert (directory / "key").stat().st_mode & 0o777 == 0o600
         assert (directory / "key").read_bytes() == b"KEY\nLINE\n"
         assert (directory / "known_hosts").read_text().splitlines() == [
-            "hypervisor ssh-ed25519 AAAA",
-            "hypervisor ssh-rsa BBBB",
-            "@revoked hypervisor ssh-rsa CCCC",
+            f"hypervisor {KEY}",
+            f"hypervisor {OTHER_KEY}",
+            f"@revoked hypervisor {REVOKED_KEY}",
         ]
         assert "StrictHostKeyChecking yes" in (directory / "config").read_text()
     assert not directory.exists()

@@ -201,10 +201,10 @@ def test_secrets_are_kept_replaced_and_removed(operator: Client, hypervisor_pool
 
 def test_another_transport_drops_the_credentials_it_has_no_use_for(operator: Client, hypervisor: Hypervisor) -> None:
     HypervisorCredentials.objects.create(hypervisor=hypervisor, ssh_private_key="old", sasl_password="old")
-    fields = {"name": "h", "hypervisor_pool": hypervisor.hypervisor_pool_id, **REFUSING}
+    fields = {"name": "h", "hypervisor_pool": hypervisor.hypervisor_pool_id, **REFUSING, "sasl_password": "new"}
     save_untested(operator, reverse("hypervisor_edit", args=[hypervisor.pk]), **fields)
     stored = HypervisorCredentials.objects.get(hypervisor=hypervisor)
-    assert (stored.ssh_private_key, stored.sasl_password) == ("", "old")
+    assert (stored.ssh_private_key, stored.sasl_password) == ("", "new")
 
 
 def test_saving_leaves_the_watchers_columns_alone(operator: Client, hypervisor: Hypervisor) -> None:
