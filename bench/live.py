@@ -48,9 +48,9 @@ print(json.dumps(stamps))
 """
 
 
-def storm_figures(stack: Stack, cookie: str) -> list[Figure]:
-    """Sockets and publisher are processes of their own, on the same machine."""
-    command = [sys.executable, "-m", "bench.open_sockets", str(stack.port), cookie, str(PAGES)]
+def storm_figures(stack: Stack, cookie: str, shown: list[str]) -> list[Figure]:
+    """Sockets and publisher are processes of their own, on the same machine. `shown`: VMs whose usage each watches."""
+    command = [sys.executable, "-m", "bench.open_sockets", str(stack.port), cookie, str(PAGES), ",".join(shown)]
     sockets = subprocess.Popen(
         command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="ascii"
     )

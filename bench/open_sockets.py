@@ -1,7 +1,8 @@
-"""Many open pages' sockets, as cheap as can be: `python -m bench.open_sockets PORT COOKIE COUNT`.
+"""Many open pages' sockets, as cheap as can be: `python -m bench.open_sockets PORT COOKIE COUNT UUIDS`.
 
-Prints "open" once all are greeted. Reads from stdin how many changes are sent in all, waits for them (not for ever),
-and prints JSON: the delays in seconds (median and p95) of each change at each socket, and how many did not come.
+Each watches the usage of these VMs, as the list does. Prints "open" once all are greeted. Reads from stdin how many
+changes are sent in all, waits for them (not for ever), and prints JSON: the delays in seconds (median and p95) of each
+change at each socket, and how many did not come.
 """
 
 import asyncio
@@ -50,6 +51,10 @@ class Page(asyncio.Protocol):
         while (frame := self._next_frame()) is not None:
             self._take(*frame)
 
+    def say(self, text: bytes) -> None:
+        # A mask of zeros is a mask.
+        self.transport.write(bytes([0x81, 0x80 | 126]) + len(text).to_bytes(2, "big") + bytes(4) + text)
+
     def _next_frame(self) -> tuple[int, bytes] | None:
         buffer = self.buffer
         if len(buffer) < 2:
@@ -78,13 +83,14 @@ class Page(asyncio.Protocol):
             self.numbers.add(int(number))
 
 
-async def _listen(port: int, cookie: str, count: int) -> None:
+async def _listen(port: int, cookie: str, count: int, uuids: list[str]) -> None:
     delays = array("d")
     loop = asyncio.get_running_loop()
     pages = []
     for _ in range(count):
         page = (await loop.create_connection(lambda: Page(port, cookie, delays), "127.0.0.1", port))[1]
         await asyncio.wait_for(page.greeted.wait(), 30)
+        page.say(json.dumps({"watch": uuids, "watch_hypervisors": []}).encode())
         pages.append(page)
     print("open", flush=True)
     total = int(await loop.run_in_executor(None, sys.stdin.readline))
@@ -100,4 +106,4 @@ async def _listen(port: int, cookie: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_listen(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(_listen(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4].split(",")))

@@ -82,9 +82,10 @@ def _live(stack: Stack, size: int, browser: Browser) -> list[Figure]:
     page = signed_in(browser, stack)
     figures = lone_change_figures(stack, page)
     cookie = cookies(page)
+    shown = page.evaluate("[...document.querySelectorAll('#list tbody tr')].map((row) => row.dataset.uuid)")
     # Its page would fetch the list anew under each storm.
     page.goto("about:blank")
-    figures += storm_figures(stack, cookie)
+    figures += storm_figures(stack, cookie, shown)
     figures += crowd_figures(stack, size, cookie)
     page.context.close()
     return figures
