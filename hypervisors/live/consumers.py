@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,6 +19,7 @@ from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from hypervisors.access import permitted
@@ -38,6 +40,10 @@ MOST_WATCHED = 2000
 MOST_WAITING = 100
 # The session ended or the rights changed: the browser loads the page anew.
 CLOSE_SIGNED_OUT = 4401
+# Rights could not be looked up for long: the browser connects again, and is asked who it is.
+CLOSE_UNCHECKED = 1013
+UNCHECKED_SECONDS = 30
+_CHECK_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,17 +154,38 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.watched = watched
 
     async def _recheck(self) -> None:
-        """Ends the socket soon after its session ended or its rights changed."""
+        """Ends the socket soon after its session ended or its rights changed.
+
+        While rights cannot be looked up it asks again and again; when they stay unknown, the browser has to come anew.
+        """
+        checked_at = time.monotonic()
         while True:
             await self._until_due()
-            user = await _current_user(self.scope)
-            if user is None or await database_sync_to_async(changes_group)(user) != self.group:
-                # Nothing may follow the close.
-                self.tasks[0].cancel()
-                await self.close(code=CLOSE_SIGNED_OUT)
-                return
-            self.user = user
-            await self._watch()
+            try:
+                if not await self._is_still_allowed():
+                    await self._end(CLOSE_SIGNED_OUT)
+                    return
+                checked_at = time.monotonic()
+            except (DatabaseError, RedisError, OSError) as error:
+                logger.warning("The rights of a page could not be checked: %s", error)
+                if time.monotonic() - checked_at > self.recheck_seconds + UNCHECKED_SECONDS:
+                    await self._end(CLOSE_UNCHECKED)
+                    return
+                await asyncio.sleep(_CHECK_AGAIN_SECONDS)
+                self.rights_changed.set()
+
+    async def _is_still_allowed(self) -> bool:
+        user = await _current_user(self.scope)
+        if user is None or await database_sync_to_async(changes_group)(user) != self.group:
+            return False
+        self.user = user
+        await self._watch()
+        return True
+
+    async def _end(self, code: int) -> None:
+        # Nothing may follow the close.
+        self.tasks[0].cancel()
+        await self.close(code=code)
 
     async def _until_due(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -14,6 +14,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from hypervisors.broadcast import FLEET_GROUP, Change, publish, publish_usage
@@ -262,6 +263,59 @@ def test_a_session_that_ends_closes_its_socket_soon(alice: User, ending: str, mo
             while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
                 pass
             assert message["code"] == consumers.CLOSE_SIGNED_OUT
+
+    async_to_sync(scenario)()
+
+
+def test_a_database_that_fails_for_a_while_does_not_keep_the_socket_open(
+    alice: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
+    monkeypatch.setattr(consumers, "_CHECK_AGAIN_SECONDS", 0.05)
+    client = logged_in(alice)
+
+    def rename(before: str, after: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {before} RENAME TO {after}")
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await pong(socket)
+            await sync_to_async(rename)("django_session", "away")
+            try:
+                async with asyncio.timeout(10):
+                    while "could not be checked" not in caplog.text:
+                        await asyncio.sleep(0.02)
+                await sync_to_async(User.objects.update)(is_active=False)
+            finally:
+                await sync_to_async(rename)("away", "django_session")
+            while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
+                pass
+            assert message["code"] == consumers.CLOSE_SIGNED_OUT
+
+    async_to_sync(scenario)()
+
+
+def test_rights_that_stay_unknown_end_the_socket(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
+    monkeypatch.setattr(consumers, "_CHECK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(consumers, "UNCHECKED_SECONDS", 0.2)
+    client = logged_in(alice)
+
+    def rename(before: str, after: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {before} RENAME TO {after}")
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await pong(socket)
+            await sync_to_async(rename)("django_session", "away")
+            try:
+                while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
+                    pass
+            finally:
+                await sync_to_async(rename)("away", "django_session")
+            assert message["code"] == consumers.CLOSE_UNCHECKED
 
     async_to_sync(scenario)()
 

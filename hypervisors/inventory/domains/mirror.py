@@ -98,9 +98,14 @@ class DomainMirror:
         self.forget_hypervisor(withdrawn.hypervisor_id)
 
     def forget_hypervisor(self, hypervisor_id: int) -> None:
-        """Its row was removed, or is another's machine."""
+        """Its row was removed, or is another's machine.
+
+        Who removed it wrote tombstones: those that another hypervisor has too are no such thing.
+        """
         for uuid in self._seen_on.pop(hypervisor_id, set()):
             self._lose(hypervisor_id, uuid)
+            if self._observed.get(uuid):
+                self._changed.setdefault(uuid, set()).update({"hypervisor_id", "vanished_at"})
         self._online.discard(hypervisor_id)
 
     def drop(self, hypervisor_ids: Collection[int]) -> None:

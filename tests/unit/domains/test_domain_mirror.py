@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.utils import timezone
 
 from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
@@ -193,6 +194,18 @@ def test_rows_of_a_removed_hypervisor_become_tombstones(scene: Scene) -> None:
     scene.lists(1, _facts())
     scene.mirror.forget_hypervisor(1)
     assert [change.fields for change in scene.save()] == [{"vanished": True}]
+
+
+def test_what_another_hypervisor_has_too_outlives_the_removal_of_its_own(scene: Scene) -> None:
+    scene.lists(1, _facts())
+    scene.lists(2, _facts(state=DomainState.SHUTOFF))
+    assert Domain.objects.get().hypervisor_id == 1
+    # As the service that removes a hypervisor writes it, before the watcher hears of it.
+    Domain.objects.update(vanished_at=timezone.now(), hypervisor=None)
+    scene.mirror.forget_hypervisor(1)
+    scene.save()
+    row = Domain.objects.get()
+    assert (row.hypervisor_id, row.vanished_at, row.state) == (2, None, DomainState.SHUTOFF)
 
 
 def test_xml_that_cannot_be_read_still_makes_a_row(scene: Scene) -> None:
