@@ -212,6 +212,14 @@ CONSOLE_PORT = env.int("VMPORTAL_CONSOLE_PORT", default=6080)
 CONSOLE_GRANT_SECONDS = 20
 # libvirt's test driver and its relatives are for tests and benchmarks only.
 ALLOW_TEST_DRIVER = env.bool("VMPORTAL_ALLOW_TEST_DRIVER", default=False)
+# How many days what is over and gone is kept: see hypervisors/administration/retention.py.
+RETENTION_DAYS = {
+    "operations": env.int("VMPORTAL_KEEP_OPERATIONS_DAYS", default=365),
+    "tombstones": env.int("VMPORTAL_KEEP_TOMBSTONES_DAYS", default=365),
+    "audit": env.int("VMPORTAL_KEEP_AUDIT_DAYS", default=730),
+}
+if any(days < 1 for days in RETENTION_DAYS.values()):
+    raise ImproperlyConfigured("VMPORTAL_KEEP_OPERATIONS_DAYS, …_TOMBSTONES_DAYS and …_AUDIT_DAYS are at least 1.")
 USAGE_PERIOD_SECONDS = env.int("VMPORTAL_USAGE_PERIOD_SECONDS", default=5)
 
 LOGGING = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from hypervisors.administration.retention import run_retention
 from hypervisors.inventory.watcher import Watcher
 from hypervisors.operations.engine.sweep import run_sweeper
 
@@ -26,6 +27,8 @@ class Command(BaseCommand):
         watcher = Watcher(stopping)
         sweeping = {"may_sweep": watcher.leases.keeps_house}
         threading.Thread(target=run_sweeper, args=(stopping,), kwargs=sweeping, name="sweeper", daemon=True).start()
+        cleaning = {"may_clean": watcher.leases.keeps_house}
+        threading.Thread(target=run_retention, args=(stopping,), kwargs=cleaning, name="retention", daemon=True).start()
         logger.info("Watching hypervisors.")
         watcher.run()
         logger.info("Stopped.")
