@@ -14,6 +14,7 @@ import os
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from typing import NoReturn
 
@@ -63,6 +64,9 @@ def main() -> None:
 def _load() -> None:
     for name in _MODULES:
         importlib.import_module(name)
+    if threading.active_count() > 1:
+        # A fork would leave it behind with whatever locks it holds.
+        raise RuntimeError(f"A module has started a thread when it was imported: {threading.enumerate()}")
     gc.collect()
     # The collector writes into what it looks at: what is here now is left alone, and stays shared.
     gc.freeze()

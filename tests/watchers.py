@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from tests.workers import product_environment
 class WatcherProcess:
     """One `manage.py watch_hypervisors`."""
 
-    def __init__(self, log_path: Path) -> None:
+    def __init__(self, log_path: Path, environment: Mapping[str, str]) -> None:
         self.log_path = log_path
         with log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(REPOSITORY / "manage.py"), "watch_hypervisors"],
-                env=product_environment(),
+                env=product_environment() | dict(environment),
                 stdout=log,
                 stderr=log,
             )
@@ -52,8 +52,9 @@ class WatcherProcess:
 
 
 @contextmanager
-def watcher_process(log_path: Path) -> Iterator[WatcherProcess]:
-    process = WatcherProcess(log_path)
+def watcher_process(log_path: Path, **environment: str) -> Iterator[WatcherProcess]:
+    """It gets the environment beside the tests' own."""
+    process = WatcherProcess(log_path, environment)
     try:
         yield process
     finally:

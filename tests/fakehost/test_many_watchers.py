@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from hypervisors.models import Domain, Hypervisor, HypervisorPool
+from deploy.services import private_redis
+from hypervisors.models import Domain, Hypervisor, HypervisorPool, WatcherLease
 from hypervisors.states import DomainState, HypervisorStatus
 from tests.fakehost.conftest import domain_xml
 from tests.watchers import watcher_process
@@ -86,6 +87,24 @@ def test_pools_are_shared_and_a_new_one_is_picked_up(make_host: Callable[..., Hy
             new = make_host("h3", domain_xml("stays", STAYING))
             wait_for_status(new, HypervisorStatus.ONLINE, seconds=5)
             wait_until(lambda: present() == {STAYING})
+
+
+def test_without_redis_pools_have_a_watcher_and_keep_it(make_host: Callable[..., Hypervisor], tmp_path: Path) -> None:
+    host = make_host("h1", domain_xml("stays", STAYING))
+    with private_redis() as url:
+        gone = url
+    with watcher_process(tmp_path / "first.log", REDIS_URL=gone) as first:
+        first.wait_until_it_leads(host.hypervisor_pool)
+        wait_until(lambda: present() == {STAYING})
+        lease = WatcherLease.objects.get(hypervisor_pool=host.hypervisor_pool)
+        with watcher_process(tmp_path / "second.log", REDIS_URL=gone):
+            # It is renewed over and over while the other looks on.
+            wait_until(lambda: WatcherLease.objects.get(pk=lease.pk).renewed_at > lease.expires_at)
+            assert WatcherLease.objects.get(pk=lease.pk).token == lease.token
+            first.signal(signal.SIGKILL)
+            wait_until(
+                lambda: WatcherLease.objects.get(pk=lease.pk).token == lease.token + 1, seconds=TAKE_OVER_SECONDS
+            )
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="frozen in a transaction, it would hold all of SQLite")

@@ -28,11 +28,11 @@ _KINDS: dict[str, str | Promise] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessRow:
-    """One process, in words."""
+    """Processes of one machine that do the same, in words; mostly one. `started_at` is the oldest's."""
 
     kind: str
     host: str
-    pid: int
+    pids: tuple[int, ...]
     started_at: datetime
     version: str
     duty: str
@@ -56,16 +56,19 @@ def _rows(instances: list[Instance]) -> list[ProcessRow]:
     leads: dict[str, list[str]] = defaultdict(list)
     for pool in watched_pools():
         leads[pool.watcher].append(pool.name)
+    alike: dict[tuple[str, str, str, str], list[Instance]] = defaultdict(list)
+    for one in sorted(instances, key=lambda one: (list(_KINDS).index(one.kind), one.host, one.holds, one.started_at)):
+        alike[str(_KINDS[one.kind]), one.host, one.version, _duty(one, leads[one.id])].append(one)
     return [
         ProcessRow(
-            kind=str(_KINDS[instance.kind]),
-            host=instance.host,
-            pid=instance.pid,
-            started_at=datetime.fromtimestamp(instance.started_at, tz=UTC),
-            version=instance.version,
-            duty=_duty(instance, leads[instance.id]),
+            kind=kind,
+            host=host,
+            pids=tuple(one.pid for one in same),
+            started_at=datetime.fromtimestamp(same[0].started_at, tz=UTC),
+            version=version,
+            duty=duty,
         )
-        for instance in sorted(instances, key=lambda one: (list(_KINDS).index(one.kind), one.host, one.started_at))
+        for (kind, host, version, duty), same in alike.items()
     ]
 
 

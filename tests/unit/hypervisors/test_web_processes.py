@@ -32,6 +32,14 @@ def test_each_process_is_named_with_its_machine_and_what_it_does(
     assert "No watcher leads" not in page
 
 
+def test_processes_of_one_machine_that_do_the_same_are_one_line(operator: Client, redis_client: Any) -> None:
+    for number in range(4):
+        announce(this_instance("web", id=f"host1:{number}"))
+    page = operator.get("/hypervisors/processes/").content.decode()
+    assert page.count("Pages") == 1
+    assert "Pages × 4" in page
+
+
 def test_a_pool_that_nobody_watches_is_named(operator: Client, redis_client: Any, hypervisor: Hypervisor) -> None:
     HypervisorPool.objects.update(created_at="2020-01-01T00:00Z")
     assert "No watcher leads: rack one" in operator.get("/hypervisors/processes/").content.decode()
