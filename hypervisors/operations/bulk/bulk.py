@@ -8,9 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models import Operation
 from hypervisors.operations.engine.parents import BULK, SEVERAL, child_ended
-from hypervisors.operations.engine.records import Later
 from hypervisors.operations.engine.registry import kind_label
-from hypervisors.operations.engine.runs import Result, Run
+from hypervisors.operations.engine.runs import Later, Result, Run
 from hypervisors.operations.engine.types import OperationType
 from hypervisors.privileges import Privilege
 

@@ -15,8 +15,8 @@ from hypervisors.errors import HypervisorError, NotPossible
 from hypervisors.gateway.connections import Connection
 from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import DomainOperation
-from hypervisors.operations.engine.records import NOTE, Later
-from hypervisors.operations.engine.runs import Result, Run, cancelled, failed, interrupted, succeeded
+from hypervisors.operations.engine.records import NOTE
+from hypervisors.operations.engine.runs import Later, Result, Run, cancelled, failed, interrupted, succeeded
 from hypervisors.operations.engine.types import Text
 
 TIMEOUT_SECONDS = 120.0

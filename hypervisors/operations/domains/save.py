@@ -20,8 +20,8 @@ from hypervisors.operations.domains.domain_operations import (
 )
 from hypervisors.operations.domains.jobs import JobFollower
 from hypervisors.operations.engine.bounded_calls import BackgroundCall
-from hypervisors.operations.engine.records import NOTE, Later
-from hypervisors.operations.engine.runs import Result, Run, cancelled, interrupted
+from hypervisors.operations.engine.records import NOTE
+from hypervisors.operations.engine.runs import Later, Result, Run, cancelled, interrupted
 from hypervisors.states import OperationState
 
 _LOOK_AGAIN_SECONDS = 5.0

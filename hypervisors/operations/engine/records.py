@@ -25,6 +25,7 @@ from hypervisors.operations.engine.locks import release_locks
 from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.parents import child_ended
 from hypervisors.operations.engine.registry import kinds_of_queue, operation_type
+from hypervisors.operations.engine.runs import Later as Later
 from hypervisors.states import OperationState
 
 logger = logging.getLogger(__name__)
@@ -64,14 +65,6 @@ class Claim:
     operation: Operation
     adopted: bool = False
     resumed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Later:
-    """Not now: deliver it again in so many seconds. `progress` replaces what the row says, where given."""
-
-    seconds: float
-    progress: Mapping[str, Any] | None = None
 
 
 def find_operation(operation_id: UUID) -> Operation | None:

@@ -9,10 +9,11 @@ from django.utils.translation import gettext as _
 from hypervisors.errors import VmportalError
 from hypervisors.inventory.refresh_requests import request_domain_refresh
 from hypervisors.operations.engine import records
+from hypervisors.operations.engine.claimed_runs import ClaimedRun
 from hypervisors.operations.engine.reachability import why_unreachable
-from hypervisors.operations.engine.records import Claim, Heartbeat, Later, RecordsAway, RowLost
+from hypervisors.operations.engine.records import Claim, Heartbeat, RecordsAway, RowLost
 from hypervisors.operations.engine.registry import find_operation_type
-from hypervisors.operations.engine.runs import Outcome, Result, Run, cancelled, failed, interrupted
+from hypervisors.operations.engine.runs import Later, Outcome, Result, cancelled, failed, interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def _result(claimed: Claim, heartbeat: Heartbeat) -> Result:
         return failed(_("This version of vmportal does not know “%(kind)s”.") % {"kind": operation.kind})
     try:
         refusal = _refusal(claimed)
-        return refusal if refusal is not None else found.run(Run(claimed, heartbeat))
+        return refusal if refusal is not None else found.run(ClaimedRun(claimed, heartbeat))
     except VmportalError as error:
         return failed(str(error))
     except DatabaseError as error:

@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, StorageBusy, VmportalError
 from hypervisors.operations.engine import records
 from hypervisors.operations.engine.bounded_calls import NotAnswered
-from hypervisors.operations.engine.records import NOTE, Later
-from hypervisors.operations.engine.runs import Outcome, Result, Run, succeeded
+from hypervisors.operations.engine.records import NOTE
+from hypervisors.operations.engine.runs import Later, Outcome, Result, Run, succeeded
 from hypervisors.operations.engine.types import Text
 from hypervisors.states import OperationState
 

@@ -6,21 +6,18 @@ stands here; no table of kinds stands anywhere else.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from hypervisors.errors import NotPossible
-from hypervisors.models import Hypervisor
+from hypervisors.models import Hypervisor, Operation
 from hypervisors.operations.engine.queues import OPERATIONS_QUEUE, QUEUES
+from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.subjects import lock_key
 from hypervisors.privileges import Privilege
-
-if TYPE_CHECKING:
-    from hypervisors.models import Operation
-    from hypervisors.operations.engine.runs import Result, Run
 
 Subject = TypeVar("Subject", bound=models.Model)
 Text = str | Promise
@@ -117,17 +114,17 @@ class OperationType(Generic[Subject]):
 
     # --- then: by a worker
 
-    def run(self, run: "Run") -> "Result":
+    def run(self, run: Run) -> Result:
         """Do it, as far as it goes now. May raise errors.VmportalError, which fails it."""
         raise NotImplementedError
 
     # --- afterwards
 
-    def title(self, operation: "Operation") -> str:
+    def title(self, operation: Operation) -> str:
         """What the operation is called in lists."""
         return str(self.label)
 
-    def parameters_of(self, operation: "Operation") -> Any:
+    def parameters_of(self, operation: Operation) -> Any:
         """`Parameters` as the row holds them; keys that another version wrote are passed over."""
         names = {field.name for field in fields(self.Parameters)}
         return self.Parameters(**{name: value for name, value in operation.parameters.items() if name in names})
