@@ -16,9 +16,17 @@ class DomainState(StrEnum):
     PMSUSPENDED = "pmsuspended"
 
 
-# States in which a QEMU process exists.
+# States in which a QEMU process exists. Crashed is one: only <on_crash>preserve</on_crash> keeps that state, with all
+# that the guest was at; what is otherwise known of a crash is shutoff.
 ACTIVE_DOMAIN_STATES = frozenset(
-    {DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED, DomainState.SHUTDOWN, DomainState.PMSUSPENDED}
+    {
+        DomainState.RUNNING,
+        DomainState.BLOCKED,
+        DomainState.PAUSED,
+        DomainState.SHUTDOWN,
+        DomainState.CRASHED,
+        DomainState.PMSUSPENDED,
+    }
 )
 
 

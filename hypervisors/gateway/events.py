@@ -29,6 +29,7 @@ class HypervisorEvent:
     state: DomainState | None = None
     state_reason: str = ""
     # Without a state: "migration" or "migrated", when the domain is leaving for another hypervisor.
+    has_rebooted: bool = False
     # Reading sooner would show a passing state.
     read_after_seconds: float = 0.0
 
@@ -45,6 +46,7 @@ def subscribe(connection: Connection, listener: Listener) -> None:
     with translated("subscribe to events"):
         raw.registerCloseCallback(_on_close, listener)
         raw.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _on_lifecycle, listener)
+    _register(partial(raw.domainEventRegisterAny, None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, _on_reboot, listener))
     for event_id in _DOMAIN_EVENTS:
         _register(partial(raw.domainEventRegisterAny, None, event_id, _on_domain, listener))
     for event_id in _STORAGE_POOL_EVENTS:
@@ -55,7 +57,6 @@ def subscribe(connection: Connection, listener: Listener) -> None:
 
 # Each means that the domain's XML or state may have changed.
 _DOMAIN_EVENTS = (
-    libvirt.VIR_DOMAIN_EVENT_ID_REBOOT,
     libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG,
     libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON,
     libvirt.VIR_DOMAIN_EVENT_ID_CONTROL_ERROR,
@@ -130,6 +131,10 @@ def _on_lifecycle(raw: Any, domain: Any, event: int, detail: int, listener: List
 def _on_domain(raw: Any, domain: Any, *details: Any) -> None:
     listener: Listener = details[-1]
     listener(HypervisorEvent(subject="domain", uuid=UUID(bytes=domain.UUID())))
+
+
+def _on_reboot(raw: Any, domain: Any, listener: Listener) -> None:
+    listener(HypervisorEvent(subject="domain", uuid=UUID(bytes=domain.UUID()), has_rebooted=True))
 
 
 def _on_storage(raw: Any, pool: Any, *details: Any) -> None:

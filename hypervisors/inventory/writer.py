@@ -166,6 +166,7 @@ class Writer:
             self._loads_due = now + _LOADS_SECONDS
             self._hypervisors.take_loads(self.supervisor.states())
         self._domains.make_tombstones()
+        self._domains.raise_alarms()
         if self._has_outdated:
             self._has_outdated = self._domains.parse_stored()
         self._save_and_publish()
@@ -230,6 +231,7 @@ class Writer:
         for pk in ours:
             self._hypervisors.note_row(pk, rows[pk].status)
         self.supervisor.match(rows, pools=pools)
+        self._domains.note_names(self.supervisor.names)
         watched = {session.hypervisor_id for session in self.supervisor.sessions()}
         for pk in ours.keys() - watched:
             self._domains.set_online(pk, online=False)

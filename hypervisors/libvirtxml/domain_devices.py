@@ -21,6 +21,14 @@ class Disk:
     read_only: bool = False
     shareable: bool = False
     boot_order: int | None = None
+    # Of a network disk: its servers, "nas1:10809 nas2"; empty where the host itself knows them, or is one.
+    servers: str = ""
+    # What is written is thrown away when it stops.
+    is_transient: bool = False
+    # "copy", "commit" …: libvirt is at work on it.
+    block_job: str = ""
+    # "optional": libvirt goes on without a medium that is missing.
+    startup_policy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +112,10 @@ def _disk(element: etree._Element) -> Disk:
         read_only="readonly" in parts,
         shareable="shareable" in parts,
         boot_order=number(attribute_of(parts.get("boot"), "order")),
+        servers=_servers(parts.get("source")),
+        is_transient="transient" in parts,
+        block_job=attribute_of(parts.get("mirror"), "job") or ("copy" if "mirror" in parts else ""),
+        startup_policy=attribute_of(parts.get("source"), "startupPolicy"),
     )
 
 
@@ -115,6 +127,15 @@ def _disk_source(source: etree._Element | None) -> str:
     if source.get("protocol"):
         return f"{source.get('protocol')}:{source.get('name', '')}"
     return source.get("file") or source.get("dev") or source.get("dir") or source.get("path") or ""
+
+
+def _servers(source: etree._Element | None) -> str:
+    if source is None or not source.get("protocol"):
+        return ""
+    hosts = [host for host in source.iterchildren("host") if host.get("name")]
+    return " ".join(
+        f"{host.get('name')}:{host.get('port')}" if host.get("port") else host.get("name", "") for host in hosts
+    )
 
 
 def _interface(element: etree._Element) -> Interface:

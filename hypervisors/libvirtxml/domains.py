@@ -15,6 +15,7 @@ from hypervisors.libvirtxml.documents import (
     number,
     parse_document,
     size_kib,
+    text_at,
     text_of,
 )
 from hypervisors.libvirtxml.domain_devices import (
@@ -32,7 +33,7 @@ from hypervisors.libvirtxml.domain_devices import (
 )
 
 # Raise it with every change of what parse_domain finds: the watcher then parses anew what it has stored.
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 
 _LIBOSINFO_OS = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}os"
 _GUEST_AGENT_CHANNEL = "org.qemu.guest_agent.0"
@@ -70,6 +71,12 @@ class ParsedDomain:
     video_models: tuple[str, ...] = ()
     sound_models: tuple[str, ...] = ()
     tpm: str = ""  # the model, for example "tpm-crb"
+    tpm_backend: str = ""  # "emulator": its state is a directory of the host; "passthrough", "external"
+    nvram: str = ""  # the file with its UEFI variables; empty also where libvirt chooses it at the next start
+    keeps_uefi_variables: bool = False
+    kernel: str = ""  # a file of the host that it boots directly
+    shared_memories: tuple[str, ...] = ()
+    network_filters: tuple[str, ...] = ()
     watchdog: str = ""
     has_guest_agent_channel: bool = False
 
@@ -102,6 +109,9 @@ def parse_domain(xml: str) -> ParsedDomain:
         video_models=tuple(attribute_at(video, "model", "type") for video in devices["video"]),
         sound_models=tuple(sound.get("model", "") for sound in devices["sound"]),
         tpm="".join(tpm.get("model", "") for tpm in devices["tpm"][:1]),
+        tpm_backend="".join(attribute_at(tpm, "backend", "type") for tpm in devices["tpm"][:1]),
+        shared_memories=tuple(memory.get("name", "") for memory in devices["shmem"]),
+        network_filters=_network_filters(devices["interface"]),
         watchdog="".join(watchdog.get("model", "") for watchdog in devices["watchdog"][:1]),
         has_guest_agent_channel=any(channel.target == _GUEST_AGENT_CHANNEL for channel in channels),
     )
@@ -112,7 +122,7 @@ def parsed_from_json(stored: Mapping[str, Any]) -> ParsedDomain:
     values = _known(ParsedDomain, stored)
     for name, kind in _LISTS.items():
         values[name] = tuple(kind(**_known(kind, item)) for item in values.get(name, ()))
-    for name in ("boot_devices", "host_devices", "video_models", "sound_models"):
+    for name in ("boot_devices", "host_devices", "video_models", "sound_models", "shared_memories", "network_filters"):
         values[name] = tuple(values.get(name, ()))
     return ParsedDomain(**values)
 
@@ -151,13 +161,22 @@ def _system(parts: _Parts) -> dict[str, Any]:
     system = parts.get("os")
     kind = child_at(system, "type")
     uses_efi = attribute_of(system, "firmware") == "efi" or attribute_at(system, "loader", "type") == "pflash"
+    is_stateless = attribute_at(system, "loader", "stateless") == "yes"
     return {
         "architecture": attribute_of(kind, "arch"),
         "machine": attribute_of(kind, "machine"),
         "firmware": "efi" if uses_efi else "bios",
+        "nvram": text_at(system, "nvram") or attribute_at(system, "nvram/source", "file"),
+        "keeps_uefi_variables": child_at(system, "nvram") is not None or (uses_efi and not is_stateless),
+        "kernel": text_at(system, "kernel"),
         "os_name": _os_name(parts.get("metadata")),
         "boot_devices": () if system is None else tuple(boot.get("dev", "") for boot in system.iterchildren("boot")),
     }
+
+
+def _network_filters(interfaces: list[etree._Element]) -> tuple[str, ...]:
+    names = (attribute_at(interface, "filterref", "filter") for interface in interfaces)
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _os_name(metadata: etree._Element | None) -> str:

@@ -55,6 +55,8 @@ class ParsedVolume:
     physical_bytes: int | None = None  # the file's length; absent for an empty file
     backing_path: str = ""
     backing_format: str = ""
+    # When its file was last changed (ctime): seconds with nanoseconds, as the file system says; empty for other kinds.
+    changed_at: str = ""
 
 
 def check_volume_name(name: str) -> None:
@@ -107,6 +109,7 @@ def parse_volume(xml: str) -> ParsedVolume:
         physical_bytes=None if physical is None else number(text_of(physical)),
         backing_path=text_of(child_at(backing, "path")),
         backing_format=attribute_of(child_at(backing, "format"), "type"),
+        changed_at=text_of(child_at(target, "timestamps/ctime")),
     )
 
 

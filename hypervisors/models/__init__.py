@@ -1,6 +1,7 @@
 """What vmportal remembers."""
 
 from hypervisors.models.access import AuditRecord, Role, RoleBinding
+from hypervisors.models.domain_copies import DomainCopy
 from hypervisors.models.domains import Domain, DomainDefinition
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
@@ -15,6 +16,7 @@ from hypervisors.models.watcher_leases import WatcherLease
 __all__ = [
     "AuditRecord",
     "Domain",
+    "DomainCopy",
     "DomainDefinition",
     "Hypervisor",
     "HypervisorCredentials",

@@ -44,6 +44,11 @@ class Domain(models.Model):
     persistent = models.BooleanField(default=True)
     autostart = models.BooleanField(default=False)
     has_managed_save = models.BooleanField(default=False)
+    # libvirt lets nothing move that has snapshots; of checkpoints a move loses what libvirt knows.
+    has_snapshots = models.BooleanField(default=False)
+    has_checkpoints = models.BooleanField(default=False)
+    # What is wrong with it, for people: it runs twice, its disk is full. Empty: nothing.
+    trouble = models.TextField(blank=True, default="")
     # False while its QEMU does not answer statistics calls.
     answering = models.BooleanField(default=True)
     vcpu_count = models.PositiveIntegerField(default=1)

@@ -58,6 +58,8 @@ class Hypervisor(models.Model):
     kvm_available = models.BooleanField(null=True, blank=True)
     # Sorted canonical names and aliases of machine types of the host's architecture, for migration checks.
     machine_types = models.JSONField(default=list, blank=True)
+    # Its network interfaces, bridges among them, for migration checks; null: it does not say.
+    interface_names = models.JSONField(null=True, blank=True)
     # The host's <cpu> element of virConnectGetCapabilities, for CPU comparison.
     cpu_xml = models.TextField(blank=True)
 

@@ -22,7 +22,8 @@ _ROW = (
     '<td class="c-check"><input type="checkbox" aria-label="{name}"></td>'
     '<td class="c-state">{state}</td>'
     '<td class="c-name"><a href="{uuid}/"><vp-text field="name">{name}</vp-text></a>'
-    '<vp-text class="vp-title" field="title">{title}</vp-text><vp-busy{operation}></vp-busy></td>'
+    '<vp-text class="vp-title" field="title">{title}</vp-text>'
+    '<vp-text class="vp-trouble" field="trouble">{trouble}</vp-text><vp-busy{operation}></vp-busy></td>'
     '<td class="c-host{stale}"><vp-text field="hypervisor_name">{host}</vp-text></td>'
     '<td class="c-vcpu"><vp-text field="vcpu_count">{vcpus}</vp-text></td>'
     '<td class="c-cpu"><vp-spark></vp-spark></td>'
@@ -49,6 +50,7 @@ def _values(domain: Any, language: str | None) -> dict[str, Any]:
         "uuid": str(domain.uuid),
         "name": escape(domain.name),
         "title": escape(domain.title),
+        "trouble": escape(domain.trouble) if domain.trouble else "",
         "state": _state(domain.vanished_at, domain.state, domain.state_reason, language),
         "operation": _busy(domain.operation) if domain.operation else "",
         "stale": "" if domain.hypervisor_status == "online" else " is-stale",

@@ -44,4 +44,4 @@ export function sheet(css) {
   return made;
 }
 
-export const OFF = new Set(["shutoff", "crashed", "nostate"]);
+export const OFF = new Set(["shutoff", "nostate"]);

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from deploy.services import private_redis
 from hypervisors.inventory.leases import LeaseKeeper
-from hypervisors.models import Hypervisor, HypervisorPool, WatcherLease
+from hypervisors.models import Domain, DomainCopy, Hypervisor, HypervisorPool, WatcherLease
 from hypervisors.models.instances import announce, read_instances, this_instance, withdraw
 from hypervisors.states import AdminState
 
@@ -139,3 +141,16 @@ def test_an_instance_that_ends_or_falls_silent_is_no_longer_named(redis_client: 
     redis_client.delete(name)
     assert read_instances() == []
     assert redis_client.scard("vmportal:instances") == 0
+
+
+def test_a_machine_that_runs_twice_is_told_and_named_to_operators(
+    all_alive: None, client: Client, alice: User, make_domain: Callable[..., Domain], make_hypervisor: Any
+) -> None:
+    twice = make_domain(name="web1", state="running", trouble="ALARM: web1 runs on host1 and on host2")
+    copy = DomainCopy.objects.create(domain=twice, hypervisor=make_hypervisor(), name="web1", state="running")
+    assert client.get("/healthz").json()["alarms"] == {"total": 0}, "which may be a migration"
+    DomainCopy.objects.filter(pk=copy.pk).update(runs_too_since=timezone.now())
+    told = client.get("/healthz").json()
+    assert (told["status"] == "well", told["alarms"]) == (False, {"total": 1})
+    client.force_login(alice)
+    assert client.get("/healthz").json()["alarms"]["each"] == ["ALARM: web1 runs on host1 and on host2"]

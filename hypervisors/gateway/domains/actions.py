@@ -11,7 +11,7 @@ from uuid import UUID
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
-from hypervisors.gateway.domains.states import domain_state_of, state_reason
+from hypervisors.gateway.domains.states import domain_state_of, read_disk_errors, state_reason
 from hypervisors.states import DomainState
 
 T = TypeVar("T")
@@ -39,8 +39,8 @@ def force_off_domain(connection: Connection, uuid: UUID) -> None:
 
 
 def reset_domain(connection: Connection, uuid: UUID) -> None:
-    """Press the reset button."""
-    _act(connection, uuid, "reset", lambda domain: domain.reset(0))
+    """Press the reset button; one that had crashed runs again."""
+    _act(connection, uuid, "reset", _reset)
 
 
 def pause_domain(connection: Connection, uuid: UUID) -> None:
@@ -108,10 +108,23 @@ def title_and_description(connection: Connection, uuid: UUID) -> tuple[str, str]
     return title, description
 
 
+def disk_errors(connection: Connection, uuid: UUID) -> tuple[str, ...]:
+    """What is wrong with its disks, as in "vdb: no space left". Only of one that is active."""
+    return _ask(connection, uuid, read_disk_errors)
+
+
 def state_and_reason(connection: Connection, uuid: UUID) -> tuple[DomainState, str]:
     """The state and libvirt's reason for it in words. Raises: errors.NotFound when it is not there."""
     state, reason = _ask(connection, uuid, lambda domain: domain.state())
     return domain_state_of(state), state_reason(state, reason)
+
+
+def _reset(domain: "libvirt.virDomain") -> None:
+    had_crashed = domain_state_of(domain.state()[0]) == DomainState.CRASHED
+    domain.reset(0)
+    if had_crashed:
+        # libvirt leaves it paused.
+        domain.resume()
 
 
 def _resume(domain: "libvirt.virDomain") -> None:

@@ -8,7 +8,7 @@ import libvirt
 
 from hypervisors.errors import NotFound
 from hypervisors.gateway.connections import Connection, translated
-from hypervisors.gateway.domains.states import domain_state_of, state_reason
+from hypervisors.gateway.domains.states import IO_ERROR, domain_state_of, read_disk_errors, state_reason
 from hypervisors.gateway.failures import is_missing
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
@@ -26,6 +26,10 @@ class DomainFacts:
     has_managed_save: bool
     live_xml: str
     inactive_xml: str
+    has_snapshots: bool = False
+    has_checkpoints: bool = False
+    # Of one that an I/O error paused: "vdb: no space left".
+    disk_errors: tuple[str, ...] = ()
 
     def summary(self) -> "DomainSummary":
         """The same without XML."""
@@ -37,12 +41,14 @@ class DomainFacts:
             persistent=self.persistent,
             autostart=self.autostart,
             has_managed_save=self.has_managed_save,
+            has_snapshots=self.has_snapshots,
+            has_checkpoints=self.has_checkpoints,
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DomainSummary:
-    """What four bulk calls tell of one domain: all of DomainFacts but the XML."""
+    """What six bulk calls tell of one domain: all of DomainFacts but the XML and its disks' errors."""
 
     uuid: UUID
     name: str
@@ -51,6 +57,8 @@ class DomainSummary:
     persistent: bool
     autostart: bool
     has_managed_save: bool
+    has_snapshots: bool
+    has_checkpoints: bool
 
 
 def list_domain_summaries(connection: Connection) -> list[DomainSummary]:
@@ -60,7 +68,7 @@ def list_domain_summaries(connection: Connection) -> list[DomainSummary]:
 
 
 def list_domains(connection: Connection, *, on_progress: Callable[[], None] | None = None) -> list[DomainFacts]:
-    """All domains: four bulk calls, and one XMLDesc for each (two for running ones).
+    """All domains: six bulk calls, and one XMLDesc for each (two for running ones).
 
     `on_progress` is called after each domain, for a watchdog. Raises: errors.HypervisorError.
     """
@@ -89,6 +97,8 @@ def read_domain(connection: Connection, uuid: UUID) -> DomainFacts | None:
                 persistent=bool(domain.isPersistent()),
                 autostart=bool(domain.autostart()),
                 has_managed_save=bool(domain.hasManagedSaveImage(0)),
+                has_snapshots=_optional_count(domain.snapshotNum) > 0,
+                has_checkpoints=_optional_count(lambda: len(domain.listAllCheckpoints())) > 0,
             )
             return _facts(domain, summary)
     except NotFound:
@@ -108,6 +118,8 @@ def _summaries(raw: "libvirt.virConnect") -> Iterator[tuple["libvirt.virDomain",
     persistent = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
     autostart = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
     saved = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+    with_snapshots = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
+    with_checkpoints = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT)
     for domain, record in raw.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0):
         uuid = domain.UUID()
         state = record.get("state.state", 0)
@@ -121,12 +133,24 @@ def _summaries(raw: "libvirt.virConnect") -> Iterator[tuple["libvirt.virDomain",
                 persistent=uuid in persistent,
                 autostart=uuid in autostart,
                 has_managed_save=uuid in saved,
+                has_snapshots=uuid in with_snapshots,
+                has_checkpoints=uuid in with_checkpoints,
             ),
         )
 
 
 def _uuids(raw: "libvirt.virConnect", flag: int) -> set[bytes]:
     return {domain.UUID() for domain in raw.listAllDomains(flag)}
+
+
+def _optional_count(count: Callable[[], int]) -> int:
+    """0 where this driver has no such thing."""
+    try:
+        return count()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return 0
+        raise
 
 
 def _facts(domain: "libvirt.virDomain", summary: DomainSummary) -> DomainFacts | None:
@@ -136,6 +160,8 @@ def _facts(domain: "libvirt.virDomain", summary: DomainSummary) -> DomainFacts |
     try:
         live_xml = domain.XMLDesc(0) if is_active else ""
         inactive_xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) if wants_inactive else ""
+        is_io_paused = (summary.state, summary.state_reason) == (DomainState.PAUSED, IO_ERROR)
+        disk_errors = read_disk_errors(domain) if is_io_paused else ()
     except libvirt.libvirtError as error:
         if is_missing(error):
             return None
@@ -150,4 +176,7 @@ def _facts(domain: "libvirt.virDomain", summary: DomainSummary) -> DomainFacts |
         has_managed_save=summary.has_managed_save,
         live_xml=live_xml,
         inactive_xml=inactive_xml,
+        has_snapshots=summary.has_snapshots,
+        has_checkpoints=summary.has_checkpoints,
+        disk_errors=disk_errors,
     )

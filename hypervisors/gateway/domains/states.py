@@ -1,5 +1,7 @@
 """libvirt's numbers for states and their reasons, https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainState."""
 
+import libvirt
+
 from hypervisors.states import DomainState
 
 _STATES = (
@@ -70,3 +72,18 @@ def state_reason(state: int, reason: int) -> str:
     """The reason in words; empty when libvirt does not know or the number is from a newer libvirt."""
     words = _REASONS.get(domain_state_of(state), ())
     return words[reason] if 0 <= reason < len(words) else ""
+
+
+IO_ERROR = "I/O error"
+
+
+def read_disk_errors(domain: "libvirt.virDomain") -> tuple[str, ...]:
+    """What is wrong with its disks, as in "vdb: no space left"; nothing where its driver cannot tell."""
+    try:
+        errors = domain.diskErrors()
+    except libvirt.libvirtError:
+        return ()
+    return tuple(f"{disk}: {_DISK_ERRORS.get(code, IO_ERROR)}" for disk, code in sorted(errors.items()))
+
+
+_DISK_ERRORS = {libvirt.VIR_DOMAIN_DISK_ERROR_NO_SPACE: "no space left"}

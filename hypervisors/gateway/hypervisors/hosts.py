@@ -30,6 +30,8 @@ class HostFacts:
     kvm_available: bool | None
     machine_types: tuple[str, ...]
     cpu_xml: str
+    # Network interfaces, bridges among them; None where the hypervisor does not say.
+    interface_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ def read_host(connection: Connection) -> HostFacts:
             kvm_available=capabilities.kvm_available,
             machine_types=capabilities.machine_types,
             cpu_xml=capabilities.cpu_xml,
+            interface_names=_optional(lambda: tuple(sorted(one.name() for one in raw.listAllInterfaces(0))), None),
         )
 
 

@@ -17,7 +17,9 @@ from django.utils import timezone
 from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import records as domain_records
+from hypervisors.inventory.domains.copies import Copy, is_moving, load_copies, save_copies
 from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint, sha256
+from hypervisors.inventory.domains.troubles import double_run_trouble, state_trouble
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import (
     DomainRead,
@@ -29,11 +31,13 @@ from hypervisors.inventory.observations import (
 from hypervisors.libvirtxml.domains import ParsedDomain, parse_domain, parsed_from_json
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
+# So long two must be seen to run at once: while a migration switches over, what is known of one is a moment old.
+_DOUBLE_RUN_SECONDS = 2.0
 # A domain that a migration takes away may be gone here before we see it there.
 _LEAVING_GRACE_SECONDS = 5.0
 # Definitions of one turn: an event waits for no more than that (some 0.2 ms each).
 _PARSED_AT_ONCE = 100
-_RUNNING_STATES = ACTIVE_DOMAIN_STATES - {DomainState.PAUSED}
+_RUNNING_STATES = ACTIVE_DOMAIN_STATES - {DomainState.PAUSED, DomainState.CRASHED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +51,9 @@ class ObservedDomain:
     autostart: bool
     has_managed_save: bool
     xml_fingerprint: int
+    has_snapshots: bool = False
+    has_checkpoints: bool = False
+    disk_errors: tuple[str, ...] = ()
     # A migration takes it away from here.
     leaving: bool = False
     # time.monotonic() of the last event that told its state: a reading begun earlier may be older than that.
@@ -65,6 +72,11 @@ class DomainMirror:
         self._definitions: dict[UUID, Definition] = {}
         self._gone_at: dict[UUID, float] = {}
         self._unread: set[tuple[int, UUID]] = set()
+        self._copies: dict[UUID, dict[int, Copy]] = {}
+        self._changed_copies: set[UUID] = set()
+        # Since when (time.monotonic()) domains seem to run on several hypervisors, while that is no alarm yet.
+        self._doubled_at: dict[UUID, float] = {}
+        self._hypervisor_names: Mapping[int, str] = {}
         # The last domain whose stored XML was looked at by `parse_stored`.
         self._parsed_up_to = 0
 
@@ -86,6 +98,16 @@ class DomainMirror:
             elif record.vanished_at is None:
                 self._observed[record.uuid] = {}
                 self._settle(record.uuid)
+        for uuid, copies in load_copies(hypervisor_ids).items():
+            if uuid in self._records:
+                self._copies[uuid] = copies
+                for hypervisor_id, copy in copies.items():
+                    self._observed[uuid].setdefault(hypervisor_id, _observed_copy(copy))
+                    self._seen_on[hypervisor_id].add(uuid)
+
+    def note_names(self, names: Mapping[int, str]) -> None:
+        """What the hypervisors are called, for words to people."""
+        self._hypervisor_names = names
 
     def set_online(self, hypervisor_id: int, *, online: bool) -> None:
         if online != (hypervisor_id in self._online):
@@ -117,8 +139,9 @@ class DomainMirror:
         gone = [uuid for uuid, record in self._records.items() if record.hypervisor_id in hypervisor_ids]
         for uuid in gone:
             del self._records[uuid]
-            for known in (self._changed, self._definitions, self._gone_at):
+            for known in (self._changed, self._definitions, self._gone_at, self._copies, self._doubled_at):
                 known.pop(uuid, None)
+            self._changed_copies.discard(uuid)
             if self._observed.get(uuid):
                 # A hypervisor that stays has it too.
                 self._settle(uuid)
@@ -128,7 +151,8 @@ class DomainMirror:
 
     def unsaved_hypervisors(self) -> set[int]:
         """Those whose domains would be saved now."""
-        records = (self._records[uuid] for uuid in self._changed.keys() | self._definitions.keys())
+        unsaved = self._changed.keys() | self._definitions.keys() | self._changed_copies
+        records = (self._records[uuid] for uuid in unsaved)
         return {record.hypervisor_id for record in records if record.hypervisor_id is not None}
 
     def take_listing(self, listed: DomainsListed) -> None:
@@ -157,6 +181,7 @@ class DomainMirror:
             state_reason=seen.state_reason,
             state_told_at=seen.seen_at,
             leaving=observation.leaving and seen.state not in _RUNNING_STATES,
+            disk_errors=observation.disk_errors if seen.state == observation.state else (),
         )
         self._settle(seen.uuid)
 
@@ -189,11 +214,27 @@ class DomainMirror:
             if record is not None and not self._observed.get(uuid):
                 self._set(record, {"vanished_at": timezone.now(), "answering": True})
 
+    def raise_alarms(self) -> None:
+        """For those that have been seen to run on several hypervisors for long enough."""
+        due = time.monotonic() - _DOUBLE_RUN_SECONDS
+        for uuid in [uuid for uuid, at in self._doubled_at.items() if at <= due]:
+            record = self._records.get(uuid)
+            if record is None or not record.pk or is_moving(record.pk):
+                self._doubled_at[uuid] = time.monotonic()
+                continue
+            del self._doubled_at[uuid]
+            now = timezone.now()
+            for hypervisor_id in self._runs_too(uuid):
+                copy = self._copies[uuid][hypervisor_id]
+                self._copies[uuid][hypervisor_id] = replace(copy, runs_too_since=copy.runs_too_since or now)
+                self._changed_copies.add(uuid)
+            self._set_trouble(record)
+
     def unsaved_count(self) -> int:
         return len(self._changed) + len(self._definitions)
 
     def has_unsaved(self) -> bool:
-        return bool(self._changed or self._definitions or self._unread)
+        return bool(self._changed or self._definitions or self._changed_copies or self._unread)
 
     def take_unread(self) -> set[tuple[int, UUID]]:
         """(hypervisor, domain) of those whose XML is not known, to be read again."""
@@ -206,7 +247,8 @@ class DomainMirror:
         Call in a transaction; then note_saved(), or after an error clear() and load().
         """
         # A definition that changed without a listed field (a disk was attached) still is news to an open page.
-        changed = self._changed | {uuid: set() for uuid in self._definitions.keys() - self._changed.keys()}
+        also = (self._definitions.keys() | self._changed_copies) - self._changed.keys()
+        changed = self._changed | {uuid: set() for uuid in also}
         new = {uuid for uuid in changed if not self._records[uuid].pk}
         names = dict(hypervisor_names)
         changes = []
@@ -222,7 +264,7 @@ class DomainMirror:
         return changes
 
     def note_saved(self) -> None:
-        self._changed, self._definitions = {}, {}
+        self._changed, self._definitions, self._changed_copies = {}, {}, set()
 
     def _label(self, batch: list[UUID]) -> str:
         return ", ".join(f"“{self._records[uuid].name}” ({uuid})" for uuid in batch[:1])
@@ -232,6 +274,9 @@ class DomainMirror:
             self._save_rows({uuid: fields for uuid, fields in changed.items() if fields or uuid in new}, new)
             domain_records.save_definitions(
                 (self._records[uuid], self._definitions[uuid]) for uuid in changed if uuid in self._definitions
+            )
+            save_copies(
+                (self._records[uuid].pk, self._copies.get(uuid, {})) for uuid in changed if uuid in self._changed_copies
             )
         except BaseException:
             # What was inserted is undone.
@@ -255,6 +300,8 @@ class DomainMirror:
         message = domain_records.message_fields(record, FIELDS if is_new else fields, names)
         if redefined and not is_new:
             message["redefined"] = True
+        if uuid in self._changed_copies:
+            message["copies"] = len(self._copies.get(uuid, {}))
         return Change(what="domain", id=str(uuid), op="add" if is_new else "update", fields=message)
 
     def _see(self, hypervisor_id: int, facts: DomainFacts, *, started_at: float) -> None:
@@ -273,6 +320,7 @@ class DomainMirror:
         self._seen_on[hypervisor_id].discard(uuid)
         if lost is None:
             return
+        self._doubled_at.pop(uuid, None)
         if not self._observed[uuid]:
             grace = _LEAVING_GRACE_SECONDS if lost.leaving or lost.state_reason == "migrated" else 0.0
             self._gone_at[uuid] = time.monotonic() + grace
@@ -285,6 +333,7 @@ class DomainMirror:
         if not observed:
             if record is not None and record.vanished_at is None:
                 self._gone_at.setdefault(uuid, time.monotonic())
+            self._note_copies(uuid, None)
             return
         self._gone_at.pop(uuid, None)
         if record is None:
@@ -302,9 +351,13 @@ class DomainMirror:
                 "persistent": observation.persistent,
                 "autostart": observation.autostart,
                 "has_managed_save": observation.has_managed_save,
+                "has_snapshots": observation.has_snapshots,
+                "has_checkpoints": observation.has_checkpoints,
                 "vanished_at": None,
             },
         )
+        self._note_copies(uuid, owner)
+        self._set_trouble(record)
         if has_moved or observation.state not in ACTIVE_DOMAIN_STATES:
             self._set(record, {"answering": True})
         if facts is not None and owner == facts_of:
@@ -325,6 +378,59 @@ class DomainMirror:
             return (activity, hypervisor_id in self._online, hypervisor_id == record.hypervisor_id, -hypervisor_id)
 
         return max(observed, key=rank)
+
+    def _note_copies(self, uuid: UUID, owner: int | None) -> None:
+        """Which other hypervisors have it, and whether it seems to run on one of them, too."""
+        before = self._copies.get(uuid, {})
+        observed = self._observed.get(uuid, {})
+        copies = {
+            hypervisor_id: Copy(
+                name=observation.name,
+                state=observation.state,
+                runs_too_since=before[hypervisor_id].runs_too_since if hypervisor_id in before else None,
+            )
+            for hypervisor_id, observation in observed.items()
+            if owner not in (None, hypervisor_id) and not _is_passing(observation)
+        }
+        if not copies and not before:
+            return
+        self._copies[uuid] = copies
+        running = self._runs_too(uuid)
+        for hypervisor_id, copy in copies.items():
+            if copy.runs_too_since is not None and hypervisor_id not in running:
+                copies[hypervisor_id] = replace(copy, runs_too_since=None)
+        if any(copies[hypervisor_id].runs_too_since is None for hypervisor_id in running):
+            self._doubled_at.setdefault(uuid, time.monotonic())
+        else:
+            self._doubled_at.pop(uuid, None)
+        if copies != before:
+            self._changed_copies.add(uuid)
+        if not copies:
+            del self._copies[uuid]
+
+    def _runs_too(self, uuid: UUID) -> set[int]:
+        """Copies that run, while the domain runs where it belongs. What a migration takes away is none of them."""
+        observed, copies = self._observed.get(uuid, {}), self._copies.get(uuid, {})
+        running = {
+            hypervisor_id
+            for hypervisor_id, observation in observed.items()
+            if observation.state in _RUNNING_STATES
+            and not observation.leaving
+            # What ran on a host before it was cut off need not run any more.
+            and (hypervisor_id in self._online or (hypervisor_id in copies and copies[hypervisor_id].runs_too_since))
+        }
+        return running & copies.keys() if len(running) > 1 else set()
+
+    def _set_trouble(self, record: DomainRecord) -> None:
+        alarms = [pk for pk, copy in self._copies.get(record.uuid, {}).items() if copy.runs_too_since is not None]
+        observation = self._observed.get(record.uuid, {}).get(record.hypervisor_id or 0)
+        trouble = ""
+        if alarms:
+            hosts = [self._hypervisor_names.get(pk, str(pk)) for pk in (record.hypervisor_id or 0, *sorted(alarms))]
+            trouble = double_run_trouble(record.name, hosts)
+        elif observation is not None:
+            trouble = state_trouble(observation.state, observation.state_reason, observation.disk_errors)
+        self._set(record, {"trouble": trouble})
 
     def _define(self, record: DomainRecord, facts: DomainFacts) -> None:
         found = _fingerprint_of(facts)
@@ -379,6 +485,9 @@ def _observation_of(facts: DomainFacts, before: ObservedDomain | None, *, starte
         autostart=facts.autostart,
         has_managed_save=facts.has_managed_save,
         xml_fingerprint=_fingerprint_of(facts),
+        has_snapshots=facts.has_snapshots,
+        has_checkpoints=facts.has_checkpoints,
+        disk_errors=facts.disk_errors if not told_later else (),
         leaving=before is not None and before.leaving and state not in _RUNNING_STATES,
         state_told_at=before.state_told_at if before is not None else 0.0,
     )
@@ -393,6 +502,26 @@ def _observed_before(record: DomainRecord) -> ObservedDomain:
         autostart=record.autostart,
         has_managed_save=record.has_managed_save,
         xml_fingerprint=record.xml_fingerprint,
+        has_snapshots=record.has_snapshots,
+        has_checkpoints=record.has_checkpoints,
+    )
+
+
+def _is_passing(observation: ObservedDomain) -> bool:
+    """A migration that comes in has no definition yet; what one took away has, for a moment."""
+    comes_in = observation.state == DomainState.PAUSED and not observation.persistent
+    return comes_in or observation.leaving or observation.state_reason == "migrated"
+
+
+def _observed_copy(copy: Copy) -> ObservedDomain:
+    return ObservedDomain(
+        name=copy.name,
+        state=copy.state,
+        state_reason="",
+        persistent=True,
+        autostart=False,
+        has_managed_save=False,
+        xml_fingerprint=0,
     )
 
 

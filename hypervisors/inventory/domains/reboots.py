@@ -19,11 +19,11 @@ class RebootsAway(Exception):
     """Redis does not answer."""
 
 
-def note_reboot(uuid: UUID) -> None:
-    """It rebooted just now. Never raises."""
+def note_reboot(uuid: UUID, *, at: float | None = None) -> None:
+    """It rebooted just now, or at this time of time.time(). Never raises."""
     try:
         with _client() as client:
-            client.set(_key(uuid), f"{time.time():.3f}", ex=_KEPT_SECONDS)
+            client.set(_key(uuid), f"{at or time.time():.3f}", ex=_KEPT_SECONDS)
     except redis.RedisError as error:
         logger.warning("A reboot of %s was not noted: %s", uuid, error)
 

@@ -25,6 +25,9 @@ FIELDS = (
     "persistent",
     "autostart",
     "has_managed_save",
+    "has_snapshots",
+    "has_checkpoints",
+    "trouble",
     "answering",
     "vcpu_count",
     "memory_kib",
@@ -50,6 +53,9 @@ class DomainRecord:
     persistent: bool = True
     autostart: bool = False
     has_managed_save: bool = False
+    has_snapshots: bool = False
+    has_checkpoints: bool = False
+    trouble: str = ""
     answering: bool = True
     vcpu_count: int = 1
     memory_kib: int = 0

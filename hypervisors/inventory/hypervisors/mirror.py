@@ -57,6 +57,8 @@ class HypervisorMirror:
         self._facts[read.hypervisor_id] = read
         values = asdict(read.facts)
         values["machine_types"] = list(values["machine_types"])
+        if values["interface_names"] is not None:
+            values["interface_names"] = list(values["interface_names"])
         values["hostname"] = values["hostname"][:255]
         self._unsaved.setdefault(read.hypervisor_id, {}).update(values)
 
@@ -90,7 +92,7 @@ class HypervisorMirror:
 
 
 # Long, and of no use in a page that is open.
-_NOT_IN_MESSAGES = {"cpu_xml", "machine_types"}
+_NOT_IN_MESSAGES = {"cpu_xml", "machine_types", "interface_names"}
 
 
 def _save(pk: int, values: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ thread reads the domain again.
 import random
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -17,6 +18,7 @@ from hypervisors.gateway.domains.reading import DomainSummary, list_domain_summa
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent, subscribe
 from hypervisors.gateway.hypervisors.hosts import check_answers
+from hypervisors.inventory.domains.reboots import note_reboot
 from hypervisors.inventory.observations import DomainRead, DomainsListed, DomainStateSeen, ObservationsWithdrawn
 from hypervisors.inventory.sessions.concurrency_limits import READING
 from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
@@ -30,6 +32,14 @@ _SUMMARY_SECONDS = 10.0
 _FULL_SECONDS = 60.0
 
 NameOf = Callable[[int], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rebooted:
+    """A guest rebooted, at this time of time.time()."""
+
+    uuid: UUID
+    at: float
 
 
 class Follower(ConnectionWorker):
@@ -64,7 +74,9 @@ class Follower(ConnectionWorker):
         self.agenda.add("summaries", after_seconds=random.uniform(0, _SUMMARY_SECONDS))  # noqa: S311
 
     def perform(self, connection: Connection, job: Hashable) -> None:
-        if isinstance(job, UUID):
+        if isinstance(job, Rebooted):
+            note_reboot(job.uuid, at=job.at)
+        elif isinstance(job, UUID):
             self._read_domain(connection, job)
         elif job == "heartbeat":
             self.agenda.add("heartbeat", after_seconds=_HEARTBEAT_SECONDS)
@@ -135,6 +147,9 @@ class Follower(ConnectionWorker):
         elif event.subject != "domain" or event.uuid is None:
             self._on_other_event(event)
         else:
+            if event.has_rebooted:
+                # Redis may take its time, which libvirt's event thread has not.
+                self.agenda.add(Rebooted(uuid=event.uuid, at=time.time()))
             if event.state is not None or event.state_reason:
                 self._state.post(
                     DomainStateSeen(

@@ -30,7 +30,8 @@ from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, re
 logger = logging.getLogger(__name__)
 
 _NETWORKS_SECONDS = 60.0
-_HOST_SECONDS = 600.0
+# Bridges come and go without an event.
+_HOST_SECONDS = 60.0
 # The first reading of capabilities has libvirt start and ask each QEMU that is installed.
 _HOST_HUNG_SECONDS = 120.0
 # A sweep may take this share of the period; slower ones come less often.

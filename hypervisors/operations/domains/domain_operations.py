@@ -16,7 +16,7 @@ Reason = Callable[[Domain], str]
 # Where a page shows it: the big button's choices, the ways to stop, a button of its own, the menu.
 POWER, STOP, MOVE, MORE = "power", "stop", "move", "more"
 
-IS_OFF = frozenset({None, DomainState.SHUTOFF, DomainState.CRASHED})
+IS_OFF = frozenset({None, DomainState.SHUTOFF})
 
 
 class DomainOperation(OperationType[Domain]):
@@ -71,8 +71,8 @@ def paused_already(domain: Domain) -> str:
 
 
 RUNNING = needs_state({DomainState.RUNNING, DomainState.BLOCKED})
-ACTIVE = needs_state({*ACTIVE_DOMAIN_STATES, DomainState.CRASHED})
-OFF = needs_state({DomainState.SHUTOFF, DomainState.CRASHED})
+ACTIVE = needs_state(ACTIVE_DOMAIN_STATES)
+OFF = needs_state({DomainState.SHUTOFF})
 RUNNING_OR_PAUSED = needs_state({DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED})
 MOVABLE = needs_state({DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED, DomainState.SHUTOFF})
 SLEEPING = needs_state({DomainState.PAUSED, DomainState.PMSUSPENDED})
@@ -89,7 +89,7 @@ def _state_text(domain: Domain) -> str:
         DomainState.PAUSED: _("It is paused; resume it first."),
         DomainState.SHUTDOWN: _("It is shutting down."),
         DomainState.SHUTOFF: _("It is shut off."),
-        DomainState.CRASHED: _("It has crashed."),
+        DomainState.CRASHED: _("It has crashed, and is kept as it was: reset it, or force it off."),
         DomainState.PMSUSPENDED: _("Its guest sleeps; resume it to wake it up."),
     }
     return texts.get(DomainState(domain.state), _("Its state is not known."))

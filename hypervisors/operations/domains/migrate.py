@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, NotPossible
 from hypervisors.gateway.connections import Connection, cached_connection
+from hypervisors.gateway.domains.actions import set_autostart
 from hypervisors.gateway.domains.jobs import JobProgress, read_completed_job, read_job
 from hypervisors.gateway.domains.migrations import migrate_domain
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
@@ -18,11 +19,12 @@ from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.consoles.kicks import kick_moved
 from hypervisors.operations.domains.domain_operations import MOVABLE, MOVE, DomainOperation, not_answering, saved
 from hypervisors.operations.domains.jobs import JobFollower
+from hypervisors.operations.domains.migration_checks import check_departure
 from hypervisors.operations.domains.migration_outcomes import BothHosts, explain, look_at_both, unreachable_hosts
 from hypervisors.operations.domains.migration_targets import find_migration_target
 from hypervisors.operations.engine.bounded_calls import BackgroundCall
 from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE
-from hypervisors.operations.engine.records import NOTE, Later
+from hypervisors.operations.engine.records import CARRIED, NOTE, Later
 from hypervisors.operations.engine.runs import Outcome, Result, Run, cancelled, failed, interrupted, succeeded
 from hypervisors.privileges import Privilege
 
@@ -67,6 +69,9 @@ class Migrate(DomainOperation):
         follower = JobFollower(run)
         if run.adopted or run.resumed:
             return _decide(run, None) if follower.follow_adopted() else _later(run)
+        departure = check_departure(run)
+        # Written first: who takes this over must know it too.
+        run.report_now({CARRIED: {"autostart": departure.autostart}})
         source, target, peer_uri = endpoint_of(run.source), endpoint_of(run.target), run.target.peer_uri
         # It is looked at when the move is over; connecting takes place meanwhile.
         BackgroundCall(lambda: cached_connection(target), name="connect-target")
@@ -74,7 +79,7 @@ class Migrate(DomainOperation):
 
         def move() -> None:
             connections.append(cached_connection(source))
-            migrate_domain(connections[0], run.uuid, peer_uri=peer_uri)
+            migrate_domain(connections[0], run.uuid, peer_uri=peer_uri, live=departure.is_active)
 
         call = BackgroundCall(move, name="migration")
         if not follower.follow_call(call):
@@ -138,12 +143,39 @@ def _settled(run: Run) -> BothHosts:
 
 def _moved(run: Run, seen: BothHosts) -> Outcome:
     kick_moved(run.uuid, from_hypervisor_id=run.source.pk)
+    after = " ".join(filter(None, (_leftover(run, seen), _carry_autostart(run))))
     if not seen.is_active:
-        return succeeded(_("It is on %(target)s now, shut off.") % {"target": run.target.name})
+        text = _("It is on %(target)s now, shut off.") % {"target": run.target.name}
+        return succeeded(f"{text} {after}".strip())
     text = (_("It is on %(target)s now, paused.") if seen.is_paused_at_target else _("It runs on %(target)s.")) % {
         "target": run.target.name
     }
-    return succeeded(f"{text} {_times(_completed(run))}".strip())
+    return succeeded(" ".join(filter(None, (text, _times(_completed(run)), after))))
+
+
+def _carry_autostart(run: Run) -> str:
+    """libvirt does not take it along. "" when all is well; else what a person must do."""
+    if not run.operation.progress.get(CARRIED, {}).get("autostart"):
+        return ""
+    try:
+        run.ask(lambda connection: set_autostart(connection, run.uuid, enabled=True), hypervisor=run.target)
+    except HypervisorError as error:
+        return _("It does not start with its host any more; set that by hand. %(error)s") % {"error": error}
+    return ""
+
+
+def _leftover(run: Run, seen: BothHosts) -> str:
+    """A definition that libvirt left on the source (after a broken post-copy) must not start there with the host."""
+    if seen.source is None:
+        return ""
+    try:
+        run.ask(lambda connection: set_autostart(connection, run.uuid, enabled=False))
+    except HypervisorError as error:
+        logger.warning("The autostart of what %s left behind could not be ended: %s", run.name, error)
+    return _(
+        "A definition is left on %(source)s, shut off: never start it; remove it by “virsh undefine --keep-nvram "
+        "--keep-tpm”."
+    ) % {"source": run.source.name}
 
 
 def _completed(run: Run) -> JobProgress | None:

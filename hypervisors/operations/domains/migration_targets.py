@@ -1,7 +1,7 @@
 """Where a virtual machine can move to, and what stands in the way of each host: from rows alone."""
 
-import posixpath
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Prefetch
@@ -9,11 +9,22 @@ from django.utils.translation import gettext as _
 
 from hypervisors.errors import InvalidUri
 from hypervisors.gateway.uris import parse_uri
-from hypervisors.libvirtxml.domain_devices import Disk
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, StoragePool
+from hypervisors.models import Domain, DomainCopy, DomainDefinition, Hypervisor, Network, StoragePool
+from hypervisors.operations.domains.migration_devices import (
+    device_obstacles,
+    fixed_ports,
+    graphics_obstacles,
+    graphics_warnings,
+    network_obstacles,
+    network_warnings,
+    port_obstacles,
+)
+from hypervisors.operations.domains.migration_storage import MovedDisks
+from hypervisors.operations.domains.unmovable import leftover_text, state_obstacles
 from hypervisors.operations.engine.locks import clock
 from hypervisors.operations.engine.reachability import why_unreachable
+from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
 # What a QEMU process takes beside its guest's memory; libvirt documents no figure, this is what small guests show.
 _QEMU_OVERHEAD_KIB = 64 * 1024
@@ -34,15 +45,17 @@ class MigrationTarget:
 
 def migration_targets(domain: Domain) -> list[MigrationTarget]:
     """Every hypervisor of its pool, possible ones first, by name. Six queries, whatever the size of the pool."""
-    move = _move_of(domain)
-    targets = [_target(move, hypervisor) for hypervisor in _hypervisors(domain)]
+    hypervisors = _hypervisors(domain)
+    move = _move_of(domain, hypervisors)
+    targets = [_target(move, hypervisor) for hypervisor in hypervisors]
     return sorted(targets, key=lambda target: (not target.is_possible, target.hypervisor.name))
 
 
 def find_migration_target(domain: Domain, hypervisor: Hypervisor) -> MigrationTarget | None:
     """This one alone; None when it is not of the same pool."""
-    found = next((row for row in _hypervisors(domain) if row.pk == hypervisor.pk), None)
-    return None if found is None else _target(_move_of(domain), found)
+    hypervisors = _hypervisors(domain)
+    found = next((row for row in hypervisors if row.pk == hypervisor.pk), None)
+    return None if found is None else _target(_move_of(domain, hypervisors), found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +63,47 @@ class _Move:
     """What is to move; `namesakes_at` are the hypervisors that have another domain of its name."""
 
     domain: Domain
+    source: Hypervisor | None
+    # What runs, else what would; and what is asked for.
     parsed: ParsedDomain
+    stored: ParsedDomain
+    storage: MovedDisks
+    # By hypervisor: another with the same UUID, and the ports that screens have.
+    copies: Mapping[int, DomainCopy]
+    ports: Mapping[int, frozenset[int]]
     namesakes_at: frozenset[int | None]
 
 
-def _move_of(domain: Domain) -> _Move:
+def _move_of(domain: Domain, hypervisors: Sequence[Hypervisor]) -> _Move:
     try:
-        parsed = parsed_from_json(domain.definition.parsed)
+        definition = domain.definition
+        parsed = parsed_from_json(definition.parsed)
+        stored = parsed_from_json(definition.inactive_parsed or definition.live_parsed)
     except DomainDefinition.DoesNotExist:
-        parsed = ParsedDomain(name=domain.name)
+        parsed = stored = ParsedDomain(name=domain.name)
+    source = next((row for row in hypervisors if row.pk == domain.hypervisor_id), None)
     namesakes = Domain.objects.present().filter(name=domain.name).exclude(pk=domain.pk)
-    return _Move(domain=domain, parsed=parsed, namesakes_at=frozenset(namesakes.values_list("hypervisor", flat=True)))
+    return _Move(
+        domain=domain,
+        source=source,
+        parsed=parsed,
+        stored=stored,
+        copies={copy.hypervisor_id: copy for copy in domain.copies.all()},
+        ports=_ports_in_use(domain, hypervisors) if fixed_ports(stored) else {},
+        storage=MovedDisks(parsed, source, is_active=domain.is_active),
+        namesakes_at=frozenset(namesakes.values_list("hypervisor", flat=True)),
+    )
+
+
+def _ports_in_use(domain: Domain, hypervisors: Sequence[Hypervisor]) -> dict[int, frozenset[int]]:
+    """Ports of screens, by hypervisor. Only asked for where a port is fixed, which is rare."""
+    others = DomainDefinition.objects.exclude(domain=domain).filter(
+        domain__vanished_at=None, domain__state__in=ACTIVE_DOMAIN_STATES, domain__hypervisor__in=hypervisors
+    )
+    ports: dict[int, frozenset[int]] = defaultdict(frozenset)
+    for hypervisor_id, parsed in others.values_list("domain__hypervisor", "live_parsed"):
+        ports[hypervisor_id] |= fixed_ports(parsed_from_json(parsed))
+    return ports
 
 
 def _hypervisors(domain: Domain) -> list[Hypervisor]:
@@ -69,7 +112,8 @@ def _hypervisors(domain: Domain) -> list[Hypervisor]:
     rows = Hypervisor.objects.filter(hypervisor_pool=domain.hypervisor.hypervisor_pool_id)
     return list(
         rows.prefetch_related(
-            Prefetch("storage_pools", StoragePool.objects.present()), Prefetch("networks", Network.objects.present())
+            Prefetch("storage_pools", StoragePool.objects.present().select_related("shared_storage")),
+            Prefetch("networks", Network.objects.present()),
         )
     )
 
@@ -85,12 +129,23 @@ def _target(move: _Move, target: Hypervisor) -> MigrationTarget:
         *_uri_obstacles(target),
         *_machine_obstacles(move.parsed, target),
         *_memory_obstacles(move.domain, target),
-        *_disk_obstacles(move.parsed, target),
-        *_network_obstacles(move.parsed, target),
-        *_device_obstacles(move.parsed),
+        *move.storage.obstacles(target),
+        *network_obstacles(move.parsed, target),
+        *device_obstacles(move.parsed),
+        *_screen_obstacles(move, target),
+        *_snapshot_obstacles(move.domain),
+        *_copy_obstacles(move, target),
+        *state_obstacles(
+            move.parsed, is_active=move.domain.is_active, is_paused=move.domain.state == DomainState.PAUSED
+        ),
         *_name_obstacles(move, target),
     ]
-    warnings = list(_warnings(move.domain, move.parsed, target))
+    warnings = [
+        *_warnings(move.domain, move.parsed, target),
+        *move.storage.warnings(target),
+        *network_warnings(move.parsed, target),
+        *(graphics_warnings(move.stored, move.source, target) if move.source else ()),
+    ]
     return MigrationTarget(hypervisor=target, obstacles=obstacles, warnings=warnings)
 
 
@@ -140,67 +195,22 @@ def _memory_obstacles(domain: Domain, target: Hypervisor) -> Iterator[str]:
         }
 
 
-def _disk_obstacles(parsed: ParsedDomain, target: Hypervisor) -> Iterator[str]:
-    storage_pools = list(target.storage_pools.all())
-    active_names = {pool.name for pool in storage_pools if pool.active}
-    active_paths = {posixpath.normpath(pool.target_path) for pool in storage_pools if pool.active and pool.target_path}
-    idle_paths = {posixpath.normpath(pool.target_path): pool.name for pool in storage_pools if not pool.active}
-    for disk in parsed.disks:
-        if disk.source_kind == "volume":
-            name = disk.source.partition("/")[0]
-            if name not in active_names:
-                yield _("Disk %(disk)s is in the storage pool “%(pool)s”, which is not active there.") % {
-                    "disk": disk.target,
-                    "pool": name,
-                }
-        elif disk.source and disk.source_kind in ("file", "block", "dir"):
-            yield from _path_obstacles(disk, active_paths, idle_paths)
+def _screen_obstacles(move: _Move, target: Hypervisor) -> Iterator[str]:
+    if move.source is not None:
+        yield from graphics_obstacles(move.stored, move.source, target)
+    if move.domain.is_active:
+        yield from port_obstacles(move.stored, move.ports.get(target.pk, frozenset()))
 
 
-def _path_obstacles(disk: Disk, active_paths: set[str], idle_paths: dict[str, str]) -> Iterator[str]:
-    directories = set(_parents(disk.source))
-    if directories & active_paths:
-        return
-    if directories & idle_paths.keys():
-        pool = idle_paths[next(iter(directories & idle_paths.keys()))]
-        yield _("The storage pool “%(pool)s” with disk %(disk)s (%(path)s) is not active there.") % {
-            "pool": pool,
-            "disk": disk.target,
-            "path": disk.source,
-        }
-    elif disk.device in ("cdrom", "floppy"):
-        yield _("The medium in drive %(disk)s (%(path)s) is not on this host; eject it first.") % {
-            "disk": disk.target,
-            "path": disk.source,
-        }
-    else:
-        yield _("Disk %(disk)s (%(path)s) is in no storage pool of this host.") % {
-            "disk": disk.target,
-            "path": disk.source,
-        }
+def _snapshot_obstacles(domain: Domain) -> Iterator[str]:
+    if domain.has_snapshots:
+        yield _("It has snapshots, with which libvirt does not move it; delete them first.")
 
 
-def _parents(path: str) -> Iterator[str]:
-    while path not in ("/", "", "."):
-        path = posixpath.dirname(posixpath.normpath(path))
-        if path != "/":
-            yield path
-
-
-def _network_obstacles(parsed: ParsedDomain, target: Hypervisor) -> Iterator[str]:
-    active = {network.name: network.active for network in target.networks.all()}
-    for name in dict.fromkeys(nic.source for nic in parsed.interfaces if nic.kind == "network"):
-        if name not in active:
-            yield _("The network “%(network)s” does not exist there.") % {"network": name}
-        elif not active[name]:
-            yield _("The network “%(network)s” is not active there.") % {"network": name}
-
-
-def _device_obstacles(parsed: ParsedDomain) -> Iterator[str]:
-    for device in parsed.host_devices:
-        yield _("It uses a device of its host (%(device)s); detach it first.") % {"device": device}
-    for filesystem in parsed.filesystems:
-        yield _("It shares the directory %(path)s with its host; detach it first.") % {"path": filesystem.source}
+def _copy_obstacles(move: _Move, target: Hypervisor) -> Iterator[str]:
+    copy = move.copies.get(target.pk)
+    if copy is not None:
+        yield leftover_text(copy.name, target.name, DomainState(copy.state))
 
 
 def _name_obstacles(move: _Move, target: Hypervisor) -> Iterator[str]:
@@ -212,6 +222,8 @@ def _warnings(domain: Domain, parsed: ParsedDomain, target: Hypervisor) -> Itera
     source = domain.hypervisor
     if source is None:
         return
+    if domain.has_checkpoints:
+        yield _("Its checkpoints are forgotten by a move: its next backup must be a full one.")
     for program, here, there in (
         ("libvirt", source.libvirt_version, target.libvirt_version),
         ("QEMU", source.qemu_version, target.qemu_version),

@@ -16,6 +16,7 @@ from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import IS_OFF, RUNNING, STOP, not_answering
 from hypervisors.operations.domains.guest_requests import GuestRequest, timeout_of
 from hypervisors.operations.engine.runs import Run
+from hypervisors.states import DomainState
 
 
 class Reboot(GuestRequest):
@@ -33,7 +34,7 @@ class Reboot(GuestRequest):
     given_up = gettext_lazy("No longer waited for. The guest was asked to reboot and may still do so.")
 
     def is_offered(self, domain: Domain) -> bool:
-        return domain.is_active
+        return domain.is_active and domain.state != DomainState.CRASHED
 
     def ask(self, connection: Connection, run: Run) -> None:
         uuid = run.uuid

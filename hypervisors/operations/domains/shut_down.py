@@ -10,6 +10,7 @@ from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import IS_OFF, POWER, RUNNING, not_answering
 from hypervisors.operations.domains.guest_requests import GuestRequest
 from hypervisors.operations.engine.runs import Run
+from hypervisors.states import DomainState
 
 
 class ShutDown(GuestRequest):
@@ -27,7 +28,7 @@ class ShutDown(GuestRequest):
     given_up = gettext_lazy("No longer waited for. The guest was asked to shut down and may still do so.")
 
     def is_offered(self, domain: Domain) -> bool:
-        return domain.is_active
+        return domain.is_active and domain.state != DomainState.CRASHED
 
     def ask(self, connection: Connection, run: Run) -> None:
         shut_down_domain(connection, run.uuid)

@@ -14,7 +14,7 @@ from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.models import Hypervisor, Operation
 from hypervisors.operations.engine import records
 from hypervisors.operations.engine.bounded_calls import NotAnswered, bounded
-from hypervisors.operations.engine.records import ADOPTIONS, Claim, Heartbeat
+from hypervisors.operations.engine.records import KEPT, Claim, Heartbeat
 from hypervisors.operations.engine.registry import operation_type
 from hypervisors.operations.engine.runs import LOOK_SECONDS, Outcome, failed, interrupted, succeeded
 
@@ -94,13 +94,13 @@ class ClaimedRun:
         now = time.monotonic()
         if now - self._reported_at >= _REPORT_SECONDS:
             self._reported_at = now
-            kept = {name: value for name, value in self.operation.progress.items() if name == ADOPTIONS}
+            kept = {name: value for name, value in self.operation.progress.items() if name in KEPT}
             records.report(self.operation, dict(progress) | kept)
 
     def report_now(self, progress: Mapping[str, Any]) -> None:
         """Write it before going on, however often it was reported lately. Raises: records.RecordsAway, RowLost."""
         self._reported_at = time.monotonic()
-        kept = {name: value for name, value in self.operation.progress.items() if name == ADOPTIONS}
+        kept = {name: value for name, value in self.operation.progress.items() if name in KEPT}
         records.report_now(self.operation, dict(progress) | kept)
 
     def judge(self, is_done: Callable[[Connection], bool], *, done: str, problem: HypervisorError | None) -> Outcome:

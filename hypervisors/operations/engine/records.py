@@ -48,6 +48,10 @@ PARKED = "parked"
 # What it waits for, in words for people.
 NOTE = "note"
 ADOPTIONS = "adoptions"
+# What a kind must still know when it is over, whoever ends it.
+CARRIED = "carried"
+# They outlive every report of how far it is.
+KEPT = frozenset({ADOPTIONS, CARRIED})
 
 
 class RecordsAway(Exception):

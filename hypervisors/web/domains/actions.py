@@ -61,7 +61,8 @@ def domain_actions(domain: Domain, user: Requester) -> DomainActions:
     for found in sorted(_types(domain, user), key=lambda found: found.position):
         if found.is_offered(domain):
             groups[found.group].append(_action(found, domain, reasons.get(found.kind, "")))
-    first, *powers = groups[POWER]
+    # Of one that crashed and is kept, nothing but its end is left.
+    first, *powers = groups[POWER] or [groups[STOP].pop(0)]
     # Of a machine that is paused, shutting down is one of the ways to stop.
     stopping = [action for action in powers if action.kind == "shut_down"] + groups[STOP]
     second = next((action for action in powers if action.kind == "pause"), None)

@@ -128,6 +128,7 @@ class ListedDomain:
     title: str
     state: str
     state_reason: str
+    trouble: str
     vcpu_count: int
     memory_kib: int
     vanished_at: datetime | None
@@ -260,6 +261,7 @@ def _rows(domains: DomainQuerySet) -> list[ListedDomain]:
             "title",
             "state",
             "state_reason",
+            "trouble",
             "vcpu_count",
             "memory_kib",
             "vanished_at",

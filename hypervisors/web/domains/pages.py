@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 
 from hypervisors.access import can
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainDefinition, Operation
+from hypervisors.models import Domain, DomainCopy, DomainDefinition, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
@@ -30,9 +30,9 @@ def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return render(
             request,
             "domains/overview.html#facts",
-            {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed)},
+            {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed), "copies": _copies(machine)},
         )
-    return _page(request, machine, "overview", parsed=parsed, facts=_facts(machine, parsed))
+    return _page(request, machine, "overview", parsed=parsed, facts=_facts(machine, parsed), copies=_copies(machine))
 
 
 @require_GET
@@ -155,6 +155,11 @@ def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
         _("Shared folders"): ", ".join(f"{f.source} → {f.target}" for f in parsed.filesystems),
     }
     return [(name, value) for name, value in facts.items() if value]
+
+
+def _copies(machine: Domain) -> list[DomainCopy]:
+    """What other hosts have of it."""
+    return list(machine.copies.select_related("hypervisor").order_by("hypervisor__name"))
 
 
 def _topology(numbers: str) -> str:

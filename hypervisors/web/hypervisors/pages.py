@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from hypervisors.access import can, permitted
 from hypervisors.broadcast import changes_group
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, StoragePool
+from hypervisors.models import Domain, DomainCopy, Hypervisor, HypervisorPool, Network, StoragePool
 from hypervisors.models.usage import hypervisor_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
@@ -95,7 +95,7 @@ def hypervisor_rows(hypervisors: "QuerySet[Hypervisor]") -> list[Hypervisor]:
 
 
 # Long, and of no use on a page.
-_UNSHOWN = ("cpu_xml", "machine_types")
+_UNSHOWN = ("cpu_xml", "machine_types", "interface_names")
 
 
 def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
@@ -115,6 +115,7 @@ def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> H
         "running_count": Domain.objects.present().filter(hypervisor=row, state=DomainState.RUNNING).count(),
         "storage_pool_count": len(storage_pools),
         "troubled": [one for one in storage_pools if one.trouble],
+        "copies": _copies(request, row),
         "network_count": _networks(request, pk).count(),
     }
     return render(request, f"hypervisors/{tab}.html", context)
@@ -129,6 +130,18 @@ def _storage_pools(request: HttpRequest, hypervisor_id: int) -> "QuerySet[Storag
 def _networks(request: HttpRequest, hypervisor_id: int) -> "QuerySet[Network]":
     rows = Network.objects.present().filter(hypervisor=hypervisor_id)
     return permitted(request.user, Privilege.NETWORK_VIEW, rows)
+
+
+def _copies(request: HttpRequest, hypervisor: Hypervisor) -> list[DomainCopy]:
+    """What it has of machines that belong to others, and those of its machines that run elsewhere, too."""
+    here = Q(hypervisor=hypervisor) | Q(domain__hypervisor=hypervisor, runs_too_since__isnull=False)
+    related = ("hypervisor", "domain__hypervisor")
+    seen = DomainCopy.objects.filter(here, domain__in=Domain.objects.visible_to(request.user).order_by().values("pk"))
+    return list(seen.select_related(*related).defer(*_UNSHOWN_OF_COPIES)[:_COPIES_SHOWN])
+
+
+_COPIES_SHOWN = 50
+_UNSHOWN_OF_COPIES = tuple(f"{path}__{name}" for path in ("hypervisor", "domain__hypervisor") for name in _UNSHOWN)
 
 
 urlpatterns = [

@@ -15,8 +15,9 @@ from hypervisors.inventory.domains import mirror as domains
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.observations import DomainRead, DomainsAnswering, DomainsListed, DomainStateSeen
 from hypervisors.libvirtxml.domains import PARSER_VERSION
-from hypervisors.models import Domain, DomainDefinition, Hypervisor
-from hypervisors.states import DomainState
+from hypervisors.models import Domain, DomainCopy, DomainDefinition, Hypervisor
+from hypervisors.states import DomainState, OperationState
+from tests.rows import make_operation
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +45,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.mirror = DomainMirror()
+        self.mirror.note_names(NAMES)
         self.mirror.load(Hypervisor.objects.values_list("pk", flat=True), with_orphans=True)
         for number in NAMES:
             self.mirror.set_online(number, online=True)
@@ -66,6 +68,7 @@ class Scene:
 
     def save(self) -> list[Change]:
         self.mirror.make_tombstones()
+        self.mirror.raise_alarms()
         changes = self.mirror.save(NAMES)
         self.mirror.note_saved()
         return changes
@@ -257,3 +260,97 @@ def test_both_parses_are_kept(scene: Scene) -> None:
     scene.lists(1, replace(_facts(), live_xml="", inactive_xml=INACTIVE, state=DomainState.SHUTOFF))
     stored = DomainDefinition.objects.get()
     assert (stored.live_parsed, stored.live_sha256, stored.parsed["vcpu_count"]) == ({}, "", 8)
+
+
+def _copies() -> list[tuple[int, str, str, bool]]:
+    rows = DomainCopy.objects.order_by("hypervisor")
+    return [(row.hypervisor_id, row.name, row.state, row.runs_too_since is not None) for row in rows]
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + seconds)
+
+
+def test_the_same_machine_running_on_two_hosts_is_an_alarm_that_names_both(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.lists(1, _facts())
+    (change,) = scene.lists(2, _facts(name="twin"))
+    assert (change.fields, _copies()) == ({"copies": 1}, [(2, "twin", "running", False)])
+    assert _row().trouble == "", "a migration that switches over looks like that for a moment"
+    _later(monkeypatch, 2.5)
+    (change,) = scene.save()
+    assert change.fields["trouble"].startswith("ALARM: web1 runs on one and on two at the same time.")
+    assert (_row().trouble, _copies()) == (change.fields["trouble"], [(2, "twin", "running", True)])
+    again = Scene()
+    assert again.lists(1, _facts()) == []
+    assert again.lists(2, _facts(name="twin")) == []
+    assert _copies() == [(2, "twin", "running", True)]
+    again.hears(2, DomainState.SHUTOFF, "forced off")
+    assert (_row().trouble, _copies()) == ("", [(2, "twin", "shutoff", False)])
+    again.reads(2, A, None)
+    assert _copies() == []
+
+
+def test_a_definition_that_is_left_over_is_kept_apart_and_is_no_alarm(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.lists(1, _facts())
+    scene.lists(2, _facts(name="web1-old", state=DomainState.SHUTOFF, live_xml=""))
+    _later(monkeypatch, 9)
+    scene.save()
+    assert (_row().name, _row().trouble, _copies()) == ("web1", "", [(2, "web1-old", "shutoff", False)])
+
+
+def test_a_migration_is_neither_a_copy_nor_an_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.lists(1, _facts())
+    scene.reads(2, A, _facts(state=DomainState.PAUSED, persistent=False, inactive_xml=""))
+    assert _copies() == []
+    scene.hears(1, None, "migration")
+    scene.hears(2, DomainState.RUNNING, "migrated")
+    _later(monkeypatch, 9)
+    scene.save()
+    assert (_row().hypervisor_id, _row().trouble, _copies()) == (2, "", [])
+
+
+def test_no_alarm_is_raised_while_a_move_of_ours_is_under_way(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.lists(1, _facts())
+    move = make_operation(domain=_row(), kind="migrate", state=OperationState.RUNNING, started_at=timezone.now())
+    scene.lists(2, _facts())
+    _later(monkeypatch, 2.5)
+    scene.save()
+    assert _row().trouble == ""
+    move.delete()
+    _later(monkeypatch, 2.5)
+    scene.save()
+    assert _row().trouble.startswith("ALARM")
+
+
+def test_what_ran_on_a_host_that_is_away_is_no_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.lists(1, _facts())
+    scene.mirror.set_online(1, online=False)
+    scene.lists(2, _facts())
+    _later(monkeypatch, 9)
+    scene.save()
+    assert (_row().hypervisor_id, _row().trouble) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "errors", "words"),
+    [
+        (DomainState.PAUSED, "I/O error", ("vdb: no space left",), "(vdb: no space left). Make room on its storage"),
+        (DomainState.PAUSED, "I/O error", ("vdb: I/O error",), "(vdb: I/O error). Mend its storage"),
+        (DomainState.PAUSED, "I/O error", (), "Paused by an I/O error on one of its disks."),
+        (DomainState.CRASHED, "panicked", (), "Its guest has crashed, and is kept as it was."),
+        (DomainState.PAUSED, "by user", (), ""),
+    ],
+)
+def test_what_stopped_it_is_said(
+    scene: Scene, state: DomainState, reason: str, errors: tuple[str, ...], words: str
+) -> None:
+    scene.lists(1, _facts(state=state, state_reason=reason, disk_errors=errors))
+    assert words in _row().trouble
+    assert bool(words) is bool(_row().trouble)
+    scene.hears(1, DomainState.RUNNING)
+    assert _row().trouble == ""

@@ -107,6 +107,8 @@ def test_everything_that_pages_show_is_read() -> None:
         video_models=("virtio",),
         sound_models=("ich9",),
         tpm="tpm-crb",
+        tpm_backend="emulator",
+        keeps_uefi_variables=True,
         watchdog="itco",
         has_guest_agent_channel=True,
     )
@@ -190,3 +192,47 @@ def test_operating_systems_are_named(identifier: str, name: str) -> None:
         f"<l:os id='{identifier}'/></l:libosinfo></metadata></domain>"
     )
     assert parse_domain(xml).os_name == name
+
+
+MOVED = """
+<domain type='kvm'>
+  <name>web2</name>
+  <os>
+    <type>hvm</type><loader readonly='yes' type='pflash'>/x.fd</loader><nvram template='/t.fd'>/var/web2_VARS.fd</nvram>
+    <kernel>/boot/vmlinuz</kernel>
+  </os>
+  <devices>
+    <disk type='network' device='disk'>
+      <source protocol='rbd' name='p/i'><host name='mon1' port='6789'/><host name='mon2'/></source>
+      <target dev='vda'/><mirror type='file' job='copy'/>
+    </disk>
+    <disk type='file' device='disk'><source file='/a' startupPolicy='optional'/><target dev='vdb'/><transient/></disk>
+    <interface type='network'><source network='n'/><filterref filter='clean-traffic'/></interface>
+    <tpm model='tpm-tis'><backend type='passthrough'/></tpm>
+    <shmem name='shm0'/>
+  </devices>
+</domain>
+"""
+
+
+def test_what_a_move_must_know_is_read() -> None:
+    parsed = parse_domain(MOVED)
+    assert (parsed.nvram, parsed.keeps_uefi_variables, parsed.kernel) == ("/var/web2_VARS.fd", True, "/boot/vmlinuz")
+    assert (parsed.tpm, parsed.tpm_backend) == ("tpm-tis", "passthrough")
+    assert (parsed.shared_memories, parsed.network_filters) == (("shm0",), ("clean-traffic",))
+    first, second = parsed.disks
+    assert (first.servers, first.block_job) == ("mon1:6789 mon2", "copy")
+    assert (second.startup_policy, second.is_transient) == ("optional", True)
+    assert parsed_from_json(json.loads(json.dumps(parsed.as_json()))) == parsed
+
+
+@pytest.mark.parametrize(
+    ("system", "keeps"),
+    [
+        ("<os firmware='efi'><type>hvm</type></os>", True),
+        ("<os firmware='efi'><type>hvm</type><loader stateless='yes'/></os>", False),
+        ("<os><type>hvm</type></os>", False),
+    ],
+)
+def test_uefi_variables_are_kept_unless_the_firmware_keeps_none(system: str, keeps: bool) -> None:
+    assert parse_domain(f"<domain>{system}</domain>").keeps_uefi_variables is keeps

@@ -9,7 +9,17 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from hypervisors.errors import NotPossible
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool
+from hypervisors.models import (
+    Domain,
+    DomainCopy,
+    Hypervisor,
+    HypervisorPool,
+    Network,
+    Operation,
+    SharedStorage,
+    StoragePool,
+    Volume,
+)
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.states import AdminState, DomainState, HypervisorStatus
@@ -57,6 +67,25 @@ def target(moving: Domain, make_hypervisor: Callable[..., Hypervisor]) -> Hyperv
         hypervisor=hypervisor, uuid=uuid4(), name="default", active=True, autostart=True, forward_mode="nat"
     )
     return hypervisor
+
+
+@pytest.fixture
+def shared(target: Hypervisor, hypervisor: Hypervisor) -> SharedStorage:
+    """The storage pools of both hosts look like the same storage."""
+    row = SharedStorage.objects.create(
+        hypervisor_pool=hypervisor.hypervisor_pool, name="shared", pool_type="dir", identity="path /srv/shared"
+    )
+    StoragePool.objects.create(
+        hypervisor=hypervisor,
+        uuid=uuid4(),
+        name="shared",
+        pool_type="dir",
+        active=True,
+        autostart=True,
+        target_path="/srv/shared",
+    )
+    StoragePool.objects.update(shared_storage=row)
+    return row
 
 
 def obstacles(domain: Domain, target: Hypervisor) -> list[str]:
@@ -176,6 +205,191 @@ def test_what_is_tied_to_its_host_stays(moving: Domain, target: Hypervisor) -> N
     ]
 
 
+TPM = {"tpm": "tpm-crb", "tpm_backend": "emulator"}
+UEFI = {"firmware": "efi", "keeps_uefi_variables": True}
+
+
+@pytest.mark.parametrize(
+    ("state", "change", "words"),
+    [
+        (DomainState.SHUTOFF, TPM, ["the state of its TPM"]),
+        (DomainState.SHUTOFF, {"tpm": "tpm-tis"}, ["the state of its TPM"]),
+        (DomainState.SHUTOFF, UEFI, ["its UEFI variables"]),
+        (DomainState.SHUTOFF, TPM | UEFI, ["the state of its TPM", "its UEFI variables"]),
+        (DomainState.PAUSED, UEFI, ["It is paused, and its UEFI variables"]),
+        (DomainState.PAUSED, TPM, []),
+        (DomainState.RUNNING, TPM | UEFI, []),
+    ],
+)
+def test_state_that_is_not_in_the_xml_is_not_left_behind(
+    state: DomainState,
+    change: dict[str, Any],
+    words: list[str],
+    make_domain: Callable[..., Domain],
+    target: Hypervisor,
+    shared: SharedStorage,
+) -> None:
+    resting = make_domain(name="rest1", state=state, parsed=PARSED | change)
+    found = obstacles(resting, target)
+    assert len(found) == len(words)
+    assert all(word in text for word, text in zip(words, found, strict=True))
+
+
+def test_a_disk_of_what_is_off_must_be_on_storage_that_looks_shared(
+    make_domain: Callable[..., Domain], target: Hypervisor, hypervisor: Hypervisor, shared: SharedStorage
+) -> None:
+    resting = make_domain(name="rest1", state=DomainState.SHUTOFF, parsed=PARSED)
+    found = next(found for found in migration_targets(resting) if found.hypervisor == target)
+    assert (found.obstacles, len(found.warnings)) == ([], 1)
+    assert "Whether disk vda is the same file there is looked at before it moves" in found.warnings[0]
+    shared.proved_at = timezone.now()
+    shared.save()
+    found = next(found for found in migration_targets(resting) if found.hypervisor == target)
+    assert (found.obstacles, found.warnings) == ([], [])
+    target.storage_pools.update(shared_storage=None)
+    (obstacle,) = obstacles(resting, target)
+    assert obstacle.startswith("Disk vda (/srv/shared/web1.qcow2) is not on shared storage as far as is known")
+
+
+def test_a_file_of_another_size_is_another_file(
+    make_domain: Callable[..., Domain], target: Hypervisor, hypervisor: Hypervisor, shared: SharedStorage
+) -> None:
+    resting = make_domain(name="rest1", state=DomainState.SHUTOFF, parsed=PARSED)
+    for size, host in enumerate((hypervisor, target), start=1):
+        Volume.objects.create(storage_pool=host.storage_pools.get(), name="web1.qcow2", capacity_bytes=size)
+    (obstacle,) = obstacles(resting, target)
+    assert "that host may have another file of that name" in obstacle
+
+
+def test_a_file_that_only_this_host_lists_is_a_warning(
+    moving: Domain, target: Hypervisor, hypervisor: Hypervisor, shared: SharedStorage
+) -> None:
+    StoragePool.objects.update(volumes_read_at=timezone.now())
+    Volume.objects.create(storage_pool=hypervisor.storage_pools.get(), name="web1.qcow2")
+    found = migration_targets(moving)[0]
+    assert found.obstacles == []
+    assert found.warnings == [
+        "/srv/shared/web1.qcow2 is not in the list of storage pool “shared” on that host; it is looked for again."
+    ]
+
+
+@pytest.mark.parametrize("servers", ["", "localhost:10809"])
+def test_a_disk_served_by_the_host_itself_stays(
+    servers: str, make_domain: Callable[..., Domain], target: Hypervisor
+) -> None:
+    disk = {"device": "disk", "target": "vda", "source_kind": "network", "source": "nbd:a", "servers": servers}
+    resting = make_domain(name="rest1", state=DomainState.SHUTOFF, parsed=PARSED | {"disks": [disk]})
+    (obstacle,) = obstacles(resting, target)
+    assert obstacle.startswith("Disk vda (nbd:a) belongs to this host")
+
+
+def _has(domain: Domain, **parsed: Any) -> None:
+    domain.definition.live_parsed = domain.definition.inactive_parsed = PARSED | parsed
+    domain.definition.save()
+
+
+def _vnc(**fields: Any) -> dict[str, Any]:
+    return {"graphics": [{"kind": "vnc", **fields}]}
+
+
+def test_a_screen_on_its_hosts_own_address_is_in_the_way(moving: Domain, target: Hypervisor) -> None:
+    Hypervisor.objects.filter(pk=moving.hypervisor_id).update(uri="qemu+tcp://10.0.0.11/system")
+    _has(moving, **_vnc(listen="10.0.0.11"))
+    (obstacle,) = obstacles(moving, target)
+    assert obstacle.startswith("Its VNC screen listens on 10.0.0.11, which is host1's own address.")
+    # What runs shows the address that its host's qemu.conf has chosen.
+    moving.definition.inactive_parsed = PARSED | _vnc(listen="")
+    moving.definition.save()
+    assert obstacles(moving, target) == []
+    for anywhere in ("0.0.0.0", "127.0.0.1", "::"):
+        _has(moving, **_vnc(listen=anywhere))
+        assert obstacles(moving, target) == []
+    _has(moving, **_vnc(listen="10.9.9.9"))
+    found = migration_targets(Domain.objects.get(pk=moving.pk))[0]
+    assert (found.obstacles, found.warnings) == (
+        [],
+        ["Its VNC screen listens on 10.9.9.9, which that host may not have."],
+    )
+
+
+def test_a_fixed_port_that_is_taken_is_in_the_way(
+    moving: Domain, target: Hypervisor, make_domain: Callable[..., Domain]
+) -> None:
+    make_domain(name="other", hypervisor=target, state=DomainState.RUNNING, parsed=_vnc(port=5977))
+    _has(moving, **_vnc(port=5977))
+    assert obstacles(moving, target) == ["Port 5977 of its VNC screen is taken there."]
+    _has(moving, **_vnc(port=5978))
+    assert obstacles(moving, target) == []
+
+
+@pytest.mark.parametrize("kind", ["bridge", "direct"])
+def test_a_bridge_that_only_this_host_has_is_in_the_way(kind: str, moving: Domain, target: Hypervisor) -> None:
+    _has(moving, interfaces=[{"mac": "52:54:00:00:00:02", "kind": kind, "source": "br-a"}])
+    found = migration_targets(Domain.objects.get(pk=moving.pk))[0]
+    assert (found.obstacles, found.warnings) == (
+        [],
+        ["Whether that host has br-a, which a network card is plugged into, is not known."],
+    )
+    Hypervisor.objects.filter(pk=target.pk).update(interface_names=["eth0", "virbr0"])
+    assert obstacles(moving, target) == [
+        "Its network card 52:54:00:00:00:02 is plugged into br-a, which does not exist there."
+    ]
+    Hypervisor.objects.filter(pk=target.pk).update(interface_names=["br-a"])
+    assert obstacles(moving, target) == []
+
+
+def test_snapshots_are_in_the_way_and_checkpoints_are_forgotten(moving: Domain, target: Hypervisor) -> None:
+    Domain.objects.filter(pk=moving.pk).update(has_snapshots=True, has_checkpoints=True)
+    rows = migration_targets(Domain.objects.get(pk=moving.pk))
+    found = next(found for found in rows if found.hypervisor == target)
+    assert found.obstacles == ["It has snapshots, with which libvirt does not move it; delete them first."]
+    assert found.warnings == ["Its checkpoints are forgotten by a move: its next backup must be a full one."]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (DomainState.SHUTOFF, "host2 has a definition of the same machine (the same UUID) as “other name”, shut off"),
+        (DomainState.RUNNING, "ALARM: host2 has the same machine (the same UUID) as “other name”, and it is active"),
+    ],
+)
+def test_the_same_machine_on_the_target_is_not_overwritten(
+    state: DomainState, words: str, moving: Domain, target: Hypervisor
+) -> None:
+    DomainCopy.objects.create(domain=moving, hypervisor=target, name="other name", state=state)
+    (obstacle,) = obstacles(moving, target)
+    assert obstacle.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("parsed", "obstacle"),
+    [
+        ({"shared_memories": ["shm0"]}, "It shares memory (shm0) with its host; detach that first."),
+        (
+            {"tpm": "tpm-tis", "tpm_backend": "passthrough"},
+            "Its TPM is one of its host (passthrough), which cannot move.",
+        ),
+        (
+            {"interfaces": [{"mac": "m", "kind": "hostdev"}]},
+            "Its network card m is a device of its host; detach it first.",
+        ),
+        (
+            {"disks": [PARSED["disks"][0] | {"is_transient": True}]},
+            "Disk vda is transient, which libvirt does not move.",
+        ),
+        (
+            {"disks": [PARSED["disks"][0] | {"block_job": "commit"}]},
+            "libvirt is at work on disk vda (commit); wait for it, or end it.",
+        ),
+    ],
+)
+def test_devices_that_libvirt_does_not_move_are_named(
+    parsed: dict[str, Any], obstacle: str, moving: Domain, target: Hypervisor
+) -> None:
+    _has(moving, **parsed)
+    assert obstacles(moving, target) == [obstacle]
+
+
 def test_a_namesake_is_in_the_way(moving: Domain, target: Hypervisor, make_domain: Callable[..., Domain]) -> None:
     make_domain(name="web1", hypervisor=target)
     assert obstacles(moving, target) == ["There is another virtual machine called “web1” on this host."]
@@ -209,5 +423,5 @@ def test_a_bigger_pool_takes_no_more_queries(
     for _number in range(20):
         make_hypervisor()
     row = Domain.objects.select_related("hypervisor", "definition").get(pk=moving.pk)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         assert len(migration_targets(row)) == 22

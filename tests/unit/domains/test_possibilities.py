@@ -24,7 +24,7 @@ POSSIBLE = {
     },
     DomainState.PAUSED: {"force_off", "reset", "resume", "save", "set_autostart", "describe", "migrate"},
     DomainState.PMSUSPENDED: {"force_off", "reset", "resume", "set_autostart", "describe"},
-    DomainState.CRASHED: {"start", "force_off", "reset", "rename", "set_autostart", "describe"},
+    DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe"},
 }
 
 

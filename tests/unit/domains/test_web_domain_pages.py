@@ -10,14 +10,16 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain
+from hypervisors.models import Domain, DomainCopy, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
 from hypervisors.states import DomainState, HypervisorStatus, OperationState
+from hypervisors.web.consoles.pages import why_no_console
 from tests.roles import bind
 from tests.rows import make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
+HTMX = {"HX-Request": "true"}
 DOORS = ["", "screen/", "history/", "access/", "xml/", "buttons/", "menu/", "usage.json"]
 
 
@@ -189,9 +191,46 @@ def test_the_number_of_queries_does_not_grow(
             hypervisor=domain.hypervisor,
             ended_at=timezone.now(),
         )
-    # session, user, domain with host and pool, definition, unfinished operation twice (possible kinds, the head)
-    with django_assert_num_queries(7):
+    # session, user, domain with host and pool, definition, copies, unfinished operation twice (possible kinds, head)
+    with django_assert_num_queries(8):
         as_alice.get(f"/vms/{domain.uuid}/")
     # session, user, rights, domain, count and page of operations, unfinished operation twice
     with django_assert_num_queries(8):
         as_alice.get(f"/vms/{domain.uuid}/history/")
+
+
+def test_what_is_wrong_with_it_is_said_on_its_page_and_in_the_list(
+    as_alice: Client, make_domain: Callable[..., Domain]
+) -> None:
+    troubled = make_domain(name="full1", state="paused", trouble="Paused by an I/O error (vdb: no space <left>).")
+    for url in (f"/vms/{troubled.uuid}/", "/vms/"):
+        page = as_alice.get(url).content.decode()
+        assert 'field="trouble">Paused by an I/O error (vdb: no space &lt;left&gt;).</vp-text>' in page
+
+
+def test_copies_on_other_hosts_are_shown_on_its_page_and_on_theirs(
+    as_alice: Client, make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    twice, other = make_domain(name="web9", state="running", trouble="ALARM: twice"), make_hypervisor(name="shelf")
+    copy = DomainCopy.objects.create(domain=twice, hypervisor=other, name="old-web9", state="shutoff")
+    page = as_alice.get(f"/vms/{twice.uuid}/").content.decode()
+    assert "Left over on" in page
+    assert "as “old-web9”, shut off: never start it there" in page
+    assert "“old-web9” here is a left-over definition" in as_alice.get(f"/hypervisors/{other.pk}/").content.decode()
+    assert "old-web9" not in as_alice.get(f"/hypervisors/{twice.hypervisor_id}/").content.decode()
+    DomainCopy.objects.filter(pk=copy.pk).update(state="running", runs_too_since=timezone.now())
+    for pk in (other.pk, twice.hypervisor_id):
+        assert "ALARM: twice" in as_alice.get(f"/hypervisors/{pk}/").content.decode()
+
+
+def test_one_that_crashed_and_is_kept_offers_what_can_be_done(
+    as_alice: Client, make_domain: Callable[..., Domain]
+) -> None:
+    crashed = make_domain(name="boom1", state="crashed", parsed={"graphics": [{"kind": "vnc"}]})
+    buttons = as_alice.get(f"/vms/{crashed.uuid}/buttons/", headers=HTMX).content.decode()
+    offered = [kind for kind in ("start", "shut_down", "reboot", "force_off", "reset") if f"/{kind}/" in buttons]
+    assert offered == ["force_off", "reset"]
+    for kind in offered:
+        assert f"/{kind}/" in as_alice.get(f"/vms/{crashed.uuid}/menu/").content.decode()
+    assert "/vms/" in as_alice.get(f"/vms/{crashed.uuid}/screen/").content.decode()
+    assert why_no_console(crashed) == ""

@@ -1,0 +1,218 @@
+"""What is not in the XML survives a move, or the move is refused: TPM, UEFI variables, disks, definitions."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+from django.contrib.auth.models import User
+
+from deploy.lab.host import Host
+from deploy.lab.lab import Lab
+from deploy.lab.process import LabError
+from hypervisors.errors import NotPossible
+from hypervisors.models import DomainDefinition
+from hypervisors.operations.domains.migration_targets import migration_targets
+from hypervisors.states import DomainState, OperationState
+from tests.lab.portals import Portal, PortalGuest, running_portal
+from tests.watching import wait_until
+from tests.workers import Worker, running_workers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
+UEFI = (
+    "<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>"
+    "<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'/>"
+)
+OWN_IMAGES = "/var/lib/libvirt/images"
+
+
+@pytest.fixture(scope="module")
+def workers(
+    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Worker]]:
+    with running_workers(tmp_path_factory.mktemp("workers"), "migrations") as running:
+        yield running
+
+
+@pytest.fixture
+def portal(
+    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
+) -> Iterator[Portal]:
+    with running_portal(lab, alice) as running:
+        yield running
+
+
+def test_the_state_of_a_tpm_is_not_left_behind(portal: Portal) -> None:
+    source, target = portal.hosts
+    with portal.guest("keep-tpm", start=False) as guest:
+        _add(source, guest, devices=TPM)
+        source.virsh("start", guest.uuid)
+        source.virsh("destroy", guest.uuid)
+        kept = _tpm(source, guest)
+        assert kept, "it has a TPM with a state"
+        guest.becomes(state=DomainState.SHUTOFF)
+        with pytest.raises(NotPossible, match=r"the state of its TPM .* stays on this host .* Start it, and move it"):
+            _ask_when_read(portal, guest, lambda row: row.inactive_parsed.get("tpm"))
+        # Rows may be old: the worker looks at the XML itself.
+        _forget_in_rows(guest, tpm="", tpm_backend="")
+        refused = guest.do("migrate", target=portal.rows[1])
+        assert refused.state == OperationState.FAILED
+        assert "the state of its TPM" in refused.outcome
+        assert (guest.state_on(source), guest.state_on(target)) == ("shut off", "")
+        assert (_tpm(source, guest), _tpm(target, guest)) == (kept, {})
+
+
+def test_tpm_and_uefi_variables_and_autostart_move_along_live(portal: Portal) -> None:
+    source, target = portal.hosts
+    with portal.guest("keep-live", start=False) as guest:
+        _add(source, guest, devices=TPM, system=UEFI)
+        source.virsh("autostart", guest.uuid)
+        source.virsh("start", guest.uuid)
+        # The firmware writes what it finds: from then on the file differs from its template.
+        template = _digest(Path("/usr/share/OVMF/OVMF_VARS_4M.fd"))
+        wait_until(lambda: _nvram(source, "keep-live") not in ("", template), seconds=90)
+        guest.becomes(state=DomainState.RUNNING)
+        tpm, nvram = _tpm(source, guest), _nvram(source, "keep-live")
+        wait_until(lambda: _possible(guest), seconds=60)
+        moved = guest.do("migrate", target=portal.rows[1])
+        assert moved.state == OperationState.SUCCEEDED, moved.outcome
+        assert (guest.state_on(source), guest.state_on(target)) == ("", "running")
+        assert "enable" in target.virsh("dominfo", guest.uuid).split("Autostart:")[1].splitlines()[0]
+        guest.becomes(hypervisor=portal.rows[1], autostart=True)
+        target.virsh("destroy", guest.uuid)
+        assert (_tpm(target, guest), _nvram(target, "keep-live")) == (tpm, nvram)
+
+
+def test_uefi_variables_of_what_is_paused_or_off_are_not_lost(portal: Portal) -> None:
+    source, target = portal.hosts
+    with portal.guest("keep-vars", start=False) as guest:
+        _add(source, guest, system=UEFI)
+        with pytest.raises(NotPossible, match=r"its UEFI variables .* Start it, and move it while it runs"):
+            _ask_when_read(portal, guest, lambda row: row.inactive_parsed.get("keeps_uefi_variables"))
+        source.virsh("start", "--paused", guest.uuid)
+        guest.becomes(state=DomainState.PAUSED)
+        with pytest.raises(NotPossible, match=r"It is paused, and its UEFI variables would be written .* Resume it"):
+            _ask_when_read(portal, guest, lambda row: row.live_parsed.get("keeps_uefi_variables"))
+        _forget_in_rows(guest, keeps_uefi_variables=False)
+        refused = guest.do("migrate", target=portal.rows[1])
+        assert refused.state == OperationState.FAILED
+        assert "Resume it, and move it while it runs." in refused.outcome
+        assert (guest.state_on(source), guest.state_on(target)) == ("paused", "")
+
+
+def test_another_file_of_the_same_path_is_not_taken_for_the_disk(portal: Portal) -> None:
+    source, target = portal.hosts
+    with portal.guest("keep-disk", start=False) as guest, _own_pools(portal, "keep-disk-own.qcow2") as path:
+        source.virsh("attach-disk", guest.uuid, path, "vdb", "--config", "--subdriver", "qcow2")
+        before = [_own_file(host, path) for host in portal.hosts]
+        wait_until(lambda: len(_row_definition(guest).inactive_parsed["disks"]) == 2)
+        refused = guest.do("migrate", target=portal.rows[1])
+        assert refused.state == OperationState.FAILED
+        assert f"Disk vdb ({path}) is not known to be the same on {target.name}" in refused.outcome
+        assert (guest.state_on(source), guest.state_on(target)) == ("shut off", "")
+        assert [_own_file(host, path) for host in portal.hosts] == before
+
+
+def test_what_is_off_and_on_shared_storage_moves_with_its_autostart(portal: Portal) -> None:
+    source, target = portal.hosts
+    with portal.guest("keep-autostart", start=False) as guest:
+        source.virsh("autostart", guest.uuid)
+        wait_until(lambda: _possible(guest))
+        moved = guest.do("migrate", target=portal.rows[1])
+        assert (moved.state, moved.outcome) == (OperationState.SUCCEEDED, f"It is on {target.name} now, shut off.")
+        assert (guest.state_on(source), guest.state_on(target)) == ("", "shut off")
+        assert "enable" in target.virsh("dominfo", guest.uuid).split("Autostart:")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize("name", ["keep-leftover", "another-name"])
+def test_a_definition_left_over_on_the_target_is_not_overwritten(portal: Portal, name: str, tmp_path: Path) -> None:
+    source, target = portal.hosts
+    with portal.guest("keep-leftover") as guest:
+        _define(
+            target, f"<domain type='qemu'><name>{name}</name><uuid>{guest.uuid}</uuid><title>precious</title>"
+            "<memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"
+        )  # fmt: skip
+        wait_until(lambda: _possible(guest))
+        refused = guest.do("migrate", target=portal.rows[1])
+        assert refused.state == OperationState.FAILED
+        assert f"{target.name} has a definition of the same machine (the same UUID) as “{name}”" in refused.outcome
+        assert target.virsh("desc", "--title", guest.uuid) == "precious"
+        assert guest.state_on(source) == "running"
+
+
+def _possible(guest: PortalGuest) -> list[str]:
+    row = guest.row
+    assert row is not None
+    return [target.hypervisor.name for target in migration_targets(row) if target.is_possible]
+
+
+def _ask_when_read(portal: Portal, guest: PortalGuest, is_read: Callable[[DomainDefinition], object]) -> None:
+    wait_until(lambda: is_read(_row_definition(guest)))
+    guest.ask("migrate", target=portal.rows[1])
+
+
+def _row_definition(guest: PortalGuest) -> DomainDefinition:
+    return DomainDefinition.objects.get(domain__uuid=guest.uuid)
+
+
+def _forget_in_rows(guest: PortalGuest, **values: object) -> None:
+    row = _row_definition(guest)
+    for parsed in (row.live_parsed, row.inactive_parsed):
+        parsed.update(values)
+    row.save()
+
+
+def _add(host: Host, guest: PortalGuest, *, devices: str = "", system: str = "") -> None:
+    xml = host.virsh("dumpxml", "--inactive", guest.uuid)
+    _define(host, xml.replace("</devices>", f"{devices}</devices>").replace("</os>", f"{system}</os>"))
+
+
+def _define(host: Host, xml: str) -> None:
+    file = host.plan.directory / "define.xml"
+    file.write_text(xml)
+    host.virsh("define", str(file))
+
+
+def _root(host: Host) -> Path:
+    return Path(f"/proc/{host.init_pid()}/root")
+
+
+def _tpm(host: Host, guest: PortalGuest) -> dict[str, str]:
+    """The files of its TPM's state on this host."""
+    directory = _root(host) / "var/lib/libvirt/swtpm" / guest.uuid
+    return {file.name: _digest(file) for file in directory.glob("**/*.permall")}
+
+
+def _nvram(host: Host, name: str) -> str:
+    return _digest(_root(host) / f"var/lib/libvirt/qemu/nvram/{name}_VARS.fd")
+
+
+def _own_file(host: Host, path: str) -> str:
+    return _digest(_root(host) / path.lstrip("/"))
+
+
+def _digest(file: Path) -> str:
+    with suppress(FileNotFoundError):
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    return ""
+
+
+@contextmanager
+def _own_pools(portal: Portal, name: str) -> Iterator[str]:
+    """Each host's own storage pool of the same name and path, with a file of the same name and size in it."""
+    try:
+        for host in portal.hosts:
+            host.run("mkdir", "-p", OWN_IMAGES)
+            host.virsh("pool-define-as", "own", "dir", "--target", OWN_IMAGES)
+            host.virsh("pool-start", "own")
+            host.virsh("vol-create-as", "own", name, "16M", "--format", "qcow2")
+        yield f"{OWN_IMAGES}/{name}"
+    finally:
+        for host in portal.hosts:
+            for command in (("vol-delete", name, "--pool", "own"), ("pool-destroy", "own"), ("pool-undefine", "own")):
+                with suppress(LabError):
+                    host.virsh(*command)
