@@ -27,6 +27,8 @@ SCREENS = {
     "add a host": "/hypervisors/add/",
     "operations": "/operations/",
     "people": "/people/",
+    "audit": "/audit/",
+    "new volume": "{storage}volumes/create/",
     "profile": "/profile/",
 }
 

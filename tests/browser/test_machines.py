@@ -182,6 +182,25 @@ def test_several_are_started_and_forced_off_at_once(page: Page, lab: Lab) -> Non
         confirm(page, "bulk1")
         for made in guests:
             see_state(page, made.name, "Off")
+        _see_one_task_for_all(page, [made.name for made in guests])
     finally:
         for made in guests:
             remove_guest(lab.hosts, made)
+
+
+def _see_one_task_for_all(page: Page, names: list[str]) -> None:
+    """The drawer has one line for the bulk request, which opens into its parts."""
+    if page.locator(".vp-tasks").is_hidden():
+        page.keyboard.press("t")
+    parent = page.locator(".vp-tasks-rows > .vp-task.is-parent").first
+    expect(parent).to_contain_text("Force off")
+    expect(parent).to_contain_text("3 virtual machines")
+    expect(parent).to_contain_text("3 done.", timeout=SEEN_MS)
+    parent.get_by_role("button", name="Show each of them").click()
+    for name in names:
+        expect(parent.locator(".vp-task-children .vp-task").filter(has_text=name)).to_contain_text("It is off.")
+    parent.get_by_role("button", name="Show each of them").click()
+    expect(parent.locator(".vp-task-children .vp-task")).to_have_count(0)
+    parent.get_by_role("link", name="3 virtual machines").click()
+    for name in names:
+        expect(page.locator(".vp-operations tbody tr").filter(has_text=name)).to_contain_text("It is off.")

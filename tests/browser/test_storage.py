@@ -1,0 +1,66 @@
+"""Volumes by click: made, seen and deleted; asserted by virsh on both hosts."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from deploy.lab.lab import Lab
+from deploy.stack import Stack
+from tests.browser.people import SEEN_MS, confirm, wait_for
+
+POOL = "shared"
+
+
+@pytest.fixture
+def storage(page: Page, portal: Stack, lab: Lab) -> str:
+    """The address of the page of the storage that both hosts have, reached by clicks, as its first host sees it."""
+    page.goto("/hypervisors/")
+    page.get_by_role("main").get_by_role("link", name=lab.hosts[0].name, exact=True).first.click()
+    page.get_by_role("link", name="Storage", exact=False).first.click()
+    page.get_by_role("link", name=POOL, exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(POOL)
+    expect(page.get_by_role("main")).to_contain_text("2 hosts", timeout=SEEN_MS)
+    return page.url
+
+
+def test_a_volume_is_made_seen_and_deleted_by_click(page: Page, storage: str, lab: Lab) -> None:
+    first, second = lab.hosts[:2]
+    try:
+        page.get_by_role("button", name="New volume…").click()
+        dialog = page.locator("dialog#dialog[open]")
+        dialog.get_by_label("Name", exact=True).fill("a/../b")
+        dialog.get_by_role("button", name="Create", exact=True).click()
+        expect(dialog).to_contain_text("has no “/”")
+        dialog.get_by_label("Name", exact=True).fill("clicked.qcow2")
+        dialog.get_by_label("Size", exact=True).fill("0.25")
+        dialog.get_by_role("button", name="Create", exact=True).click()
+        expect(dialog).to_be_hidden()
+        line = page.locator(".vp-volumes tbody tr").filter(has_text="clicked.qcow2")
+        expect(line).to_contain_text("256 MiB", timeout=SEEN_MS)
+        expect(line).to_contain_text("qcow2")
+        assert "clicked.qcow2" in first.virsh("vol-list", POOL)
+        assert "clicked.qcow2" in second.virsh("vol-list", POOL)
+        page.keyboard.press("t")
+        expect(page.locator(".vp-task").filter(has_text="clicked.qcow2").first).to_contain_text("It is created.")
+        page.keyboard.press("t")
+        line.get_by_role("button", name="Delete").click()
+        confirm(page, "clicked.qcow2")
+        expect(line).to_have_count(0, timeout=SEEN_MS)
+        wait_for(page, lambda: "clicked.qcow2" not in first.virsh("vol-list", POOL))
+        assert "clicked.qcow2" not in second.virsh("vol-list", POOL)
+    finally:
+        for host in (first, second):
+            if "clicked.qcow2" in host.virsh("vol-list", POOL):
+                host.virsh("vol-delete", "clicked.qcow2", "--pool", POOL)
+
+
+def test_what_virsh_makes_shows_up_by_the_refresh_button(page: Page, storage: str, lab: Lab) -> None:
+    host = lab.hosts[0]
+    host.virsh("vol-create-as", POOL, "by-virsh.img", "1M", "--format", "raw")
+    try:
+        page.get_by_role("button", name="Refresh").click()
+        line = page.locator(".vp-volumes tbody tr").filter(has_text="by-virsh.img")
+        expect(line).to_contain_text("1 MiB", timeout=SEEN_MS)
+    finally:
+        host.virsh("vol-delete", "by-virsh.img", "--pool", POOL)
+    page.get_by_role("button", name="Refresh").click()
+    expect(line).to_have_count(0, timeout=SEEN_MS)
