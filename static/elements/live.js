@@ -10,6 +10,8 @@ const ANSWER_MS = 6_000;
 const REORDERING_MS = 500;
 const RECENT_MS = 10_000;
 const RETRY_MS = [200, 400, 800, 1500, 2500];
+// Within this time of a page's arrival its elements' modules are loaded.
+const ARRIVING_MS = 5000;
 
 const followers = new Map();
 const usageFollowers = new Map();
@@ -22,6 +24,7 @@ let gapTimer = 0;
 let watchTimer = 0;
 let heartbeatTimer = 0;
 let answerTimer = 0;
+let arrivedAt = performance.now();
 
 export function follow(key, element) {
   add(followers, key, element);
@@ -99,8 +102,20 @@ function receive(message) {
 }
 
 function startedBehind(sequence) {
+  const rendered = renderedSequence();
+  return rendered !== null && rendered !== sequence;
+}
+
+// Something was told between the page's rendering and the coming to life of an element that would have heard it:
+// elements ask this when they are connected, and look anew.
+export function isBehind() {
+  const rendered = renderedSequence();
+  return rendered !== null && lastSequence !== null && rendered < lastSequence && performance.now() - arrivedAt < ARRIVING_MS;
+}
+
+function renderedSequence() {
   const rendered = document.getElementById("main")?.dataset.seq;
-  return rendered !== undefined && rendered !== "" && Number(rendered) !== sequence;
+  return rendered === undefined || rendered === "" ? null : Number(rendered);
 }
 
 function apply(change) {
@@ -248,4 +263,15 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && socket?.readyState === WebSocket.OPEN) socket.send('{"ping":1}');
 });
 
-if (document.body?.dataset.live) start();
+// A page that htmx brought in was rendered while the socket went on.
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.target?.id !== "main") return;
+  arrivedAt = performance.now();
+  if (isBehind()) resync();
+});
+
+// Not before the other modules have run: what comes first must find them listening.
+if (document.body?.dataset.live) {
+  if (document.readyState === "complete") start();
+  else document.addEventListener("DOMContentLoaded", start, { once: true });
+}

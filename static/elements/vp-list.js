@@ -1,5 +1,6 @@
 // <vp-list src="/vms/?…">: the list of machines: fetches itself anew when it must, and keeps the selection.
 
+import { isBehind } from "./live.js";
 import { word } from "./words.js";
 import { confirmed } from "./vp-confirm.js";
 
@@ -26,6 +27,7 @@ class VpList extends HTMLElement {
     document.addEventListener("visibilitychange", this.seen);
     document.body.addEventListener("htmx:afterSwap", this.swapped);
     this.showSelection();
+    if (isBehind()) this.fetchSoon(AFTER_NEW_MS, AT_LEAST_MS);
   }
 
   disconnectedCallback() {

@@ -2,12 +2,15 @@
 // again, and morphs itself, when such an object appears, goes, or changes one of the fields. Without `fields`: any change.
 // `of="hypervisor:3"`: only those whose field says so, where changes carry it (storage pools, volumes, networks).
 
+import { isBehind } from "./live.js";
+
 const SETTLE_MS = 150;
 
 class VpRefetch extends HTMLElement {
   connectedCallback() {
     document.addEventListener("vp:change", this);
     document.addEventListener("vp:resync", this);
+    if (isBehind()) this.refetchSoon();
   }
 
   disconnectedCallback() {

@@ -2,6 +2,8 @@
 // "operation" is any of them; "operation@uuid" those on one machine; "domain:uuid" one object;
 // "status:id" a host when its status differs from data-status.
 
+import { isBehind } from "./live.js";
+
 const WAIT_MS = 40;
 const AT_LEAST_MS = 400;
 
@@ -14,6 +16,7 @@ class VpRefresh extends HTMLElement {
     document.addEventListener("vp:change", this.heard);
     document.addEventListener("vp:resync", this.soon);
     document.addEventListener("visibilitychange", this.seen);
+    if (isBehind()) this.soon();
   }
 
   disconnectedCallback() {
