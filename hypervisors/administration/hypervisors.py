@@ -33,6 +33,7 @@ class HypervisorValues:
     name: str
     uri: str
     migration_uri: str = ""
+    console_addresses: str = ""
     hypervisor_pool: HypervisorPool | None
     new_pool: str = ""
     credentials: Mapping[str, str]
@@ -54,6 +55,7 @@ def add_hypervisor(actor: User, values: HypervisorValues, *, host_uuid: UUID | N
             name=values.name,
             uri=values.uri,
             migration_uri=values.migration_uri,
+            console_addresses=values.console_addresses,
             host_uuid=host_uuid,
         )
         HypervisorCredentials(hypervisor=hypervisor, **values.credentials).save()
@@ -86,6 +88,7 @@ def change_hypervisor(
             "name": values.name,
             "uri": values.uri,
             "migration_uri": values.migration_uri,
+            "console_addresses": values.console_addresses,
         }
         if values.uri != stored.uri or dict(values.credentials) != former_credentials:
             columns["revision"] = F("revision") + 1
@@ -190,6 +193,7 @@ def _public(hypervisor: Hypervisor, credentials: Mapping[str, str]) -> dict[str,
         "pool": hypervisor.hypervisor_pool.name,
         "uri": hypervisor.uri,
         "migration_uri": hypervisor.migration_uri,
+        "console_addresses": hypervisor.console_addresses,
         "sasl_username": credentials["sasl_username"],
         **{name: "set" if credentials[name] else "" for name in SECRETS},
     }

@@ -34,6 +34,8 @@ class Endpoint:
     tls_ca_certificate: str = ""
     tls_client_certificate: str = ""
     tls_client_key: str = field(default="", repr=False)
+    # Where its screens may be dialled besides the URI's own addresses; IP addresses that an administrator wrote down.
+    console_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

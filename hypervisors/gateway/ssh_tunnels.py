@@ -5,6 +5,8 @@ gone once it stands, and ends by itself half a minute after the last stream.
 """
 
 import os
+import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -14,10 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypervisors.errors import ConnectionFailed, ConnectionTimedOut
+from hypervisors.errors import ConnectionFailed, ConnectionTimedOut, NotPossible
 from hypervisors.gateway.endpoints import Endpoint, openable_uri
 
 _PERSIST_SECONDS = 30
+_SOCKET_PATH = re.compile(r"/[A-Za-z0-9/._+-]+")
 _CLIENT_OPTIONS = [
     *("-F", "/dev/null", "-o", "ControlMaster=no", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
     # Should the shared connection be gone, never fall back to one of root's own.
@@ -63,6 +66,44 @@ def open_ssh_stream(endpoint: Endpoint, address: str, port: int, *, timeout_seco
             stderr=subprocess.PIPE,
         )
     return SshStream(socket=near, process=process)
+
+
+def open_ssh_socket(endpoint: Endpoint, path: str, *, timeout_seconds: float = 8) -> socket.socket:
+    """A stream to a unix socket of the hypervisor. Raises: errors.ConnectionFailed, errors.NotPossible.
+
+    ssh -W knows ports only: the shared connection forwards a socket of ours for the moment of connecting.
+    """
+    if not _SOCKET_PATH.fullmatch(path):
+        raise NotPossible(f"The socket “{path}” cannot be reached through ssh; give the VM a VNC display with a port.")
+    control = _shared_connection(endpoint).control_path(timeout_seconds)
+    ours = control.with_name(f"socket-{secrets.token_hex(6)}")
+    forward = ["-L", f"{ours}:{path}"]
+    _command(endpoint, control, "forward", forward, timeout_seconds)
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        link.connect(os.fspath(ours))
+    except OSError as error:
+        link.close()
+        raise ConnectionFailed(f"The socket {path} of {endpoint.uri.host} cannot be reached: {error}.") from error
+    finally:
+        # What is connected stays so.
+        with suppress(ConnectionFailed):
+            _command(endpoint, control, "cancel", forward, timeout_seconds)
+        ours.unlink(missing_ok=True)
+    return link
+
+
+def _command(endpoint: Endpoint, control: Path, command: str, arguments: list[str], timeout_seconds: float) -> None:
+    """Ask the shared connection for something. Raises: errors.ConnectionFailed."""
+    asked = ["ssh", *_CLIENT_OPTIONS, "-S", str(control), "-O", command, *arguments, "--", endpoint.uri.host]
+    try:
+        result = subprocess.run(asked, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ConnectionTimedOut(
+            f"{endpoint.uri.host} did not answer by ssh within {timeout_seconds:.0f} s."
+        ) from error
+    if result.returncode:
+        raise ConnectionFailed(f"ssh to {endpoint.uri.host} failed: {result.stderr.strip() or 'no reason given'}.")
 
 
 def close_shared_connections() -> None:

@@ -52,6 +52,7 @@ class Graphics:
     listen: str = ""  # the address; empty: the hypervisor's default
     tls_port: int | None = None
     socket: str = ""
+    listen_kind: str = ""  # "address", "network", "socket", "none": not served at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def parse_filesystems(elements: Iterable[etree._Element]) -> tuple[Filesystem, .
 
 
 def parse_host_devices(elements: Iterable[etree._Element]) -> tuple[str, ...]:
-    """One line each: "usb 046d:c52b", "pci 0000:03:00.0", "mdev <uuid>"."""
+    """One line each: "usb 046d:c52b", "usb 001:005", "pci 0000:03:00.0", "mdev <uuid>"."""
     return tuple(_host_device(element) for element in elements)
 
 
@@ -162,6 +163,7 @@ def _graphics(element: etree._Element) -> Graphics:
         listen=element.get("listen") or attribute_of(listen, "address"),
         tls_port=_port(element.get("tlsPort", "")),
         socket=element.get("socket") or attribute_of(listen, "socket"),
+        listen_kind=attribute_of(listen, "type"),
     )
 
 
@@ -199,7 +201,19 @@ def _host_device(element: etree._Element) -> str:
         return f"{kind} {vendor}:{attribute_at(source, 'product', 'id').removeprefix('0x')}"
     if address is None:
         return f"{kind} {text_at(source, 'block')}".strip()
+    if address.get("device"):
+        # As lsusb names it.
+        return f"{kind} {_decimal(address, 'bus'):03}:{_decimal(address, 'device'):03}"
     if address.get("uuid"):
         return f"mdev {address.get('uuid')}"
     parts = [address.get(name, "0x0").removeprefix("0x") for name in ("domain", "bus", "slot", "function")]
     return f"{kind} {parts[0]:>04}:{parts[1]:>02}:{parts[2]:>02}.{parts[3]}"
+
+
+def _decimal(address: etree._Element, name: str) -> int:
+    """libvirt reads them as C does: 0x10, 020 or 16."""
+    text = address.get(name, "0")
+    try:
+        return int(text, 16 if text[:2].lower() == "0x" else 8 if text[:1] == "0" else 10)
+    except ValueError:
+        return 0

@@ -21,6 +21,8 @@ class Hypervisor(models.Model):
     uri = models.CharField(_("connection URI"), max_length=500)
     # How the pool's other hypervisors reach this one when a VM moves here; empty: as `uri`.
     migration_uri = models.CharField(_("migration URI"), max_length=500, blank=True)
+    # IP addresses, separated by blanks, at which VMs' screens are served besides those of `uri`.
+    console_addresses = models.CharField(_("console addresses"), max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     # Raised by every change of URI or credentials: the watcher, workers and console proxies reconnect when it differs.
     revision = models.PositiveIntegerField(default=1)

@@ -1,10 +1,10 @@
 """Where a running domain's screen is served now, https://libvirt.org/formatdomain.html#graphical-framebuffers."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 import libvirt
-from lxml import etree
 
 from hypervisors.errors import NotPossible
 from hypervisors.gateway.connections import Connection, translated
@@ -12,6 +12,11 @@ from hypervisors.gateway.domains.states import domain_state_of
 from hypervisors.libvirtxml.documents import parse_document
 from hypervisors.libvirtxml.domain_devices import parse_graphics
 from hypervisors.states import ACTIVE_DOMAIN_STATES
+
+NO_NETWORK_DISPLAY = (
+    "The virtual machine has no network display; its VNC display listens on “none”. Give it one that listens on an "
+    "address."
+)
 
 
 class DomainOff(NotPossible):
@@ -26,6 +31,7 @@ class VncDisplay:
     port: int | None = None
     socket: str = ""
     password: str = field(default="", repr=False)
+    password_valid_to: datetime | None = None
 
 
 def read_vnc_display(connection: Connection, uuid: UUID) -> VncDisplay:
@@ -45,11 +51,18 @@ def parse_vnc_display(live_xml: str) -> VncDisplay:
     for number, found in enumerate(graphics):
         if found.kind != "vnc":
             continue
+        if found.listen_kind == "none":
+            raise NotPossible(NO_NETWORK_DISPLAY)
         if not found.socket and found.port is None:
             raise NotPossible("The virtual machine's VNC server has no port yet.")
         assert devices is not None
+        element = devices.findall("graphics")[number]
         return VncDisplay(
-            address=found.listen, port=found.port, socket=found.socket, password=_password(devices, number)
+            address=found.listen,
+            port=found.port,
+            socket=found.socket,
+            password=element.get("passwd", ""),
+            password_valid_to=_moment(element.get("passwdValidTo", "")),
         )
     kinds = ", ".join(sorted({found.kind for found in graphics}))
     raise NotPossible(
@@ -57,5 +70,9 @@ def parse_vnc_display(live_xml: str) -> VncDisplay:
     )
 
 
-def _password(devices: etree._Element, number: int) -> str:
-    return devices.findall("graphics")[number].get("passwd", "")
+def _moment(text: str) -> datetime | None:
+    """libvirt writes UTC, without saying so."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None

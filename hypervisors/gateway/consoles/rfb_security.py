@@ -78,7 +78,8 @@ def _answer_challenge(link: socket.socket, password: str, deadline: float) -> No
     challenge = read_exactly(link, 16, deadline)
     if not password:
         raise AuthenticationFailed(
-            "The screen has a VNC password, and libvirt does not tell it. Remove it from the VM."
+            "The screen has a VNC password that is not in the VM's definition. If vnc_password is set in "
+            "/etc/libvirt/qemu.conf of its host, take it out there and start the VM anew."
         )
     link.sendall(vnc_response(challenge, password))
 

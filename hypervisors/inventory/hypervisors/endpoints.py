@@ -16,5 +16,6 @@ def endpoint_of(hypervisor: Hypervisor) -> Endpoint:
         uri=uri,
         key=f"hypervisor-{hypervisor.pk}",
         revision=hypervisor.revision,
+        console_addresses=tuple(hypervisor.console_addresses.split()),
         **{name: getattr(credentials, name) for name in CREDENTIALS},
     )

@@ -63,12 +63,17 @@ def why_no_console(domain: Domain) -> str:
     if not domain.is_active:
         return _("%(name)s is off.") % {"name": domain.label}
     parsed = _parsed(domain)
-    kinds = {graphics.get("kind", "") for graphics in parsed.get("graphics", [])}
+    shown = parsed.get("graphics", [])
+    kinds = {graphics.get("kind", "") for graphics in shown if graphics.get("listen_kind") != "none"}
     # What the inventory has not read yet, the proxy asks.
     if "vnc" in kinds or not parsed:
         return ""
     if "spice" in kinds:
         return _("%(name)s has a SPICE display only; give it a VNC display.") % {"name": domain.label}
+    if shown and not kinds:
+        return _(
+            "%(name)s has no network display; its display listens on “none”. Give it one that listens on an address."
+        ) % {"name": domain.label}
     return _("%(name)s has no display; give it a VNC display.") % {"name": domain.label}
 
 

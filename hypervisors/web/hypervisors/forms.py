@@ -1,5 +1,6 @@
 """The form of one hypervisor: address by transport or as a URI, and secrets that come in but never go out."""
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -62,7 +63,7 @@ class HypervisorForm(ModelForm):
 
     class Meta:
         model = Hypervisor
-        fields = ("hypervisor_pool", "name", "uri", "migration_uri")
+        fields = ("hypervisor_pool", "name", "uri", "migration_uri", "console_addresses")
         error_messages = {"name": {"unique": _("Another host has this name already.")}}
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -117,6 +118,11 @@ class HypervisorForm(ModelForm):
         uri: str = self.cleaned_data["migration_uri"]
         return _checked_uri(uri) if uri else ""
 
+    def clean_console_addresses(self) -> str:
+        """IP addresses of one other machine each, each once, separated by a blank."""
+        words = self.cleaned_data["console_addresses"].replace(",", " ").split()
+        return " ".join(dict.fromkeys(_console_address(word) for word in words))
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         self._clean_pool(data)
@@ -130,6 +136,7 @@ class HypervisorForm(ModelForm):
             name=self.cleaned_data["name"],
             uri=self.cleaned_data["uri"],
             migration_uri=self.cleaned_data["migration_uri"],
+            console_addresses=self.cleaned_data["console_addresses"],
             hypervisor_pool=self.cleaned_data["hypervisor_pool"],
             new_pool=self.cleaned_data["new_pool"],
             credentials={name: self.cleaned_data[name] for name in CREDENTIALS},
@@ -271,6 +278,17 @@ def compose_uri(transport: str, host: str, port: int | None, username: str) -> s
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
     user = f"{username}@" if username and transport == "ssh" else ""
     return f"qemu+{transport}://{user}{bracketed}{f':{port}' if port else ''}/system"
+
+
+def _console_address(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValidationError(now_("“{text}” is not an IP address.").format(text=text)) from None
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    if mapped.is_loopback or mapped.is_unspecified or mapped.is_link_local or mapped.is_multicast:
+        raise ValidationError(now_("{text} is not an address of another machine.").format(text=text))
+    return str(mapped)
 
 
 def _checked_uri(uri: str) -> str:

@@ -30,9 +30,9 @@ def until(is_so: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def accepts(port: int) -> bool:
+def accepts(port: int, address: str = "127.0.0.1") -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((address.strip("[]"), port), timeout=1).close()
     except OSError:
         return False
     return True
@@ -43,12 +43,12 @@ def start_screen() -> Iterator[Callable[..., int]]:
     """Starts a QEMU with a VNC server and nothing to boot; returns the port."""
     started = []
 
-    def start(vnc_options: str = "", *more: str, path: str = "") -> int:
+    def start(vnc_options: str = "", *more: str, path: str = "", address: str = "127.0.0.1") -> int:
         port = free_port(6500)
-        where = f"unix:{path}" if path else f"127.0.0.1:{port - 5900}"
+        where = f"unix:{path}" if path else f"{address}:{port - 5900}"
         command = ["qemu-system-x86_64", "-m", "16", "-name", NAME, "-monitor", "none", "-serial", "none", *more]
         started.append(subprocess.Popen([*command, "-vnc", f"{where}{vnc_options}"]))
-        until(lambda: os.path.exists(path) if path else accepts(port), "QEMU did not start")
+        until(lambda: os.path.exists(path) if path else accepts(port, address), "QEMU did not start")
         return port
 
     yield start

@@ -111,8 +111,16 @@ def test_a_wrong_or_missing_password_says_so(start_screen: Callable[..., int]) -
     port = start_screen(",password-secret=word", *PASSWORD)
     with pytest.raises(AuthenticationFailed, match="rejected the login"):
         open_display_link(HERE, VncDisplay(address="127.0.0.1", port=port, password="falsch"))
-    with pytest.raises(AuthenticationFailed, match="has a VNC password"):
+    with pytest.raises(AuthenticationFailed, match=r"has a VNC password.*vnc_password.*qemu\.conf"):
         open_display_link(HERE, VncDisplay(address="127.0.0.1", port=port))
+
+
+def test_a_password_that_ran_out_is_named(start_screen: Callable[..., int]) -> None:
+    port = start_screen(",password-secret=word", *PASSWORD)
+    ran_out = datetime.datetime(2024, 5, 6, 7, 8, tzinfo=datetime.UTC)
+    display = VncDisplay(address="127.0.0.1", port=port, password="falsch", password_valid_to=ran_out)
+    with pytest.raises(AuthenticationFailed, match="expired on 2024-05-06 at 07:08 UTC"):
+        open_display_link(HERE, display)
 
 
 # --- TLS ---------------------------------------------------------------------------------------------------------
@@ -219,6 +227,20 @@ def test_tls_without_certificates_says_what_to_do(
 
 
 # --- ssh ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_screen_on_a_unix_socket_by_ssh(
+    start_screen: Callable[..., int], ssh_endpoint: Callable[..., Endpoint], tmp_path: Path
+) -> None:
+    start_screen(path=str(tmp_path / "vnc"))
+    display = VncDisplay(socket=str(tmp_path / "vnc"))
+    first, second = (open_display_link(ssh_endpoint(), display) for _ in range(2))
+    assert NAME in screen_name(first)
+    assert NAME in screen_name(second)
+    with pytest.raises(ConnectionFailed):
+        open_display_link(ssh_endpoint(), VncDisplay(socket=str(tmp_path / "nothing")))
+    with pytest.raises(NotPossible, match="cannot be reached through ssh"):
+        open_display_link(ssh_endpoint(), VncDisplay(socket="/run/a:/run/b"))
 
 
 @pytest.fixture

@@ -122,6 +122,9 @@ def test_a_machine_that_is_off_says_so(client: Client, alice: User, bob: User, d
 def test_a_machine_without_vnc_says_so(client: Client, alice: User, make_domain: object) -> None:
     spice = make_domain(state=DomainState.RUNNING, parsed={"graphics": [{"kind": "spice"}]})  # type: ignore[operator]
     blind = make_domain(state=DomainState.RUNNING, parsed={"graphics": [], "name": "x"})  # type: ignore[operator]
+    none = [{"kind": "vnc", "port": None, "listen_kind": "none"}]
+    unserved = make_domain(state=DomainState.RUNNING, parsed={"graphics": none})  # type: ignore[operator]
+    assert "no network display" in _ask(client, alice, unserved).json()["reason"]  # type: ignore[attr-defined]
     assert "SPICE" in _ask(client, alice, spice).json()["reason"]  # type: ignore[attr-defined]
     assert "no display" in _ask(client, alice, blind).json()["reason"]  # type: ignore[attr-defined]
 

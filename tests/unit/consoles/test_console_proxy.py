@@ -9,7 +9,6 @@ from hypervisors.console.closing import close_reason
 from hypervisors.console.sessions import ConsoleSession
 from hypervisors.console.upgrade_requests import grant_token, is_allowed_origin
 from hypervisors.errors import NotPossible
-from hypervisors.gateway.consoles.display_links import address_from_here
 from hypervisors.gateway.consoles.displays import parse_vnc_display
 from hypervisors.gateway.consoles.rfb_security import vnc_response
 from hypervisors.models.consoles.grants import hash_session
@@ -110,26 +109,6 @@ def test_a_long_reason_is_cut_to_what_a_close_frame_holds() -> None:
     assert cut.endswith("ü…")
 
 
-@pytest.mark.parametrize(
-    ("host", "address", "expected"),
-    [
-        ("host1", "0.0.0.0", "host1"),
-        ("host1", "::", "host1"),
-        ("host1", "", "host1"),
-        ("host1", "10.0.0.5", "10.0.0.5"),
-        ("127.0.0.2", "127.0.0.2", "127.0.0.2"),
-        ("localhost", "127.0.0.1", "127.0.0.1"),
-    ],
-)
-def test_the_address_over_the_network(host: str, address: str, expected: str) -> None:
-    assert address_from_here(host, address) == expected
-
-
-def test_a_remote_loopback_says_what_to_do() -> None:
-    with pytest.raises(NotPossible, match=r"qemu\+ssh.*vnc_listen"):
-        address_from_here("host1", "127.0.0.1")
-
-
 def _xml(*graphics: str) -> str:
     return f"<domain><devices>{''.join(graphics)}</devices></domain>"
 
@@ -147,6 +126,7 @@ def test_the_vnc_display_is_found_beside_others() -> None:
         ((), "no display"),
         (('<graphics type="spice" port="1"/>',), "only spice"),
         (('<graphics type="vnc" port="-1"/>',), "no port"),
+        (('<graphics type="vnc"><listen type="none"/></graphics>',), "no network display.*“none”"),
     ],
 )
 def test_no_vnc_display_says_why(graphics: tuple[str, ...], said: str) -> None:

@@ -46,6 +46,7 @@ of the shop </description>
     <hostdev mode='subsystem' type='pci'>
       <source><address domain='0x0000' bus='0x03' slot='0x00' function='0x0'/></source>
     </hostdev>
+    <hostdev type='usb'><source><address bus='1' device='0x5'/></source></hostdev>
     <hostdev type='mdev'><source><address uuid='c2177883-f1bb-47f0-914d-32a22e3a8804'/></source></hostdev>
     <filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/share'/><target dir='share'/></filesystem>
     <video><model type='virtio'/></video>
@@ -97,10 +98,10 @@ def test_everything_that_pages_show_is_read() -> None:
             Interface(mac="52:54:00:00:00:02", kind="bridge", source="br0", link_up=False),
         ),
         graphics=(
-            Graphics(kind="vnc", port=5901, listen="127.0.0.1"),
-            Graphics(kind="spice", port=None, listen="10.0.0.1", tls_port=5903),
+            Graphics(kind="vnc", port=5901, listen="127.0.0.1", listen_kind="address"),
+            Graphics(kind="spice", port=None, listen="10.0.0.1", tls_port=5903, listen_kind="address"),
         ),
-        host_devices=("usb 046d:c52b", "pci 0000:03:00.0", "mdev c2177883-f1bb-47f0-914d-32a22e3a8804"),
+        host_devices=("usb 046d:c52b", "pci 0000:03:00.0", "usb 001:005", "mdev c2177883-f1bb-47f0-914d-32a22e3a8804"),
         serials=(CharacterDevice(kind="pty", target="0", source="/dev/pts/3"),),
         channels=(CharacterDevice(kind="unix", target="org.qemu.guest_agent.0"),),
         filesystems=(Filesystem(kind="mount", driver="virtiofs", source="/srv/share", target="share"),),

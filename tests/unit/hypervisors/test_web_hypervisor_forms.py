@@ -108,6 +108,20 @@ def test_an_address_becomes_a_uri(operator: Client, hypervisor_pool: HypervisorP
     assert Hypervisor.objects.get(name="six").uri == "qemu+tcp://[::1]:1/system"
 
 
+def test_console_addresses_are_kept_in_one_spelling(operator: Client, hypervisor: Hypervisor) -> None:
+    edit = reverse("hypervisor_edit", args=[hypervisor.pk])
+    fields = {"name": "h", "hypervisor_pool": hypervisor.hypervisor_pool_id, "transport": "tcp", "host": "host1"}
+    operator.post(edit, {**fields, "console_addresses": "192.0.2.7, 2001:DB8:0::1  ::ffff:192.0.2.7"})
+    hypervisor.refresh_from_db()
+    assert (hypervisor.console_addresses, hypervisor.revision) == ("192.0.2.7 2001:db8::1", 1)
+    assert "192.0.2.7 2001:db8::1" in operator.get(edit).content.decode()
+    assert "192.0.2.7 2001:db8::1" in operator.get(hypervisor.get_absolute_url()).content.decode()
+    assert AuditRecord.objects.filter(after__console_addresses="192.0.2.7 2001:db8::1").exists()
+    for wrong in ("host2", "127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "169.254.1.1", "fe80::1", "ff02::1", "127.1"):
+        answer = operator.post(edit, {**fields, "console_addresses": wrong}, headers=HTMX)
+        assert errors_of(answer).keys() == {"console_addresses"}, wrong
+
+
 def test_a_failed_test_saves_nothing_until_told_to(operator: Client) -> None:
     fields = {"name": "host1", "new_pool": "rack two", **REFUSING}
     asked = operator.post(reverse("hypervisor_add"), fields, headers=HTMX)
