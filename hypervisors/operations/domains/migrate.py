@@ -24,8 +24,8 @@ from hypervisors.operations.domains.migration_outcomes import BothHosts, explain
 from hypervisors.operations.domains.migration_targets import find_migration_target
 from hypervisors.operations.engine.bounded_calls import BackgroundCall
 from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE
-from hypervisors.operations.engine.records import CARRIED, NOTE, Later
-from hypervisors.operations.engine.runs import Outcome, Result, Run, cancelled, failed, interrupted, succeeded
+from hypervisors.operations.engine.records import CARRIED, NOTE
+from hypervisors.operations.engine.runs import Later, Outcome, Result, Run, cancelled, failed, interrupted, succeeded
 from hypervisors.privileges import Privilege
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from hypervisors.operations.engine.locks import release_locks
 from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.parents import child_ended
 from hypervisors.operations.engine.registry import kinds_of_queue, operation_type
-from hypervisors.operations.engine.runs import Later as Later
+from hypervisors.operations.engine.runs import Later
 from hypervisors.states import OperationState
 
 logger = logging.getLogger(__name__)

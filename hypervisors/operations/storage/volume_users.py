@@ -10,31 +10,26 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from hypervisors.libvirtxml.domains import parsed_from_json
+from hypervisors.libvirtxml.domain_references import volume_references
 from hypervisors.models import Domain, DomainDefinition, StoragePool, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeUser:
-    """A virtual machine and which of its disks the volume is; `is_running` as of the last reading."""
+    """A virtual machine and what the volume is to it: a disk's target, "kernel" and the like."""
 
     domain: Domain
-    disk: str
-    is_running: bool
+    role: str
 
 
 def volume_users(volume: Volume) -> list[VolumeUser]:
-    """The machines that have it as a disk or a medium, as they run or as they start next, by name."""
+    """The machines whose XML names it anywhere, as they run or as they start next, by name."""
     found = {}
     for definition in _candidates(volume):
-        for parsed in (definition.live_parsed, definition.inactive_parsed):
-            for disk in parsed_from_json(parsed).disks if parsed else ():
-                if _is_of(disk.source, disk.source_kind, volume):
-                    domain = definition.domain
-                    found[domain.pk, disk.target] = VolumeUser(
-                        domain=domain, disk=disk.target, is_running=domain.is_active
-                    )
-    return sorted(found.values(), key=lambda user: (user.domain.name, user.disk))
+        for xml in (definition.live_xml, definition.inactive_xml):
+            for role in _roles(xml, volume):
+                found[definition.domain.pk, role] = VolumeUser(domain=definition.domain, role=role)
+    return sorted(found.values(), key=lambda user: (user.domain.name, user.role))
 
 
 def overlays_of(volume: Volume) -> list[Volume]:
@@ -73,20 +68,22 @@ def _candidates(volume: Volume) -> Iterable[DomainDefinition]:
     )
 
 
-def _is_of(source: str, source_kind: str, volume: Volume) -> bool:
-    if source_kind == "volume":
-        return source == f"{volume.storage_pool.name}/{volume.name}"
-    return bool(source) and source == volume.path
+def _roles(xml: str, volume: Volume) -> list[str]:
+    if not xml:
+        return []
+    try:
+        return volume_references(xml, path=volume.path, storage_pool=volume.storage_pool.name, volume=volume.name)
+    except ValueError:
+        # It mentions the volume and cannot be read: what cannot be ruled out counts.
+        return ["?"]
 
 
 def _user_text(user: VolumeUser) -> str:
-    host = user.domain.hypervisor.name if user.domain.hypervisor else "?"
-    state = _("running") if user.is_running else _("off")
-    return _("disk %(disk)s of “%(name)s” on %(host)s (%(state)s)") % {
-        "disk": user.disk,
+    return _("%(role)s of “%(name)s” on %(host)s (%(state)s)") % {
+        "role": user.role,
         "name": user.domain.name,
-        "host": host,
-        "state": state,
+        "host": user.domain.hypervisor.name if user.domain.hypervisor else "?",
+        "state": _("running") if user.domain.is_active else _("off"),
     }
 
 

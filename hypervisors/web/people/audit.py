@@ -131,7 +131,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 
 def changes(record: AuditRecord) -> list[dict[str, Any]]:
-    """Each name with what it was and what it is; what only programs need is left out."""
+    """Each name with what it was and what it is, by name; what only programs need is left out."""
     before, after = (
         {name: value for name, value in (values or {}).items() if name not in _FOR_PROGRAMS}
         for values in (record.before, record.after)
@@ -143,7 +143,7 @@ def changes(record: AuditRecord) -> list[dict[str, Any]]:
             "after": _text(after.get(name)),
             "is_same": name in before and before[name] == after.get(name),
         }
-        for name in [*before, *(name for name in after if name not in before)]
+        for name in sorted({*before, *after})
     ]
     return [entry for entry in entries if entry["before"] or entry["after"]]
 

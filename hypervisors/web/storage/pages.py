@@ -46,7 +46,9 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
         **_same_storage(request, row),
         **_volumes(request, row),
     }
-    return render(request, "storage/page.html#volumes" if wants_part(request) else "storage/page.html", context)
+    # The filter asks for the table alone; what else is fetched anew is picked out of the page.
+    is_table = wants_part(request) and request.headers.get("HX-Target") == "volumes"
+    return render(request, "storage/page.html#volumes" if is_table else "storage/page.html", context)
 
 
 @require_POST

@@ -91,7 +91,7 @@ def test_a_disk_of_a_guest_is_not_deleted(portal: Portal, shared: StoragePool) -
         volume = wait_until(
             lambda: Volume.objects.present().filter(storage_pool=shared, name=file_name).first(), seconds=60
         )
-        with pytest.raises(NotPossible, match=r"disk .* of “vol-user” on .* \(off\)"):
+        with pytest.raises(NotPossible, match=r"vda of “vol-user” on .* \(off\)"):
             request_operation(user=portal.alice, kind="delete_volume", subject=volume)
         assert Path(file_name).name in _names(portal.hosts[0])
 

@@ -140,7 +140,7 @@ def test_a_role_that_is_given_shows_from_what_to_what(administrator: Client, cha
     administrator.post(reverse("person_role", args=[charlie.pk]), {"role": "operator"})
     record = AuditRecord.objects.latest("pk")
     assert (record.actor_name, record.action, record.subject_name) == ("root", "give a role", "charlie")
-    (roles, on) = changes(record)
+    (on, roles) = changes(record)
     assert (roles["before"], roles["after"], on["after"], on["is_same"]) == ("Viewer", "Operator", "everything", True)
 
 

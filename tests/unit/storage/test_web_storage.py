@@ -140,8 +140,10 @@ def test_volumes_are_sorted_naturally_searched_and_paged(operator: Client, pool:
     assert shown(operator.get(f"{url}?q=DISK24").content.decode())[:3] == ["disk24", "disk240", "disk241"]
     assert shown(operator.get(f"{url}?sort=capacity&order=desc").content.decode())[0] == "disk249"
     assert "No volume here is called" in operator.get(f"{url}?q=<nothing>").content.decode()
-    part = operator.get(f"{url}?q=disk1", headers={"HX-Request": "true"}).content.decode()
-    assert part.lstrip().startswith("<vp-refetch")
+    to_table = {"HX-Request": "true", "HX-Target": "volumes"}
+    assert operator.get(f"{url}?q=disk1", headers=to_table).content.decode().lstrip().startswith("<vp-refetch")
+    to_page = {"HX-Request": "true", "HX-Target": "storage-pool"}
+    assert "vp-storage-tiles" in operator.get(url, headers=to_page).content.decode()
     for nonsense in ("sort=passwords&order=up&page=x", "page=-3", "q=%00"):
         assert operator.get(f"{url}?{nonsense}").status_code == 200
 

@@ -1,0 +1,40 @@
+"""Where a domain's XML names a file or a volume, whatever for: disks, kernels, firmware variables, shared directories.
+
+https://libvirt.org/formatdomain.html
+"""
+
+import posixpath
+
+from lxml import etree
+
+from hypervisors.libvirtxml.documents import parse_document
+
+
+def volume_references(xml: str, *, path: str, storage_pool: str, volume: str) -> list[str]:
+    """What the volume is to the domain: the target of each disk ("vda"), else the element's name ("kernel").
+
+    It is named by its path, or by its storage pool and its name. Raises: ValueError when the XML is not well-formed.
+    """
+    found: dict[str, None] = {}
+    for element in parse_document(xml).iter(etree.Element):
+        if _names_path(element, path) or _names_volume(element, storage_pool, volume):
+            found[_role(element)] = None
+    return list(found)
+
+
+def _names_path(element: etree._Element, path: str) -> bool:
+    if not path:
+        return False
+    wanted = posixpath.normpath(path)
+    values = [element.text or "", *(str(value) for value in element.attrib.values())]
+    return any(value.strip().startswith("/") and posixpath.normpath(value.strip()) == wanted for value in values)
+
+
+def _names_volume(element: etree._Element, storage_pool: str, volume: str) -> bool:
+    return element.get("pool") == storage_pool and element.get("volume") == volume
+
+
+def _role(element: etree._Element) -> str:
+    disk = element if element.tag == "disk" else next(element.iterancestors("disk"), None)
+    target = None if disk is None else disk.find("target")
+    return str(element.tag) if target is None else target.get("dev", "disk")

@@ -1,0 +1,43 @@
+"""Wherever a domain's XML names a volume, it is found; and nothing else is."""
+
+import pytest
+
+from hypervisors.libvirtxml.domain_references import volume_references
+
+PATH = "/images/disk1.qcow2"
+
+
+def found(inside: str) -> list[str]:
+    return volume_references(f"<domain>{inside}</domain>", path=PATH, storage_pool="images", volume="disk1.qcow2")
+
+
+@pytest.mark.parametrize(
+    ("xml", "roles"),
+    [
+        (f"<devices><disk><source file='{PATH}'/><target dev='vda'/></disk></devices>", ["vda"]),
+        (f"<devices><disk><source dev='{PATH}'/><target dev='sda'/></disk></devices>", ["sda"]),
+        ("<devices><disk><source pool='images' volume='disk1.qcow2'/><target dev='vdb'/></disk></devices>", ["vdb"]),
+        (
+            f"<devices><disk><source file='/x'/><backingStore><source file='{PATH}'/></backingStore>"
+            "<target dev='vda'/></disk></devices>",
+            ["vda"],
+        ),
+        (f"<devices><disk><mirror><source file='{PATH}'/></mirror><target dev='vda'/></disk></devices>", ["vda"]),
+        (f"<os><kernel>{PATH}</kernel></os>", ["kernel"]),
+        (f"<os><nvram>  {PATH}\n</nvram></os>", ["nvram"]),
+        (f"<os><nvram template='{PATH}'/></os>", ["nvram"]),
+        (f"<devices><filesystem><source dir='{PATH}'/></filesystem></devices>", ["source"]),
+        ("<os><kernel>/images/./x/../disk1.qcow2</kernel></os>", ["kernel"]),
+        (f"<description>it was {PATH} once</description>", []),
+        ("<devices><disk><source file='/images/disk1.qcow2.old'/><target dev='vda'/></disk></devices>", []),
+        ("<devices><disk><source pool='other' volume='disk1.qcow2'/><target dev='vda'/></disk></devices>", []),
+        ("<name>disk1.qcow2</name><!-- /images/disk1.qcow2 -->", []),
+    ],
+)
+def test_a_volume_is_found_where_it_is_named(xml: str, roles: list[str]) -> None:
+    assert found(xml) == roles
+
+
+def test_a_volume_without_a_path_is_known_by_its_names_alone() -> None:
+    xml = "<domain><os><kernel></kernel></os></domain>"
+    assert volume_references(xml, path="", storage_pool="images", volume="disk1.qcow2") == []
