@@ -212,7 +212,7 @@ class DomainMirror:
             del self._gone_at[uuid]
             record = self._records.get(uuid)
             if record is not None and not self._observed.get(uuid):
-                self._set(record, {"vanished_at": timezone.now(), "answering": True})
+                self._set(record, {"vanished_at": timezone.now(), "answering": True, "trouble": ""})
 
     def raise_alarms(self) -> None:
         """For those that have been seen to run on several hypervisors for long enough."""

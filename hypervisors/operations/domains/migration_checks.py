@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from hypervisors.errors import NotPossible
+from hypervisors.errors import HypervisorError, NotPossible
 from hypervisors.gateway.domains.reading import DomainFacts, read_domain
 from hypervisors.gateway.storage.volume_identities import VolumeIdentity, is_same_chain, read_volume_chain
 from hypervisors.libvirtxml.domain_devices import Disk
@@ -74,7 +74,12 @@ def _is_shared(run: Run, disk: Disk) -> bool:
 
 def _medium_obstacles(run: Run, disk: Disk) -> Iterator[str]:
     """A medium that both hosts would have to have; of what is in no storage pool nothing can be told."""
-    if disk.startup_policy == "optional" or not _chain(run, disk, run.source) or _chain(run, disk, run.target):
+    try:
+        is_lacking = bool(_chain(run, disk, run.source)) and not _chain(run, disk, run.target)
+    except HypervisorError:
+        # libvirt itself refuses what it cannot open; a storage pool that hangs must not hold up an evacuation.
+        return
+    if disk.startup_policy == "optional" or not is_lacking:
         return
     yield _("The medium in drive %(disk)s (%(path)s) is not on %(host)s; eject it first.") % {
         "disk": disk.target,
