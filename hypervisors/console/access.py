@@ -36,6 +36,12 @@ def is_migrating(uuid: UUID) -> bool:
     return Operation.objects.filter(domain__uuid=uuid, kind="migrate", state__in=UNFINISHED_OPERATION_STATES).exists()
 
 
+def find_libvirt_uuid(uuid: UUID) -> UUID:
+    """What its hypervisor knows it by."""
+    shared = Domain.objects.filter(uuid=uuid).values_list("shared_uuid", flat=True).first()
+    return shared or uuid
+
+
 def current_hypervisor_id(uuid: UUID) -> int | None:
     """Where the inventory says that it is."""
     return Domain.objects.filter(uuid=uuid).values_list("hypervisor_id", flat=True).first()

@@ -151,6 +151,7 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
             username=username,
             session_key=key,
             domain_uuid=domain.uuid,
+            libvirt_uuid=domain.libvirt_uuid,
             domain_name=domain.name,
             hypervisor_id=domain.hypervisor_id,
             mode=grant.mode,
@@ -257,7 +258,7 @@ class ConsoleServer(ThreadingMixIn, HTTPServer):
 
     def open_link(self, hypervisor: Hypervisor, session: ConsoleSession) -> DisplayLink:
         """The screen's end of a session. Raises: ConsoleClosed."""
-        return open_target(hypervisor, session.domain_uuid)
+        return open_target(hypervisor, session.libvirt_uuid or session.domain_uuid)
 
     def stop(self) -> None:
         """Stop listening and send every browser away, to come back to the next proxy. Call from another thread."""

@@ -55,6 +55,8 @@ class ConsoleSession:
     hypervisor_id: int
     mode: ConsoleMode
     address: str
+    # What its hypervisor knows it by, where that is not `domain_uuid`.
+    libvirt_uuid: UUID | None = None
     name: str = field(default_factory=lambda: secrets.token_hex(6))
     opened_at: float = field(default_factory=time.monotonic)
     wakeup: Wakeup = field(default_factory=Wakeup)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from hypervisors.console.access import current_hypervisor_id, is_migrating
+from hypervisors.console.access import current_hypervisor_id, find_libvirt_uuid, is_migrating
 from hypervisors.console.closing import HYPERVISOR_CLOSED, MOVED, UNREACHABLE, ConsoleClosed
 from hypervisors.errors import ConnectionTimedOut, HypervisorError, InvalidUri, NotFound, NotPossible
 from hypervisors.gateway.connections import cached_connection
@@ -27,7 +27,7 @@ _Answer = TypeVar("_Answer")
 
 
 def open_target(hypervisor: Hypervisor, uuid: UUID) -> DisplayLink:
-    """Ask libvirt where the domain's screen is now, and connect. Raises: ConsoleClosed."""
+    """By libvirt's UUID: ask libvirt where the domain's screen is now, and connect. Raises: ConsoleClosed."""
     try:
         endpoint = endpoint_of(hypervisor)
         display = _within(_ASK_SECONDS, lambda: _ask_display(endpoint, uuid))
@@ -46,7 +46,8 @@ def why_it_closed(hypervisor: Hypervisor, uuid: UUID) -> ConsoleClosed:
     """After the VNC server hung up: did the domain move, stop, or only close this connection?"""
     try:
         endpoint = endpoint_of(hypervisor)
-        facts = _within(_ASK_SECONDS, lambda: read_domain(cached_connection(endpoint), uuid))
+        libvirt_uuid = find_libvirt_uuid(uuid)
+        facts = _within(_ASK_SECONDS, lambda: read_domain(cached_connection(endpoint), libvirt_uuid))
     except (HypervisorError, InvalidUri) as error:
         return ConsoleClosed(UNREACHABLE, str(error))
     if facts is not None and facts.state in ACTIVE_DOMAIN_STATES:

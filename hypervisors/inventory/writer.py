@@ -75,8 +75,9 @@ class Writer:
         self._queue: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
         # States that events told overtake listings: they carry their time, so order does not matter to them.
         self._told_states: deque[DomainStateSeen] = deque()
-        self.supervisor = SessionSupervisor(post=self._post, is_ours=leases.is_sure)
         self._domains = DomainMirror()
+        known = self._domains.identities.known
+        self.supervisor = SessionSupervisor(post=self._post, is_ours=leases.is_sure, known=known)
         self._hypervisors = HypervisorMirror()
         self._storage = StorageMirror()
         self._networks = NetworkMirror()
@@ -221,6 +222,7 @@ class Writer:
         # Also those of a lease that was another's for a while.
         self._drop({pk for pk, held in self._held.items() if pk in rows and ours.get(pk) != held})
         added = ours.keys() - self._held.keys()
+        self._domains.identities.note_hypervisor_pools({pk: pool for pk, (pool, _token) in ours.items()})
         keeps_house = self._leases.keeps_house()
         if added or (keeps_house and not self._knows_orphans):
             self._domains.load(added, with_orphans=keeps_house)

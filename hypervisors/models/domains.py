@@ -1,6 +1,7 @@
 """Domains (the UI says virtual machines): the mirror of libvirt's, keyed by UUID."""
 
 from typing import Any, Self
+from uuid import UUID
 
 from django.db import models
 from django.urls import reverse
@@ -31,7 +32,10 @@ class DomainQuerySet(models.QuerySet["Domain"]):
 class Domain(models.Model):
     """A virtual machine as its hypervisor last told us. The inventory writes it; nobody else does."""
 
+    # What URLs, messages, consoles and locks name it by: libvirt's UUID, unless a domain of another pool has that.
     uuid = models.UUIDField(unique=True)
+    # libvirt's UUID where that is another than `uuid`: unrelated pools may each own a clone.
+    shared_uuid = models.UUIDField(null=True, blank=True, db_index=True)
     # Null only for a tombstone whose hypervisor was removed.
     hypervisor = models.ForeignKey(Hypervisor, on_delete=models.SET_NULL, null=True, related_name="domains")
     name = models.CharField(max_length=255)
@@ -74,6 +78,11 @@ class Domain(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("domain", args=[self.uuid])
+
+    @property
+    def libvirt_uuid(self) -> UUID:
+        """What its hypervisor knows it by."""
+        return self.shared_uuid or self.uuid
 
     @property
     def is_active(self) -> bool:

@@ -26,13 +26,13 @@ class FakeHosts:
     def __init__(self, watcher: Watcher, directory: Path) -> None:
         self._watcher = watcher
         self._directory = directory
-        self._pool, _ = HypervisorPool.objects.get_or_create(name="fakes")
 
-    def add(self, name: str, *domains: str) -> Hypervisor:
+    def add(self, name: str, *domains: str, pool: str = "fakes") -> Hypervisor:
         """A hypervisor that runs these domains (XML), once it is online."""
         path = self._directory / f"{name}.xml"
         path.write_text(f"<node>{''.join(domains)}</node>")
-        row = Hypervisor.objects.create(hypervisor_pool=self._pool, name=name, uri=f"test://{path}")
+        in_pool, _ = HypervisorPool.objects.get_or_create(name=pool)
+        row = Hypervisor.objects.create(hypervisor_pool=in_pool, name=name, uri=f"test://{path}")
         request_hypervisors_refresh()
         return wait_for_status(row, HypervisorStatus.ONLINE)
 

@@ -5,6 +5,8 @@ from uuid import UUID
 import pytest
 import redis
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 
 from hypervisors.inventory.refresh_requests import request_domain_refresh
 from hypervisors.models import Domain, Hypervisor
@@ -175,3 +177,24 @@ def test_changes_are_broadcast(fake_hosts: FakeHosts) -> None:
 
 def test_the_watcher_announces_itself(fake_hosts: FakeHosts) -> None:
     assert wait_until(lambda: [instance.kind for instance in read_instances()]) == ["watcher"]
+
+
+def test_clones_with_one_uuid_in_two_pools_are_two_machines(fake_hosts: FakeHosts, client: Client, alice: User) -> None:
+    uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+    ours = fake_hosts.add("one", domain_xml("ours", uuid), pool="rack one")
+    wait_until(lambda: Domain.objects.filter(hypervisor=ours, name="ours").exists())
+    theirs = fake_hosts.add("two", domain_xml("theirs", uuid), pool="rack two")
+    second = wait_until(lambda: Domain.objects.filter(hypervisor=theirs, name="theirs").first())
+    first = Domain.objects.get(hypervisor=ours)
+    assert [str(row.libvirt_uuid) for row in (first, second)] == [uuid, uuid]
+    assert (str(first.uuid) == uuid, str(second.uuid) == uuid) == (True, False)
+    fake_hosts.libvirt(theirs).lookupByUUIDString(uuid).suspend()
+    wait_until(lambda: Domain.objects.get(pk=second.pk).state == DomainState.PAUSED)
+    assert Domain.objects.get(pk=first.pk).state == DomainState.RUNNING
+    client.force_login(alice)
+    page = client.get(f"/vms/{uuid}/").content.decode()
+    assert f'<a href="/vms/{second.uuid}/">theirs</a>' in page
+    assert "in the pool rack two: another machine" in page
+    listed = client.get(f"/vms/?q={uuid}").content.decode()
+    assert ">ours<" in listed
+    assert ">theirs<" in listed

@@ -1,8 +1,9 @@
 """The mirror of all domains: who has seen which, which hypervisor a domain belongs to, and what of it must be saved.
 
-Truth rules: a domain is known by its UUID. While two hypervisors have it (a migration, or a leftover definition), it
-belongs to the one where it runs; to an online one before one that is away; to the one that has it already before
-another. When nobody has it any more it becomes a tombstone.
+Truth rules: a domain is known by its UUID within its hypervisor pool; where another pool's domain has that UUID, by one
+that is made of both (inventory/domains/identities.py). While two hypervisors of a pool have it (a migration, or a
+leftover definition), it belongs to the one where it runs; to an online one before one that is away; to the one that has
+it already before another. When nobody has it any more it becomes a tombstone.
 """
 
 import time
@@ -18,6 +19,7 @@ from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import records as domain_records
 from hypervisors.inventory.domains.copies import Copy, is_moving, load_copies, save_copies
+from hypervisors.inventory.domains.identities import Identities
 from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint, sha256
 from hypervisors.inventory.domains.troubles import double_run_trouble, state_trouble
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
@@ -63,7 +65,8 @@ class ObservedDomain:
 class DomainMirror:
     """Used by the writer's thread alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, identities: Identities | None = None) -> None:
+        self.identities = identities or Identities()
         self._records: dict[UUID, DomainRecord] = {}
         self._observed: dict[UUID, dict[int, ObservedDomain]] = {}
         self._seen_on: dict[int, set[UUID]] = defaultdict(set)
@@ -82,7 +85,8 @@ class DomainMirror:
 
     def clear(self) -> None:
         """Forget everything; nothing is written."""
-        self.__init__()  # type: ignore[misc]
+        self.identities.clear()
+        self.__init__(self.identities)  # type: ignore[misc]
 
     def load(self, hypervisor_ids: Collection[int], *, with_orphans: bool = False) -> None:
         """Add the rows of these hypervisors; each is taken for seen on its own until that is listed.
@@ -92,6 +96,7 @@ class DomainMirror:
         self._parsed_up_to = 0
         for record in domain_records.load_records(hypervisor_ids, with_orphans=with_orphans):
             self._records[record.uuid] = record
+            self.identities.note(record)
             if record.vanished_at is None and record.hypervisor_id is not None:
                 self._observed.setdefault(record.uuid, {})[record.hypervisor_id] = _observed_before(record)
                 self._seen_on[record.hypervisor_id].add(record.uuid)
@@ -134,11 +139,12 @@ class DomainMirror:
         """Forget these hypervisors and their domains without a trace in the rows: another watcher has them now."""
         for hypervisor_id in hypervisor_ids:
             self._online.discard(hypervisor_id)
+            self.identities.forget_hypervisor(hypervisor_id)
             for uuid in self._seen_on.pop(hypervisor_id, set()):
                 self._observed.get(uuid, {}).pop(hypervisor_id, None)
-        gone = [uuid for uuid, record in self._records.items() if record.hypervisor_id in hypervisor_ids]
+        gone: list[UUID] = [uuid for uuid, record in self._records.items() if record.hypervisor_id in hypervisor_ids]
         for uuid in gone:
-            del self._records[uuid]
+            self.identities.forget(self._records.pop(uuid))
             for known in (self._changed, self._definitions, self._gone_at, self._copies, self._doubled_at):
                 known.pop(uuid, None)
             self._changed_copies.discard(uuid)
@@ -156,26 +162,29 @@ class DomainMirror:
         return {record.hypervisor_id for record in records if record.hypervisor_id is not None}
 
     def take_listing(self, listed: DomainsListed) -> None:
-        lost = self._seen_on[listed.hypervisor_id] - {facts.uuid for facts in listed.domains}
-        for facts in listed.domains:
-            self._see(listed.hypervisor_id, facts, started_at=listed.started_at)
+        keys = self.identities.keys(listed.hypervisor_id, [facts.uuid for facts in listed.domains], self._records)
+        lost = self._seen_on[listed.hypervisor_id] - set(keys)
+        for key, facts in zip(keys, listed.domains, strict=True):
+            self._see(listed.hypervisor_id, _keyed(facts, key), started_at=listed.started_at)
         for uuid in lost:
             self._lose(listed.hypervisor_id, uuid)
 
     def take_reading(self, read: DomainRead) -> None:
+        (key,) = self.identities.keys(read.hypervisor_id, [read.uuid], self._records)
         if read.facts is not None:
-            self._see(read.hypervisor_id, read.facts, started_at=read.started_at)
+            self._see(read.hypervisor_id, _keyed(read.facts, key), started_at=read.started_at)
         else:
-            self._lose(read.hypervisor_id, read.uuid)
+            self._lose(read.hypervisor_id, key)
 
     def take_state(self, seen: DomainStateSeen) -> None:
-        observation = self._observed.get(seen.uuid, {}).get(seen.hypervisor_id)
+        uuid = self.identities.known(seen.hypervisor_id, seen.uuid)
+        observation = self._observed.get(uuid, {}).get(seen.hypervisor_id)
         if observation is None:
             return
         if seen.state is None:
-            self._observed[seen.uuid][seen.hypervisor_id] = replace(observation, leaving=True)
+            self._observed[uuid][seen.hypervisor_id] = replace(observation, leaving=True)
             return
-        self._observed[seen.uuid][seen.hypervisor_id] = replace(
+        self._observed[uuid][seen.hypervisor_id] = replace(
             observation,
             state=seen.state,
             state_reason=seen.state_reason,
@@ -183,11 +192,11 @@ class DomainMirror:
             leaving=observation.leaving and seen.state not in _RUNNING_STATES,
             disk_errors=observation.disk_errors if seen.state == observation.state else (),
         )
-        self._settle(seen.uuid)
+        self._settle(uuid)
 
     def take_answering(self, seen: DomainsAnswering) -> None:
         for uuid, answering in seen.answering.items():
-            record = self._records.get(uuid)
+            record = self._records.get(self.identities.known(seen.hypervisor_id, uuid))
             if record is not None and record.hypervisor_id == seen.hypervisor_id:
                 self._set(record, {"answering": answering})
 
@@ -337,7 +346,8 @@ class DomainMirror:
             return
         self._gone_at.pop(uuid, None)
         if record is None:
-            record = DomainRecord(uuid=uuid, hypervisor_id=None, state_since=timezone.now())
+            shared = self.identities.shared_uuid(uuid)
+            record = DomainRecord(uuid=uuid, hypervisor_id=None, state_since=timezone.now(), shared_uuid=shared)
             self._records[uuid] = record
         owner = self._owner(record, observed)
         observation, has_moved = observed[owner], record.hypervisor_id != owner
@@ -363,7 +373,7 @@ class DomainMirror:
         if facts is not None and owner == facts_of:
             self._define(record, facts)
         elif observation.xml_fingerprint != record.xml_fingerprint:
-            self._unread.add((owner, uuid))
+            self._unread.add((owner, record.shared_uuid or uuid))
 
     def _owner(self, record: DomainRecord, observed: Mapping[int, ObservedDomain]) -> int:
         if len(observed) == 1:
@@ -472,6 +482,10 @@ class DomainMirror:
             record.state_since = timezone.now()
             changed.add("state_since")
         self._changed.setdefault(record.uuid, set()).update(changed)
+
+
+def _keyed(facts: DomainFacts, key: UUID) -> DomainFacts:
+    return facts if facts.uuid == key else replace(facts, uuid=key)
 
 
 def _observation_of(facts: DomainFacts, before: ObservedDomain | None, *, started_at: float) -> ObservedDomain:

@@ -15,6 +15,7 @@ from hypervisors.states import DomainState
 
 # What the writer may change in a row.
 FIELDS = (
+    "shared_uuid",
     "hypervisor_id",
     "name",
     "title",
@@ -63,6 +64,8 @@ class DomainRecord:
     vanished_at: datetime | None = None
     # 0 until it is inserted.
     pk: int = 0
+    # libvirt's UUID where that is another than `uuid`.
+    shared_uuid: UUID | None = None
     xml_fingerprint: int = 0
 
 
@@ -103,6 +106,18 @@ def load_records(hypervisor_ids: Collection[int], *, with_orphans: bool) -> Iter
     for row in rows.values("pk", "uuid", *FIELDS).iterator(chunk_size=_BATCH):
         row["state"] = DomainState(row["state"])
         yield DomainRecord(**row, xml_fingerprint=fingerprints.get(row["pk"], 0))
+
+
+def taken_elsewhere(uuids: Collection[UUID], hypervisor_pool_id: int) -> set[UUID]:
+    """Those by which a present domain of another hypervisor pool is known."""
+    elsewhere = Domain.objects.present().exclude(hypervisor__hypervisor_pool=hypervisor_pool_id)
+    elsewhere = elsewhere.exclude(hypervisor=None).order_by()
+    found: set[UUID] = set()
+    asked = list(uuids)
+    for start in range(0, len(asked), _BATCH):
+        some = asked[start : start + _BATCH]
+        found.update(elsewhere.filter(uuid__in=some).values_list("uuid", flat=True))
+    return found
 
 
 def save_one(record: DomainRecord, columns: Iterable[str]) -> bool:
@@ -169,6 +184,8 @@ def message_fields(record: DomainRecord, columns: Iterable[str], hypervisor_name
     message: dict[str, Any] = {}
     for name in columns:
         value = getattr(record, name)
+        if name == "shared_uuid":
+            continue
         if name == "hypervisor_id":
             message["hypervisor"] = value
             message["hypervisor_name"] = hypervisor_names.get(value, "")

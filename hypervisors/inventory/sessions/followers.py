@@ -75,7 +75,7 @@ class Follower(ConnectionWorker):
 
     def perform(self, connection: Connection, job: Hashable) -> None:
         if isinstance(job, Rebooted):
-            note_reboot(job.uuid, at=job.at)
+            note_reboot(self._state.hypervisor_id, job.uuid, at=job.at)
         elif isinstance(job, UUID):
             self._read_domain(connection, job)
         elif job == "heartbeat":

@@ -111,6 +111,7 @@ class Sampler(SecondaryWorker):
 
     def _tell(self, domains: dict[UUID, UsageSample], host: UsageSample | None, *, epoch: int) -> None:
         hypervisor_id = self._state.hypervisor_id
+        domains = {self._state.known_uuid(uuid): sample for uuid, sample in domains.items()}
         samples = {domain_key(uuid): sample for uuid, sample in domains.items()}
         if host is not None:
             samples[hypervisor_key(hypervisor_id)] = host

@@ -15,7 +15,7 @@ from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.followers import Follower, NameOf
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.samplers import Sampler
-from hypervisors.inventory.sessions.states import Post, SessionState
+from hypervisors.inventory.sessions.states import Known, Post, SessionState, own_uuid
 from hypervisors.inventory.sessions.storage_readers import (
     StorageKnowledge,
     StorageReader,
@@ -46,12 +46,13 @@ class Session:
         name_of: NameOf,
         post: Post,
         is_ours: Callable[[], bool],
+        known: Known = own_uuid,
         storage_pools: Iterable[UUID] = (),
     ) -> None:
         """`storage_pools` are those that the rows know: libvirt's listing may hang."""
         self.hypervisor_id = hypervisor_id
         self.revision = revision
-        self.state = SessionState(hypervisor_id, post=post, is_ours=is_ours)
+        self.state = SessionState(hypervisor_id, post=post, is_ours=is_ours, known=known)
         self._endpoint = endpoint
         self._claims = claims
         self._name_of = name_of

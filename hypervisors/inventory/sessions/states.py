@@ -10,13 +10,27 @@ from hypervisors.inventory.observations import Observation, StatusSeen
 from hypervisors.states import HypervisorStatus
 
 Post = Callable[[Observation], None]
+# By which UUID vmportal knows what a hypervisor calls so: see inventory/domains/identities.py.
+Known = Callable[[int, UUID], UUID]
+
+
+def own_uuid(hypervisor_id: int, uuid: UUID) -> UUID:
+    return uuid
 
 
 class SessionState:
     """Status, last answer and latest load. Status changes are told to the writer as they happen."""
 
-    def __init__(self, hypervisor_id: int, *, post: Post, is_ours: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        hypervisor_id: int,
+        *,
+        post: Post,
+        is_ours: Callable[[], bool] = lambda: True,
+        known: Known = own_uuid,
+    ) -> None:
         self.hypervisor_id = hypervisor_id
+        self._known = known
         # False after a freeze: another watcher may have the hypervisor's pool by now.
         self.is_ours = is_ours
         # Epoch seconds of the last answer.
@@ -44,6 +58,10 @@ class SessionState:
     @property
     def is_online(self) -> bool:
         return self._status == HypervisorStatus.ONLINE
+
+    def known_uuid(self, libvirt_uuid: UUID) -> UUID:
+        """The domain's `uuid`, of libvirt's."""
+        return self._known(self.hypervisor_id, libvirt_uuid)
 
     def post(self, observation: Observation) -> None:
         """Tell the writer, unless this session is over."""

@@ -10,7 +10,7 @@ from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.inventory.observations import StatusSeen
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.sessions import Session
-from hypervisors.inventory.sessions.states import Post, SessionState
+from hypervisors.inventory.sessions.states import Known, Post, SessionState, own_uuid
 from hypervisors.models import Hypervisor
 from hypervisors.states import AdminState, HypervisorStatus
 
@@ -42,8 +42,9 @@ def read_rows() -> dict[int, HypervisorRow]:
 class SessionSupervisor:
     """Used by the writer's thread; `sessions()`, `read_again` and `refresh_storage_pool` by any."""
 
-    def __init__(self, *, post: Post, is_ours: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, *, post: Post, is_ours: Callable[[], bool] = lambda: True, known: Known = own_uuid) -> None:
         self._post = post
+        self._known = known
         self._is_ours = is_ours
         self._claims = HostClaims()
         self._sessions: dict[int, Session] = {}
@@ -125,6 +126,7 @@ class SessionSupervisor:
             name_of=lambda pk: self.names.get(pk, str(pk)),
             post=self._post,
             is_ours=self._is_ours,
+            known=self._known,
             storage_pools=hypervisor.storage_pools.filter(vanished_at=None).values_list("uuid", flat=True),
         )
         self._sessions[hypervisor.pk] = session

@@ -142,7 +142,8 @@ def _settled(run: Run) -> BothHosts:
 
 
 def _moved(run: Run, seen: BothHosts) -> Outcome:
-    kick_moved(run.uuid, from_hypervisor_id=run.source.pk)
+    if run.operation.domain is not None:
+        kick_moved(run.operation.domain.uuid, from_hypervisor_id=run.source.pk)
     after = " ".join(filter(None, (_leftover(run, seen), _carry_autostart(run))))
     if not seen.is_active:
         text = _("It is on %(target)s now, shut off.") % {"target": run.target.name}

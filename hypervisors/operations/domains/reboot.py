@@ -37,15 +37,15 @@ class Reboot(GuestRequest):
         return domain.is_active and domain.state != DomainState.CRASHED
 
     def ask(self, connection: Connection, run: Run) -> None:
-        uuid = run.uuid
-        watch_for_reboot(connection, uuid, lambda: note_reboot(uuid), seconds=timeout_of(run) + 10)
+        uuid, host = run.uuid, run.source.pk
+        watch_for_reboot(connection, uuid, lambda: note_reboot(host, uuid), seconds=timeout_of(run) + 10)
         reboot_domain(connection, uuid)
 
     def seen(self, connection: Connection, run: Run, *, asked_at: float) -> str:
         if domain_state(connection, run.uuid) in IS_OFF:
             return _("The guest shut down; its definition says that it is not to start again after a reboot.")
         try:
-            rebooted_at = last_reboot_at(run.uuid)
+            rebooted_at = last_reboot_at(run.source.pk, run.uuid)
         except RebootsAway as error:
             raise HypervisorError(
                 _("Whether the guest rebooted could not be looked up: %(error)s") % {"error": error}

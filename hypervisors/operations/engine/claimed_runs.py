@@ -37,10 +37,10 @@ class ClaimedRun:
 
     @property
     def uuid(self) -> UUID:
-        """The domain's, for operations on one. Raises: errors.NotPossible."""
+        """The domain's, as libvirt knows it, for operations on one. Raises: errors.NotPossible."""
         if self.operation.domain is None:
             raise NotPossible(_("%(name)s is no virtual machine.") % {"name": self.name})
-        return self.operation.domain.uuid
+        return self.operation.domain.libvirt_uuid
 
     @property
     def name(self) -> str:

@@ -97,4 +97,4 @@ def _request_refresh(claimed: Claim) -> None:
         return
     for hypervisor_id in (operation.hypervisor_id, operation.target_hypervisor_id):
         if hypervisor_id is not None:
-            request_domain_refresh(hypervisor_id, operation.domain.uuid)
+            request_domain_refresh(hypervisor_id, operation.domain.libvirt_uuid)

@@ -290,7 +290,8 @@ def _matches_uuid(text: str) -> Q:
     digits = text.lower().replace("-", "")
     if not _HEX_PREFIX.fullmatch(digits):
         return Q()
-    return Q(uuid__gte=UUID(digits.ljust(32, "0")), uuid__lte=UUID(digits.ljust(32, "f")))
+    first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+    return Q(uuid__gte=first, uuid__lte=last) | Q(shared_uuid__gte=first, shared_uuid__lte=last)
 
 
 def _number(text: str | None) -> int | None:

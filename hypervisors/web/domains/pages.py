@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from hypervisors.access import can
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainCopy, DomainDefinition, Operation
+from hypervisors.models import Domain, DomainDefinition, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
@@ -30,9 +31,11 @@ def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return render(
             request,
             "domains/overview.html#facts",
-            {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed), "copies": _copies(machine)},
+            {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed), **_others(request, machine)},
         )
-    return _page(request, machine, "overview", parsed=parsed, facts=_facts(machine, parsed), copies=_copies(machine))
+    return _page(
+        request, machine, "overview", parsed=parsed, facts=_facts(machine, parsed), **_others(request, machine)
+    )
 
 
 @require_GET
@@ -157,9 +160,14 @@ def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _copies(machine: Domain) -> list[DomainCopy]:
-    """What other hosts have of it."""
-    return list(machine.copies.select_related("hypervisor").order_by("hypervisor__name"))
+def _others(request: HttpRequest, machine: Domain) -> dict[str, Any]:
+    """What other hosts of its pool have of it, and other pools' machines with its UUID that one may see."""
+    same_uuid = Q(uuid=machine.libvirt_uuid) | Q(shared_uuid=machine.libvirt_uuid)
+    twins = Domain.objects.visible_to(request.user).present().filter(same_uuid).exclude(pk=machine.pk)
+    return {
+        "copies": machine.copies.select_related("hypervisor").order_by("hypervisor__name"),
+        "twins": twins.select_related("hypervisor__hypervisor_pool"),
+    }
 
 
 def _topology(numbers: str) -> str:

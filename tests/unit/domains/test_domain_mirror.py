@@ -15,7 +15,7 @@ from hypervisors.inventory.domains import mirror as domains
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.observations import DomainRead, DomainsAnswering, DomainsListed, DomainStateSeen
 from hypervisors.libvirtxml.domains import PARSER_VERSION
-from hypervisors.models import Domain, DomainCopy, DomainDefinition, Hypervisor
+from hypervisors.models import Domain, DomainCopy, DomainDefinition, Hypervisor, HypervisorPool
 from hypervisors.states import DomainState, OperationState
 from tests.rows import make_operation
 
@@ -354,3 +354,68 @@ def test_what_stopped_it_is_said(
     assert bool(words) is bool(_row().trouble)
     scene.hears(1, DomainState.RUNNING)
     assert _row().trouble == ""
+
+
+def _in_two_pools(scene: Scene) -> None:
+    elsewhere = HypervisorPool.objects.create(name="elsewhere")
+    Hypervisor.objects.filter(pk=2).update(hypervisor_pool=elsewhere)
+    pools = dict(Hypervisor.objects.values_list("pk", "hypervisor_pool"))
+    scene.mirror.identities.note_hypervisor_pools(pools)
+
+
+def _pairs() -> list[tuple[int | None, str, UUID, bool]]:
+    rows = Domain.objects.present().order_by("hypervisor")
+    return [(row.hypervisor_id, row.name, row.libvirt_uuid, row.uuid == A) for row in rows]
+
+
+def test_two_pools_may_each_own_a_machine_of_the_same_uuid(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_two_pools(scene)
+    scene.lists(1, _facts(name="ours"))
+    (change,) = scene.lists(2, _facts(name="theirs"))
+    both = [(1, "ours", A, True), (2, "theirs", A, False)]
+    assert (_pairs(), change.op, change.id == str(A)) == (both, "add", False)
+    _later(monkeypatch, 9)
+    assert scene.save() == [], "they are no alarm"
+    assert not DomainCopy.objects.exists()
+    # Events and readings are of the one whose hypervisor tells.
+    scene.hears(2, DomainState.PAUSED)
+    assert [row.state for row in Domain.objects.order_by("hypervisor")] == ["running", "paused"]
+    assert scene.mirror.identities.known(2, A) == Domain.objects.get(hypervisor=2).uuid
+    scene.reads(2, A, None)
+    assert _pairs() == both[:1]
+    scene.reads(2, A, _facts(name="theirs"))
+    assert _pairs() == both
+    again = Scene()
+    _in_two_pools_again(again)
+    assert again.lists(1, _facts(name="ours")) == []
+    assert again.lists(2, _facts(name="theirs")) == []
+    assert _pairs() == both
+
+
+def _in_two_pools_again(scene: Scene) -> None:
+    """As the writer does it: the pools are known before the rows are read."""
+    scene.mirror.clear()
+    scene.mirror.identities.note_hypervisor_pools(dict(Hypervisor.objects.values_list("pk", "hypervisor_pool")))
+    scene.mirror.load(Hypervisor.objects.values_list("pk", flat=True), with_orphans=True)
+    for number in NAMES:
+        scene.mirror.set_online(number, online=True)
+
+
+def test_a_uuid_that_another_watchers_pool_has_is_looked_for_in_rows(scene: Scene) -> None:
+    _in_two_pools(scene)
+    scene.lists(1, _facts(name="ours"))
+    other = DomainMirror()
+    other.identities.note_hypervisor_pools({2: Hypervisor.objects.get(pk=2).hypervisor_pool_id})
+    other.load([2], with_orphans=False)
+    other.take_listing(DomainsListed(hypervisor_id=2, domains=(_facts(name="theirs"),), started_at=time.monotonic()))
+    other.save(NAMES)
+    assert _pairs() == [(1, "ours", A, True), (2, "theirs", A, False)]
+
+
+def test_a_machine_that_came_from_another_pool_is_itself(scene: Scene) -> None:
+    _in_two_pools(scene)
+    scene.lists(1, _facts())
+    before = _row()
+    scene.lists(1)
+    scene.lists(2, _facts())
+    assert (_row().pk, _row().hypervisor_id, _row().shared_uuid) == (before.pk, 2, None)
