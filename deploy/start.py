@@ -45,6 +45,8 @@ class _Terminated(BaseException):
 def _run(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
+    # Python leaves it ignored where it was inherited so: from a script that starts this in its background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     host, port = arguments.listen
     stack = Stack(_data_dir(arguments.data_dir), port, os.environ, host=host)
     stack.claim()
@@ -203,6 +205,8 @@ def _control(given: list[str]) -> int:
 def _manage(given: list[str]) -> int:
     data_dir, rest = _split_data_dir(given)
     environment = Stack(data_dir, env=os.environ).attached_environment()
+    # Where the caller is now, not where the stack was started from.
+    environment |= {"VMPORTAL_CALLED_FROM": os.environ.get("VMPORTAL_CALLED_FROM", os.getcwd())}
     command = [sys.executable, str(REPOSITORY / "manage.py"), *rest]
     return subprocess.run(command, env=environment, check=False).returncode
 

@@ -1,5 +1,6 @@
 """`manage.py register_hypervisor`: make, or bring up to date, a hypervisor's row from the command line."""
 
+import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ def _bound(known_hosts: str, uri: HypervisorUri) -> str:
 
 
 def _read(path: Path) -> str:
+    # `./run manage` changes to its own directory before this runs.
+    path = Path(os.environ.get("VMPORTAL_CALLED_FROM", ".")) / path
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
