@@ -120,7 +120,9 @@ def publish_rights(user_id: int) -> None:
     transaction.on_commit(lambda: _loop().submit(_layer_send(group, {"type": "rights"})))
 
 
-def publish_usage(hypervisor_id: int, *, sampled_at: float, host: Sequence[float], domains: Mapping[str, Any]) -> None:
+def publish_usage(
+    hypervisor_id: int, *, sampled_at: float, host: Sequence[float | None], domains: Mapping[str, Any]
+) -> None:
     """Send one tick of samples: epoch seconds, the host's values, and the values by domain UUID (see models.usage)."""
     message = {
         "type": "usage",

@@ -1,11 +1,13 @@
 """Usage samples: an hour per object in a ring of fixed-size records in Redis, https://redis.io/commands/setrange/.
 
-Slot `(epoch // period) % slots` holds 28 bytes: uint32 epoch seconds and six float32. Writing needs no reading, and
+Slot `(epoch // period) % slots` holds 28 bytes: uint32 epoch seconds and six float32, NaN for
+what is not reported. Writing needs no reading, and
 losing Redis loses an hour of charts and nothing else. Beside the rings, each hypervisor has one value with the latest
 sample of each of its domains, to sort by. See docs/decisions/0003.
 """
 
 import logging
+import math
 import os
 import struct
 import threading
@@ -42,13 +44,14 @@ class UsageSample:
     epoch: int
     # Of all its vCPUs, or of all the host's CPUs: 0–100.
     cpu_percent: float
-    memory_kib: float
+    # None: not reported.
+    memory_kib: float | None
     disk_read_bytes_per_second: float = 0.0
     disk_write_bytes_per_second: float = 0.0
     net_receive_bytes_per_second: float = 0.0
     net_transmit_bytes_per_second: float = 0.0
 
-    def values(self) -> tuple[float, ...]:
+    def values(self) -> tuple[float | None, ...]:
         """The six measures in the order of the record, as messages carry them."""
         return (
             self.cpu_percent,
@@ -76,7 +79,7 @@ def record_usage(samples: Mapping[str, UsageSample], *, ranking: str = "") -> No
     pipe = _client(_WRITE_SECONDS).pipeline(transaction=False)
     for key, sample in samples.items():
         slot = _slot(sample.epoch)
-        pipe.setrange(key, slot * _RECORD.size, _RECORD.pack(sample.epoch, *sample.values()))
+        pipe.setrange(key, slot * _RECORD.size, _packed(sample))
         if slot % 12 == 0:
             pipe.expire(key, _EXPIRE_SECONDS)
     if ranking:
@@ -144,9 +147,10 @@ def _read_ranking(metric: Metric) -> Sequence[str]:
         logger.warning("Rankings could not be read from Redis.", exc_info=True)
         return ()
     samples = _LATEST.iter_unpack(raw)
-    by_value = (
-        [(cpu, uuid) for uuid, cpu, _ in samples] if metric == "cpu" else [(kib, uuid) for uuid, _, kib in samples]
-    )
+    if metric == "cpu":
+        by_value = [(cpu, uuid) for uuid, cpu, _ in samples]
+    else:
+        by_value = [(kib, uuid) for uuid, _, kib in samples if not math.isnan(kib)]
     by_value.sort(reverse=True)
     # While it migrates, a domain is sampled on both hypervisors.
     return tuple(dict.fromkeys(uuid.hex() for _, uuid in by_value))
@@ -159,7 +163,7 @@ def _latest_key(ranking: str) -> str:
 def _rank(pipe: "redis.client.Pipeline", ranking: str, samples: Mapping[str, UsageSample]) -> None:
     prefix = domain_key("")
     packed = [
-        _LATEST.pack(UUID(key.removeprefix(prefix)).bytes, sample.cpu_percent, sample.memory_kib)
+        _LATEST.pack(UUID(key.removeprefix(prefix)).bytes, sample.cpu_percent, _or_nan(sample.memory_kib))
         for key, sample in samples.items()
         if key.startswith(prefix)
     ]
@@ -182,6 +186,14 @@ def _spans(last: int, count: int) -> list[tuple[int, int]]:
     return [(first, last)] if first >= 0 else [(first + _slots(), _slots() - 1), (0, last)]
 
 
+def _packed(sample: UsageSample) -> bytes:
+    return _RECORD.pack(sample.epoch, *(_or_nan(value) for value in sample.values()))
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
 def _samples(raw: bytes, *, since: float) -> list[UsageSample]:
     whole = raw[: len(raw) // _RECORD.size * _RECORD.size]
     records = sorted(record for record in _RECORD.iter_unpack(whole) if record[0] > since)
@@ -189,7 +201,7 @@ def _samples(raw: bytes, *, since: float) -> list[UsageSample]:
         UsageSample(
             epoch=epoch,
             cpu_percent=cpu,
-            memory_kib=memory,
+            memory_kib=None if math.isnan(memory) else memory,
             disk_read_bytes_per_second=disk_read,
             disk_write_bytes_per_second=disk_write,
             net_receive_bytes_per_second=receive,

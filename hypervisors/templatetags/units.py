@@ -146,6 +146,8 @@ def _page_words(language: str | None) -> SafeString:
         "children_failed": _("%s failed"),
         "undoing": _("Undoing: %s"),
         "no_tasks": _("Nothing has been asked for yet"),
+        "not_reported": _("not reported"),
+        "why_not_reported": _("Its balloon driver does not tell what the guest uses"),
     }
     return json_script(words, "words")
 

@@ -3,6 +3,7 @@
 import { followUsage } from "./live.js";
 import { clocks, HOUR_SECONDS, timeRange } from "./time-axis.js";
 import { memory, percent, rate } from "./units.js";
+import { word } from "./words.js";
 
 const NARROW_PX = 280;
 const GAP_SECONDS = 20;
@@ -97,8 +98,9 @@ class VpCharts extends HTMLElement {
     return columns;
   }
 
-  // Without a balloon's word the hypervisor counts its own overhead in.
+  // What is not reported is a gap; a guest may count a little more than it was given.
   value(name, measured) {
+    if (measured === null) return null;
     return name === "memory" ? Math.min(measured, Number(this.getAttribute("memory"))) : measured;
   }
 
@@ -163,7 +165,8 @@ class VpCharts extends HTMLElement {
     const place = index ?? columns[0].length - 1;
     const values = columns.slice(1).map((column) => column[place]);
     const label = figure.querySelector("figcaption b");
-    if (values.some((value) => value === null || value === undefined)) label.textContent = "";
+    if (name === "memory" && values[0] === null && place === columns[0].length - 1) label.textContent = word("not_reported");
+    else if (values.some((value) => value === null || value === undefined)) label.textContent = "";
     else if (name === "memory") label.textContent = `${memory(values[0])} / ${memory(Number(this.getAttribute("memory")))}`;
     else if (name === "cpu") label.textContent = percent(values[0]);
     else label.replaceChildren(...values.flatMap((value, i) => [key(i, i ? figure.dataset.second : figure.dataset.first), ` ${rate(value)}  `]));

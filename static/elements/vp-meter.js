@@ -3,6 +3,7 @@
 import { domainOf, follow, followUsage } from "./live.js";
 import { memory } from "./units.js";
 import { latestUsage, OFF, sheet } from "./usage.js";
+import { word } from "./words.js";
 
 const STYLE = sheet(`
   :host { display: flex; align-items: center; gap: 8px; }
@@ -24,9 +25,10 @@ class VpMeter extends HTMLElement {
     const domain = domainOf(this);
     this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
     this.used = null;
+    this.isMeasured = false;
     this.show();
     latestUsage(domain).then((usage) => {
-      if (usage?.latest.length && this.used === null) this.applyUsage(usage.at, usage.latest);
+      if (usage?.latest.length && !this.isMeasured) this.applyUsage(usage.at, usage.latest);
     });
   }
 
@@ -40,6 +42,7 @@ class VpMeter extends HTMLElement {
 
   applyUsage(at, values) {
     this.used = values[1];
+    this.isMeasured = true;
     this.show();
   }
 
@@ -47,6 +50,7 @@ class VpMeter extends HTMLElement {
     if (fields.memory_kib) this.setAttribute("total", fields.memory_kib);
     if (OFF.has(fields.state)) {
       this.used = null;
+      this.isMeasured = false;
       this.show();
     }
   }
@@ -58,9 +62,11 @@ class VpMeter extends HTMLElement {
     bar.parentElement.style.visibility = this.used === null ? "hidden" : "";
     const of = document.createElement("small");
     of.textContent = this.used === null ? memory(total) : ` / ${memory(total)}`;
-    // Without a balloon's word the hypervisor counts its own overhead in.
+    // It runs, and its guest does not tell what it uses.
+    const isSilent = this.isMeasured && this.used === null;
+    if (isSilent) of.textContent += ` · ${word("not_reported")}`;
     words.replaceChildren(this.used === null ? "" : memory(Math.min(this.used, total)), of);
-    this.title = this.used > total ? memory(this.used) : "";
+    this.title = isSilent ? word("why_not_reported") : this.used > total ? memory(this.used) : "";
   }
 }
 

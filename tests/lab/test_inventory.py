@@ -12,6 +12,7 @@ from django.conf import LazySettings
 from django.db import connection
 
 from deploy.lab import fault, process
+from deploy.lab.guest import DEFAULT_MEMORY_KIB
 from deploy.lab.host import Host
 from deploy.lab.lab import Lab
 from deploy.lab.network import set_link
@@ -213,7 +214,7 @@ def test_a_hypervisor_is_described(hosts: list[tuple[Host, Hypervisor]]) -> None
     assert (row.architecture, row.hostname) == ("x86_64", host.virsh("hostname"))
     assert row.libvirt_version.count(".") == row.qemu_version.count(".") == 2
     assert row.cpu_count == int(host.run("nproc"))
-    assert row.memory_kib > 0
+    assert row.memory_kib == total_memory_kib(host)
     assert "q35" in row.machine_types
     assert row.cpu_xml.startswith("<cpu>")
     assert row.kvm_available == ("domain type='kvm'" in host.virsh("capabilities"))
@@ -240,5 +241,26 @@ def test_usage_is_sampled(hosts: list[tuple[Host, Hypervisor]], guest: Guest) ->
     host.virsh("start", guest.uuid)
     samples = wait_until(lambda: read_usage(domain_key(guest.uuid)), seconds=40)
     assert 0 <= samples[-1].cpu_percent <= 100
-    assert samples[-1].memory_kib > 0
+    # Nothing runs in it that could tell.
+    assert samples[-1].memory_kib is None
     assert samples[-1].epoch <= time.time()
+
+
+def total_memory_kib(host: Host) -> int:
+    (total,) = (line.split()[2] for line in host.virsh("nodememstats").splitlines() if line.startswith("total"))
+    return int(total)
+
+
+def test_a_guest_that_was_not_asked_tells_what_memory_it_uses(lab: Lab, hosts: list[tuple[Host, Hypervisor]]) -> None:
+    """Its definition, which names no period, stays as it is."""
+    host, _row = hosts[0]
+    with lab.guest(host, "balloon") as telling:
+        assert "<stats period" not in host.virsh("dumpxml", telling.uuid)
+        key = domain_key(telling.uuid)
+        wait_until(lambda: read_usage(key), seconds=40)
+        assert read_usage(key)[0].memory_kib is None
+        telling.wait_until_counting()
+        used = wait_until(lambda: [sample.memory_kib for sample in read_usage(key) if sample.memory_kib], seconds=60)
+        assert 0 < used[-1] < DEFAULT_MEMORY_KIB
+        assert "<stats period='5'/>" in host.virsh("dumpxml", telling.uuid)
+        assert "<stats period" not in host.virsh("dumpxml", telling.uuid, "--inactive")

@@ -7,6 +7,7 @@ from uuid import UUID
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.libvirtxml.memory_balloons import ParsedMemoryBalloon, parse_memory_balloon
 
 _GROUPS = (
     libvirt.VIR_DOMAIN_STATS_STATE
@@ -26,9 +27,14 @@ class DomainStatistics:
     """One running domain's counters since it was started (bytes, nanoseconds); None where nothing was said."""
 
     uuid: UUID
+    # libvirt's number of this run of it; another one after it was started anew.
+    run: int
     cpu_nanoseconds: int | None
     vcpu_count: int
+    # What its balloon's driver said last, which may be long ago: inside the guest, without caches.
     memory_used_kib: int | None
+    # When that was, by the host's clock; None when it never said anything.
+    memory_told_at: int | None
     disk_read_bytes: int
     disk_write_bytes: int
     net_receive_bytes: int
@@ -40,7 +46,23 @@ class DomainStatistics:
 def read_domain_statistics(connection: Connection) -> list[DomainStatistics]:
     """Raises: errors.HypervisorError. May block for as long as one QEMU hangs."""
     with translated("read the statistics of the virtual machines"):
-        return [_statistics(domain.UUID(), record) for domain, record in raw_statistics(connection)]
+        return [_statistics(domain, record) for domain, record in raw_statistics(connection)]
+
+
+def read_memory_balloon(connection: Connection, uuid: UUID) -> ParsedMemoryBalloon:
+    """As the running domain has it now. Raises: errors.HypervisorError."""
+    with translated("read the memory balloon of a virtual machine"):
+        return parse_memory_balloon(connection.raw.lookupByUUID(uuid.bytes).XMLDesc(0))
+
+
+def request_memory_statistics(connection: Connection, uuid: UUID, *, period_seconds: int) -> None:
+    """Have the balloon's driver tell every so often; for this run of the domain only, not in its definition.
+
+    Waits for the domain's QEMU. Raises: errors.HypervisorError.
+    """
+    with translated("ask a virtual machine for its memory statistics"):
+        domain = connection.raw.lookupByUUID(uuid.bytes)
+        domain.setMemoryStatsPeriod(period_seconds, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def raw_statistics(connection: Connection) -> list[tuple[Any, dict[str, Any]]]:
@@ -49,12 +71,14 @@ def raw_statistics(connection: Connection) -> list[tuple[Any, dict[str, Any]]]:
     return records
 
 
-def _statistics(uuid: bytes, record: dict[str, Any]) -> DomainStatistics:
+def _statistics(domain: Any, record: dict[str, Any]) -> DomainStatistics:
     return DomainStatistics(
-        uuid=UUID(bytes=uuid),
+        uuid=UUID(bytes=domain.UUID()),
+        run=domain.ID(),
         cpu_nanoseconds=record.get("cpu.time"),
         vcpu_count=record.get("vcpu.current") or 1,
         memory_used_kib=_memory_used_kib(record),
+        memory_told_at=record.get("balloon.last-update") or None,
         disk_read_bytes=_sum(record, "block", "rd.bytes"),
         disk_write_bytes=_sum(record, "block", "wr.bytes"),
         net_receive_bytes=_sum(record, "net", "rx.bytes"),
@@ -64,13 +88,9 @@ def _statistics(uuid: bytes, record: dict[str, Any]) -> DomainStatistics:
 
 
 def _memory_used_kib(record: dict[str, Any]) -> int | None:
-    """Inside the guest where its balloon driver tells, else what QEMU occupies, else what it was given."""
     available = record.get("balloon.available")
     unused = record.get("balloon.usable", record.get("balloon.unused"))
-    if available and unused is not None:
-        return max(0, int(available) - int(unused))
-    used = record.get("balloon.rss") or record.get("balloon.current")
-    return None if used is None else int(used)
+    return max(0, int(available) - int(unused)) if available and unused is not None else None
 
 
 def _sum(record: dict[str, Any], group: str, counter: str) -> int:

@@ -65,7 +65,8 @@ def read_host(connection: Connection) -> HostFacts:
             cpu_sockets=capabilities.cpu_sockets or sockets * nodes,
             cpu_cores_per_socket=capabilities.cpu_cores_per_socket or cores,
             cpu_threads_per_core=capabilities.cpu_threads_per_core or threads,
-            memory_kib=memory_mib * 1024,
+            # The same source as that of what is used: nodeinfo counts differently.
+            memory_kib=_memory_statistics(connection).get("total") or memory_mib * 1024,
             libvirt_version=_version(_optional(raw.getLibVersion, 0)),
             qemu_version=_version(_optional(raw.getVersion, 0)),
             kvm_available=capabilities.kvm_available,
@@ -79,7 +80,7 @@ def read_host_load(connection: Connection) -> HostLoad:
     """Raises: errors.HypervisorError."""
     with translated("read the host's load"):
         cpu = _optional(lambda: connection.raw.getCPUStats(libvirt.VIR_NODE_CPU_STATS_ALL_CPUS), {})
-        memory = _optional(lambda: connection.raw.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS), {})
+        memory = _memory_statistics(connection)
     busy = sum(cpu.get(name, 0) for name in ("user", "kernel", "intr"))
     total = busy + sum(cpu.get(name, 0) for name in ("idle", "iowait"))
     free = sum(memory.get(name, 0) for name in ("free", "buffers", "cached"))
@@ -88,6 +89,14 @@ def read_host_load(connection: Connection) -> HostLoad:
         cpu_total_nanoseconds=total if cpu else None,
         memory_used_kib=max(0, memory["total"] - free) if "total" in memory else None,
     )
+
+
+def _memory_statistics(connection: Connection) -> dict[str, int]:
+    """KiB by libvirt's names; empty where the driver has none."""
+    found: dict[str, int] = _optional(
+        lambda: connection.raw.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS), {}
+    )
+    return found
 
 
 def _capabilities(xml: str) -> ParsedCapabilities:

@@ -6,7 +6,7 @@ host that has never been asked. A watchdog replaces it then; the follower is not
 
 import logging
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from uuid import UUID
 
 import redis
@@ -15,13 +15,19 @@ from django.conf import settings
 from hypervisors import errors
 from hypervisors.broadcast import publish_usage
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.domains.statistics import read_domain_statistics
+from hypervisors.gateway.domains.statistics import (
+    DomainStatistics,
+    read_domain_statistics,
+    read_memory_balloon,
+    request_memory_statistics,
+)
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent
 from hypervisors.gateway.hypervisors.hosts import read_host, read_host_load
 from hypervisors.gateway.networks.networks import list_networks
 from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed
 from hypervisors.inventory.sessions.host_claims import HostClaims
+from hypervisors.inventory.sessions.memory_reports import MemoryReports
 from hypervisors.inventory.sessions.secondary_workers import SecondaryWorker
 from hypervisors.inventory.sessions.states import SessionState
 from hypervisors.inventory.sessions.usage_meters import AnswerJudge, UsageMeter, monotonic_and_epoch
@@ -47,6 +53,7 @@ class Sampler(SecondaryWorker):
         *,
         state: SessionState,
         answers: AnswerJudge,
+        memory_reports: MemoryReports,
         claims: HostClaims,
         on_host_known: Callable[[], None],
     ) -> None:
@@ -54,6 +61,7 @@ class Sampler(SecondaryWorker):
         self._claims = claims
         self._on_host_known = on_host_known
         self._answers = answers
+        self._memory_reports = memory_reports
         self._meter = UsageMeter()
         self._period_seconds = float(settings.USAGE_PERIOD_SECONDS)
 
@@ -94,7 +102,7 @@ class Sampler(SecondaryWorker):
     def _sample(self, connection: Connection) -> None:
         started, epoch = monotonic_and_epoch()
         try:
-            readings = read_domain_statistics(connection)
+            readings = self._memory_reports.believed(read_domain_statistics(connection), now=started)
             load = read_host_load(connection)
             finished, _epoch = monotonic_and_epoch()
         finally:
@@ -105,9 +113,24 @@ class Sampler(SecondaryWorker):
         if changes := self._answers.judge(readings):
             self._state.post(DomainsAnswering(hypervisor_id=self._state.hypervisor_id, answering=changes))
         if host is not None:
-            self._state.cpu_percent, self._state.memory_used_kib = round(host.cpu_percent, 1), int(host.memory_kib)
+            self._state.cpu_percent = round(host.cpu_percent, 1)
+            self._state.memory_used_kib = None if host.memory_kib is None else int(host.memory_kib)
         if not self.is_stopped and self._state.is_ours():
             self._tell(domains, host, epoch=epoch)
+            self._ask_for_memory(connection, readings, now=started)
+
+    def _ask_for_memory(self, connection: Connection, readings: Iterable[DomainStatistics], *, now: float) -> None:
+        """Have guests that could tell what they use do so: once each, and never in their definition."""
+        for uuid in self._memory_reports.to_ask(readings, now=now):
+            self.touch()
+            try:
+                balloon = read_memory_balloon(connection, uuid)
+                if balloon.can_tell and not balloon.period_seconds:
+                    request_memory_statistics(connection, uuid, period_seconds=int(settings.USAGE_PERIOD_SECONDS))
+            except (errors.ConnectionLost, errors.ConnectionFailed):
+                raise
+            except (errors.HypervisorError, ValueError) as error:
+                logger.info("%s is not asked for its memory again: %s", uuid, error)
 
     def _tell(self, domains: dict[UUID, UsageSample], host: UsageSample | None, *, epoch: int) -> None:
         hypervisor_id = self._state.hypervisor_id
@@ -129,5 +152,5 @@ class Sampler(SecondaryWorker):
         )
 
 
-def _rounded(sample: UsageSample) -> list[float]:
-    return [round(value, 1) for value in sample.values()]
+def _rounded(sample: UsageSample) -> list[float | None]:
+    return [None if value is None else round(value, 1) for value in sample.values()]

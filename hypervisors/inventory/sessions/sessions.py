@@ -14,6 +14,7 @@ from hypervisors.gateway.events import HypervisorEvent
 from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.followers import Follower, NameOf
 from hypervisors.inventory.sessions.host_claims import HostClaims
+from hypervisors.inventory.sessions.memory_reports import MemoryReports
 from hypervisors.inventory.sessions.samplers import Sampler
 from hypervisors.inventory.sessions.states import Known, Post, SessionState, own_uuid
 from hypervisors.inventory.sessions.storage_readers import (
@@ -57,6 +58,7 @@ class Session:
         self._claims = claims
         self._name_of = name_of
         self._answers = AnswerJudge()
+        self._memory_reports = MemoryReports()
         self._left_behind: list[ConnectionWorker] = []
         self._storage = StorageKnowledge(storage_pools)
         self._sampler = self._new_sampler()
@@ -138,6 +140,7 @@ class Session:
             self._endpoint,
             state=self.state,
             answers=self._answers,
+            memory_reports=self._memory_reports,
             claims=self._claims,
             on_host_known=lambda: self._follower.agenda.add("claim"),
         )

@@ -43,7 +43,7 @@ class UsageMeter:
         return UsageSample(
             epoch=epoch,
             cpu_percent=percent,
-            memory_kib=load.memory_used_kib or 0,
+            memory_kib=load.memory_used_kib,
             disk_read_bytes_per_second=sum(d.disk_read_bytes_per_second for d in domains),
             disk_write_bytes_per_second=sum(d.disk_write_bytes_per_second for d in domains),
             net_receive_bytes_per_second=sum(d.net_receive_bytes_per_second for d in domains),
@@ -82,7 +82,7 @@ def _sample(before: DomainStatistics, after: DomainStatistics, *, epoch: int, se
     return UsageSample(
         epoch=epoch,
         cpu_percent=min(100.0, 100.0 * cpu_seconds / seconds / max(1, after.vcpu_count)),
-        memory_kib=after.memory_used_kib or 0,
+        memory_kib=after.memory_used_kib,
         disk_read_bytes_per_second=_gain(before.disk_read_bytes, after.disk_read_bytes) / seconds,
         disk_write_bytes_per_second=_gain(before.disk_write_bytes, after.disk_write_bytes) / seconds,
         net_receive_bytes_per_second=_gain(before.net_receive_bytes, after.net_receive_bytes) / seconds,

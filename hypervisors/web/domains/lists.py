@@ -139,7 +139,7 @@ def _sparkline(samples: list[UsageSample]) -> dict[str, Any]:
     return {
         "at": latest.epoch if latest else 0,
         "cpu": [round(sample.cpu_percent, 1) for sample in samples],
-        "latest": [round(value, 1) for value in latest.values()] if latest else [],
+        "latest": [None if value is None else round(value, 1) for value in latest.values()] if latest else [],
     }
 
 

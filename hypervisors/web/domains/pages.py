@@ -94,8 +94,12 @@ def domain_usage(request: HttpRequest, uuid: UUID) -> JsonResponse:
     """The last hour in columns: seconds since 1970, then the measures of models.usage."""
     machine = _visible(request, uuid)
     samples = read_usage(domain_key(machine.uuid))
-    columns = [[round(value, 1) for value in column] for column in zip(*(s.values() for s in samples), strict=True)]
+    columns = [[_rounded(value) for value in column] for column in zip(*(s.values() for s in samples), strict=True)]
     return JsonResponse({"at": [sample.epoch for sample in samples], "columns": columns or [[]] * 6})
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _page(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> HttpResponse:

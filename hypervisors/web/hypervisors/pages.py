@@ -73,7 +73,7 @@ def hypervisor_usage(request: HttpRequest, pk: int) -> JsonResponse:
         {
             "at": [sample.epoch for sample in samples],
             "cpu": [round(sample.cpu_percent, 1) for sample in samples],
-            "memory": [round(sample.memory_kib) for sample in samples],
+            "memory": [None if sample.memory_kib is None else round(sample.memory_kib) for sample in samples],
             "memory_kib": row.memory_kib,
         }
     )

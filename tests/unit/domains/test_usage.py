@@ -94,3 +94,18 @@ def test_without_redis_reading_gives_nothing_and_writing_says_so(settings: LazyS
             record_usage({"x": _sample(1)})
     finally:
         usage._client_of.cache_clear()
+
+
+def test_what_is_not_reported_is_no_zero_and_comes_last(redis_client: redis.Redis) -> None:
+    silent, telling, small = uuid4(), uuid4(), uuid4()
+    now = int(time.time())
+    samples = {
+        domain_key(silent): UsageSample(epoch=now, cpu_percent=9.0, memory_kib=None),
+        domain_key(telling): UsageSample(epoch=now, cpu_percent=1.0, memory_kib=2048.0),
+        domain_key(small): UsageSample(epoch=now, cpu_percent=2.0, memory_kib=1.0),
+    }
+    record_usage(samples, ranking="7")
+    assert [sample.memory_kib for sample in read_usage(domain_key(silent))] == [None]
+    assert [sample.memory_kib for sample in read_recent([domain_key(silent)])[domain_key(silent)]] == [None]
+    assert latest_ranking("memory") == (telling.hex, small.hex)
+    assert latest_ranking("cpu") == (silent.hex, small.hex, telling.hex)

@@ -10,9 +10,11 @@ from hypervisors.inventory.sessions.usage_meters import AnswerJudge, UsageMeter
 A = UUID(int=1)
 FIRST = DomainStatistics(
     uuid=A,
+    run=1,
     cpu_nanoseconds=10_000_000_000,
     vcpu_count=2,
     memory_used_kib=1000,
+    memory_told_at=None,
     disk_read_bytes=100,
     disk_write_bytes=200,
     net_receive_bytes=300,
