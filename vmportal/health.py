@@ -6,6 +6,7 @@ would make it worse.
 """
 
 import http.client
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -23,12 +25,15 @@ from django.views.decorators.http import require_safe
 from hypervisors.access import can
 from hypervisors.models import DomainCopy, Hypervisor
 from hypervisors.models.instances import Instance, read_instances
+from hypervisors.models.troubles import Trouble, look, read_trouble
 from hypervisors.models.watcher_leases import watched_pools
 from hypervisors.operations.engine.queues import MIGRATIONS_QUEUE, OPERATIONS_QUEUE, STORAGE_QUEUE
 from hypervisors.privileges import Privilege
 
 _QUEUES = {"worker": OPERATIONS_QUEUE, "migrations": MIGRATIONS_QUEUE, "storage": STORAGE_QUEUE}
 _CONSOLE_SECONDS = 2.0
+_WRITE_SECONDS = 3.0
+_WRITTEN = "vmportal:health"
 # The console proxy's one path, and its answer to a GET that is no upgrade.
 _CONSOLE_PATH, _UPGRADE_REQUIRED = "/console/vnc", 426
 
@@ -47,9 +52,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
     # They announce themselves in Redis: without it nothing is known of them, and waiting for each would take seconds.
     instances = _instances() if checks["redis"]["well"] else None
     checks |= {name: _check(partial(probe, instances)) for name, probe in _PROBES.items()}
-    detailed = can(request.user, Privilege.HYPERVISOR_VIEW)
+    readable = _is_readable()
+    detailed = readable and can(request.user, Privilege.HYPERVISOR_VIEW)
     report: dict[str, Any] = {"instances": _told(instances or [], detailed=detailed)}
-    if checks["database"]["well"]:
+    if readable:
         checks["pools"] = _check(_pools)
         report["pools"] = _watchers(detailed=detailed)
         report["hypervisors"] = _hypervisors(detailed=detailed)
@@ -72,14 +78,45 @@ def _check(probe: Callable[[], str]) -> dict[str, Any]:
 
 
 def _database() -> str:
+    """Reads always; writes now and then, for whoever asks has us write."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+    trouble = _written_lately()
+    if trouble is not None:
+        raise RuntimeError(f"the database cannot be written: {trouble.reason}")
     return connection.vendor
 
 
+def _written_lately() -> Trouble | None:
+    global _written_at
+    with _writing:
+        if time.monotonic() - _written_at < _WRITE_SECONDS:
+            return read_trouble()
+        trouble = look()
+        # From now: a write may take long.
+        _written_at = time.monotonic()
+        return trouble
+
+
+# time.monotonic() of this process's last write.
+_written_at = float("-inf")
+_writing = threading.Lock()
+
+
+def _is_readable() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
 def _redis() -> str:
+    """A Redis that is full answers, and takes nothing."""
     started = time.monotonic()
-    redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2).ping()
+    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+        client.set(_WRITTEN, "x" * 1000, ex=60)
     return f"answered in {(time.monotonic() - started) * 1000:.1f} ms"
 
 

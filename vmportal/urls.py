@@ -5,6 +5,8 @@ from django.urls import include, path
 from hypervisors.web.people.accounts import closed_urlpatterns
 from vmportal.health import healthz
 
+handler500 = "hypervisors.web.troubles.server_error"
+
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     *closed_urlpatterns,

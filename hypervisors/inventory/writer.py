@@ -44,6 +44,7 @@ from hypervisors.inventory.observations import (
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.inventory.sessions.supervisor import SessionSupervisor, read_rows
 from hypervisors.inventory.storage.mirror import StorageMirror
+from hypervisors.models import troubles
 from hypervisors.states import HypervisorStatus
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class Writer:
                 )
                 self._is_loaded = False
                 connection.close()
+                troubles.note_failure(error)
                 self._stopping.wait(min(_MAX_PAUSE_SECONDS, 0.2 * 2**failures))
             self.turned_at = time.monotonic()
         self.supervisor.stop()
@@ -166,6 +168,8 @@ class Writer:
         if now >= self._loads_due:
             self._loads_due = now + _LOADS_SECONDS
             self._hypervisors.take_loads(self.supervisor.states())
+            # Whether what is larger than our own few bytes can be written too; ends what was noted before.
+            troubles.look()
         self._domains.make_tombstones()
         self._domains.raise_alarms()
         if self._has_outdated:

@@ -3,6 +3,7 @@
 From the browser: {"watch": [domain uuids], "watch_hypervisors": [ids]} replaces what is watched; {"ping": 1}.
 To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …},
 {"type": "pong", "seq"}. `seq` is the number of the group's latest change; null in a pong while Redis is away.
+While the database cannot be written, hello and pong have a "trouble" that says so.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from hypervisors.access import permitted
 from hypervisors.broadcast import changes_group, read_sequence, rights_group, usage_group
 from hypervisors.live.groups import group_listener
 from hypervisors.models import Domain, Hypervisor
+from hypervisors.models.troubles import current_trouble, known_lately
 from hypervisors.privileges import Privilege
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await group_listener().join(group, self)
             await self.accept()
             # Joined first, so that every number after this one arrives.
-            await self._send({"type": "hello", "seq": await _sequence(self.group) or 0})
+            await self._send({"type": "hello", "seq": await _sequence(self.group) or 0} | await _trouble())
         except BaseException:
             await self._leave_all()
             raise
@@ -106,7 +108,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parsed(text_data)
         if "ping" in message:
-            await self._send({"type": "pong", "seq": await _sequence(self.group)})
+            await self._send({"type": "pong", "seq": await _sequence(self.group)} | await _trouble())
         if "watch" in message or "watch_hypervisors" in message:
             self.asked = (_uuids(message.get("watch")), _ids(message.get("watch_hypervisors")))
             await self._watch()
@@ -209,6 +211,11 @@ async def _sequence(group: str) -> int | None:
     except RedisError as error:
         logger.warning("The sequence number of %s could not be read: %s", group, error)
         return None
+
+
+async def _trouble() -> dict[str, Any]:
+    trouble = current_trouble() if known_lately() else await asyncio.to_thread(current_trouble)
+    return {} if trouble is None else {"trouble": trouble.text}
 
 
 def _watchable(user: User, uuids: list[str], hypervisor_ids: list[int]) -> Watched:

@@ -3,7 +3,7 @@
 //   follow("domain:<uuid>", element)   element.applyChange(fields, change) now and whenever that object changes
 //                                      "operations-of:<uuid>" hears of the operations on a machine
 //   followUsage("<uuid>" | "h<id>", element)   element.applyUsage(epochSeconds, [cpu, memory, reads, writes, in, out])
-// Both return a function that ends it. Events on document: vp:change, vp:usage, vp:resync, vp:connection.
+// Both return a function that ends it. Events on document: vp:change, vp:usage, vp:resync, vp:connection, vp:trouble.
 
 const HEARTBEAT_MS = 10_000;
 const ANSWER_MS = 6_000;
@@ -87,12 +87,14 @@ const receivers = {
     lastSequence = message.seq;
     ahead.clear();
     connection(true);
+    trouble(message);
     sendWatch();
     heartbeat();
     if (missed) resync();
   },
   pong: (message) => {
     clearTimeout(answerTimer);
+    trouble(message);
     compare(message.seq);
   },
 };
@@ -252,6 +254,11 @@ async function leaveIfSignedOut() {
 
 function connection(connected) {
   document.dispatchEvent(new CustomEvent("vp:connection", { detail: { connected } }));
+}
+
+// What is wrong with the server's database; nothing, most of the time.
+function trouble(message) {
+  document.dispatchEvent(new CustomEvent("vp:trouble", { detail: { text: message.trouble ?? "" } }));
 }
 
 // A migration changes whose samples are needed; the server knows where the machine is now.

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploy.environment import REPOSITORY
+from deploy.ports import free_port
 from deploy.stack import Stack
 
 PROCESSES = ["web", "console", "worker", "migrations", "storage", "watcher", "redis", "nginx"]
@@ -96,14 +97,26 @@ def test_each_process_shows_in_the_process_list_what_it_runs(lone_stack: Stack) 
     assert b"redis-server" in shown["redis"]
 
 
-def test_a_frozen_console_proxy_is_ill(lone_stack: Stack) -> None:
-    frozen = lone_stack.kill("console", signal.SIGSTOP)
+@pytest.mark.parametrize("name", ["console", "worker", "migrations", "storage", "watcher", "redis"])
+def test_a_frozen_process_is_ill(lone_stack: Stack, name: str) -> None:
+    frozen = lone_stack.kill(name, signal.SIGSTOP)
     try:
-        status, report = lone_stack.health()
+        until(lambda: not lone_stack.health()[1]["checks"][name]["well"], timeout_seconds=15)
+        assert lone_stack.health()[0] == 503
     finally:
         os.kill(frozen, signal.SIGCONT)
-    assert status == 503
-    assert not report["checks"]["console"]["well"]
+    lone_stack.wait_healthy()
+
+
+def test_web_processes_that_are_all_frozen_are_not_well(lone_stack: Stack) -> None:
+    frozen = web_processes(lone_stack)
+    try:
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        assert lone_stack.health()[0] != 200
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
     lone_stack.wait_healthy()
 
 
@@ -157,6 +170,28 @@ def test_nothing_is_left_after_a_stop(tmp_path: Path) -> None:
     assert processes_of(stack.data_dir) == []
     assert not stack.places.runtime_dir.exists()
     assert not (stack.data_dir / "running.env").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_in_the_background_of_a_script_heeds_signals(tmp_path: Path, number: signal.Signals) -> None:
+    """A shell without a terminal starts what is in the background with SIGINT ignored."""
+    ignoring = 'trap "" INT; exec "$0" "$@"'
+    command = [str(REPOSITORY / "run"), "--data-dir", str(tmp_path / "data"), "--listen", f"127.0.0.1:{free_port()}"]
+    with subprocess.Popen(
+        ["sh", "-c", ignoring, *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("VMPORTAL_", "DATABASE_", "REDIS_"))
+        },
+    ) as run:
+        assert run.stdout is not None
+        assert any(line.startswith("· Data is kept in") for line in iter(run.stdout.readline, ""))
+        run.send_signal(number)
+        assert run.wait(60) in (0, 130)
+    assert processes_of(tmp_path / "data") == []
 
 
 def test_nothing_is_left_when_the_starter_itself_is_killed(tmp_path: Path) -> None:

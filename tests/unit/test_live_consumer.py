@@ -14,13 +14,16 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
-from django.db import connection
+from django.core.cache import cache
+from django.db import OperationalError, connection
 from django.test import Client
+from psycopg.errors import DiskFull
 
 from hypervisors.broadcast import FLEET_GROUP, Change, publish, publish_usage
 from hypervisors.live import consumers
 from hypervisors.live.routing import websocket_urlpatterns
 from hypervisors.models import Domain, Hypervisor, HypervisorPool, Role, RoleBinding
+from hypervisors.models.troubles import note_failure, read_trouble
 from tests.roles import bind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -441,3 +444,24 @@ def test_a_message_that_nobody_understands_does_no_harm(alice: User, domain: Dom
             assert (await hears(socket, "changes"))["changes"][0]["id"] == str(domain.uuid)
 
     async_to_sync(scenario)()
+
+
+def test_greetings_and_heartbeats_say_that_the_database_cannot_be_written(alice: User) -> None:
+    error = OperationalError("database or disk is full")
+    error.__cause__ = DiskFull("no space left")
+    client = logged_in(alice)
+    cache.clear()
+    read_trouble()
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            assert "trouble" not in await hears(socket, "hello")
+            await in_thread(note_failure)(error)
+            await socket.send(text='{"ping":1}')
+            assert "its disk is full" in (await hears(socket, "pong"))["trouble"]
+        async with opened(client) as socket:
+            assert "its disk is full" in (await hears(socket, "hello"))["trouble"]
+
+    async_to_sync(scenario)()
+    cache.clear()
+    read_trouble()
