@@ -213,6 +213,9 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CONSOLE_HOST = env.str("VMPORTAL_CONSOLE_HOST", default="127.0.0.1")
 CONSOLE_PORT = env.int("VMPORTAL_CONSOLE_PORT", default=6080)
 CONSOLE_GRANT_SECONDS = 20
+# QEMU shows a screen to 32 viewers: nobody is to take all the places.
+CONSOLES_PER_PERSON_AND_DOMAIN = env.int("VMPORTAL_CONSOLES_PER_PERSON_AND_VM", default=2)
+CONSOLES_PER_PERSON = env.int("VMPORTAL_CONSOLES_PER_PERSON", default=20)
 # libvirt's test driver and its relatives are for tests and benchmarks only.
 ALLOW_TEST_DRIVER = env.bool("VMPORTAL_ALLOW_TEST_DRIVER", default=False)
 # How many days what is over and gone is kept: see hypervisors/administration/retention.py.

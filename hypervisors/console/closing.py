@@ -11,6 +11,10 @@ INTERNAL_ERROR = 1011
 HYPERVISOR_CLOSED = 4000
 NOT_ALLOWED = 4003
 UNREACHABLE = 4004
+# The same page opened another console in its place.
+REPLACED = 4005
+# The person has as many open as one may.
+TOO_MANY = 4006
 
 __all__ = [
     "GOING_AWAY",
@@ -21,7 +25,9 @@ __all__ = [
     "NORMAL",
     "NOT_ALLOWED",
     "PROTOCOL_ERROR",
+    "REPLACED",
     "TOO_BIG",
+    "TOO_MANY",
     "UNREACHABLE",
     "ConsoleClosed",
     "close_reason",

@@ -5,13 +5,17 @@ proxy is not used: it forks, keeps the target on the shared server, and logs the
 """
 
 import logging
+import secrets
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import HTTPServer
+from io import BytesIO
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
@@ -32,6 +36,8 @@ from hypervisors.console.closing import (
 )
 from hypervisors.console.kick_listener import KickListener
 from hypervisors.console.relay import Relay, TargetClosed
+from hypervisors.console.request_reader import RequestReader, UpgradeRequest, answer
+from hypervisors.console.seats import seat_taken, send_away_replaced
 from hypervisors.console.sessions import ConsoleSession, SessionRegistry
 from hypervisors.console.targets import open_target, why_it_closed
 from hypervisors.console.upgrade_requests import grant_token, is_allowed_origin, session_key
@@ -47,6 +53,8 @@ PATH = "/console/vnc"
 HANDSHAKE_SECONDS = 10
 # A session takes about 0.1 MB and a thread (docs/benchmarks.md); run further proxies for more.
 MAX_SESSIONS = 400
+# Threads of consoles that are not open yet, those of the process itself included.
+MAX_OPENING = 96
 _VERSION = b"RFB 003.008\n"
 _ONLY_NONE = b"\1\1"
 _OK = struct.pack(">I", 0)
@@ -60,20 +68,18 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
     timeout = HANDSHAKE_SECONDS
     server: "ConsoleServer"
 
+    def __init__(self, admitted: "Admitted", client_address: Any, server: "ConsoleServer") -> None:
+        self.admitted = admitted
+        super().__init__(admitted.socket, client_address, server)
+
+    def setup(self) -> None:
+        super().setup()
+        # The server has read the request already.
+        self.rfile = BytesIO(self.admitted.head)
+
     def do_GET(self) -> None:
         self.close_connection = True
-        self.send_error(426 if self._is_our_path() else 404)
-
-    def handle_upgrade(self) -> None:
-        """Refuse a foreign page here, before its grant could be burnt."""
-        self.close_connection = True
-        if not self._is_our_path():
-            self.send_error(404)
-        elif not is_allowed_origin(self.headers.get("Origin"), settings.PUBLIC_ORIGINS):
-            logger.warning("A console was asked for by a page of %r: refused.", self.headers.get("Origin"))
-            self.send_error(403)
-        else:
-            super().handle_upgrade()
+        self.send_error(426)
 
     def handle_websocket(self) -> None:
         browser: ConsoleWebSocket = self.request
@@ -100,15 +106,12 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
     def version_string(self) -> str:
         return "vmportal"
 
-    def _is_our_path(self) -> bool:
-        return str(self.path).partition("?")[0] == PATH
-
     def _carry(self, browser: ConsoleWebSocket) -> None:
         """From the grant to the end of the console. Raises: ConsoleClosed, OSError."""
-        grant = self._redeem()
+        grant = self.admitted.grant
         with _database_errors_told():
             session, hypervisor = self._admit(grant)
-        with self._opened(session):
+        with self._opened(session, grant.replaces):
             with _database_errors_told():
                 # Registered first: a kick from now on reaches it, one from before shows here.
                 if not is_still_allowed(session):
@@ -122,16 +125,6 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
                     raise why_it_closed(hypervisor, session.domain_uuid) from None
             finally:
                 link.close()
-
-    def _redeem(self) -> ConsoleGrant:
-        token = grant_token(self.headers)
-        try:
-            grant = redeem_grant(token) if token else None
-        except redis.RedisError as error:
-            raise ConsoleClosed(UNREACHABLE, "Redis is away; consoles cannot be opened for the moment.") from error
-        if grant is None or grant.kind != "vnc":
-            raise ConsoleClosed(NOT_ALLOWED, "The console's grant is used or expired.")
-        return grant
 
     def _admit(self, grant: ConsoleGrant) -> tuple[ConsoleSession, Hypervisor]:
         """The session that the grant allows, to this browser only. Raises: ConsoleClosed."""
@@ -155,15 +148,17 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
             domain_name=domain.name,
             hypervisor_id=domain.hypervisor_id,
             mode=grant.mode,
+            name=grant.session or secrets.token_hex(6),
             # nginx, which is in front, overwrites the header.
             address=self.headers.get("X-Forwarded-For", self.client_address[0]),
         )
 
     @contextmanager
-    def _opened(self, session: ConsoleSession) -> Iterator[None]:
+    def _opened(self, session: ConsoleSession, replaces: str) -> Iterator[None]:
         registry = self.server.registry
         if len(registry) >= MAX_SESSIONS:
             raise ConsoleClosed(UNREACHABLE, f"This proxy carries {MAX_SESSIONS} consoles already.")
+        seat_taken(session, replaces)
         registry.add(session)
         what = (session.username, session.domain_name, session.domain_uuid, session.mode, session.address)
         logger.info("%s opens the console of %r (%s), mode %s, from %s", *what)
@@ -182,6 +177,8 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
     def _relay(self, browser: ConsoleWebSocket, link: DisplayLink, session: ConsoleSession) -> None:
         received = offer_no_login(browser)
         note_open([session])
+        if self.admitted.grant.replaces:
+            send_away_replaced(session, self.admitted.grant.replaces)
         Relay(
             browser=browser,
             target=link.socket,
@@ -224,8 +221,25 @@ def _database_errors_told() -> Iterator[None]:
         raise ConsoleClosed(UNREACHABLE, "The database does not answer.") from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """A request that a grant came with; the grant is redeemed."""
+
+    socket: socket.socket
+    head: bytes
+    grant: ConsoleGrant
+
+
+class Refused(Exception):
+    """The request gets this answer instead of an upgrade."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class ConsoleServer(ThreadingMixIn, HTTPServer):
-    """Listens, and starts a thread per connection. Serves from `serve_forever` until `stop`."""
+    """Listens, and starts a thread per console. Serves from `serve_forever` until `stop`."""
 
     daemon_threads = True
     block_on_close = False
@@ -237,6 +251,7 @@ class ConsoleServer(ThreadingMixIn, HTTPServer):
         self._stop_asked = threading.Event()
         self.kicks = KickListener(self.registry, self._stop_asked)
         self._upkeep = Upkeep(self.registry, self._stop_asked)
+        self._requests = RequestReader(self._take, self._stop_asked)
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
@@ -245,15 +260,49 @@ class ConsoleServer(ThreadingMixIn, HTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Those who do not finish their request must not take up what open consoles need.
-        if threading.active_count() > 2 * MAX_SESSIONS:
-            self.shutdown_request(request)
-        else:
-            super().process_request(request, client_address)
+        """It gets a thread once its request has come and holds a grant."""
+        self._requests.add(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request.socket if isinstance(request, Admitted) else request)
+
+    def redeem(self, request: UpgradeRequest) -> ConsoleGrant:
+        """The grant that comes with a request; a foreign page is refused before it could burn one. Raises: Refused."""
+        if request.path.partition("?")[0] != PATH:
+            raise Refused(HTTPStatus.NOT_FOUND)
+        if request.method != "GET":
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        if str(request.headers.get("Upgrade", "")).lower() != "websocket":
+            raise Refused(HTTPStatus.UPGRADE_REQUIRED)
+        origin = request.headers.get("Origin")
+        if not is_allowed_origin(origin, settings.PUBLIC_ORIGINS):
+            logger.warning("A console was asked for by a page of %r: refused.", origin)
+            raise Refused(HTTPStatus.FORBIDDEN)
+        # A thread more than there are consoles is one whose console is about to open.
+        if threading.active_count() - len(self.registry) > MAX_OPENING or len(self.registry) >= MAX_SESSIONS:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE)
+        token = grant_token(request.headers)
+        try:
+            grant = redeem_grant(token) if token else None
+        except redis.RedisError as error:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE) from error
+        if grant is None or grant.kind != "vnc":
+            raise Refused(HTTPStatus.FORBIDDEN)
+        return grant
+
+    def _take(self, arrived: socket.socket, client_address: Any, request: UpgradeRequest) -> None:
+        try:
+            grant = self.redeem(request)
+        except Refused as refused:
+            answer(arrived, refused.status)
+            return
+        admitted: Any = Admitted(socket=arrived, head=request.head, grant=grant)
+        super().process_request(admitted, client_address)
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         self.kicks.start()
         self._upkeep.start()
+        self._requests.start()
         super().serve_forever(poll_interval)
 
     def open_link(self, hypervisor: Hypervisor, session: ConsoleSession) -> DisplayLink:

@@ -63,7 +63,7 @@ class ConsoleSession:
 
     @property
     def viewer(self) -> ConsoleViewer:
-        return ConsoleViewer(session=self.name, username=self.username, mode=self.mode)
+        return ConsoleViewer(session=self.name, user_id=self.user_id, username=self.username, mode=self.mode)
 
     def fits(self, kick: ConsoleKick) -> bool:
         """Whether all that the kick names is this session's."""
@@ -72,6 +72,7 @@ class ConsoleSession:
             "session": hash_session(self.session_key),
             "user": self.user_id,
             "hypervisor": self.hypervisor_id,
+            "viewer": self.name,
         }
         return all(own[name] == value for name, value in kick.criteria.items())
 

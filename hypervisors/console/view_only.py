@@ -6,9 +6,11 @@ Message types and lengths: https://github.com/rfbproto/rfbproto/blob/master/rfbp
 import struct
 from collections.abc import Callable
 
-from hypervisors.console.closing import PROTOCOL_ERROR, ConsoleClosed
+from hypervisors.console.closing import PROTOCOL_ERROR, TOO_BIG, ConsoleClosed
 
 _SHARED = b"\1"
+# A message that is passed on is held until it is whole; noVNC's longest, SetEncodings, takes some 100 bytes.
+_MAX_MESSAGE_BYTES = 4 + 4 * 1024
 
 # type: (bytes before the length is known, length of the whole from those, passed on).
 _Rule = tuple[int, Callable[[bytes], int], bool]
@@ -49,40 +51,48 @@ class ViewOnlyFilter:
     """One connection's filter, fed with bytes in any cut from ClientInit on."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        # The beginning of a message; never as long as _MAX_MESSAGE_BYTES.
+        self._rest = b""
         self._initialised = False
         self._to_drop = 0
 
     def feed(self, data: bytes) -> bytes:
-        """What may go on to the server. Raises: ConsoleClosed at a message whose length cannot be known."""
-        self._buffer += data
-        passed = b""
-        if self._buffer and not self._initialised:
+        """What may go on to the server. Raises: ConsoleClosed at a message of unknown or excessive length."""
+        if self._rest:
+            data = self._rest + data
+        passed: list[bytes] = []
+        position = 0
+        if data and not self._initialised:
             # An exclusive viewer would throw the others out.
-            self._initialised, self._buffer, passed = True, self._buffer[1:], _SHARED
-        while (message := self._next_message()) is not None:
-            passed += message
-        return passed
+            self._initialised, position = True, 1
+            passed.append(_SHARED)
+        while position < len(data):
+            if self._to_drop:
+                dropped = min(self._to_drop, len(data) - position)
+                self._to_drop -= dropped
+                position += dropped
+                continue
+            length, is_passed = _measured(data, position)
+            if not is_passed and length:
+                self._to_drop = length
+            elif not length or len(data) - position < length:
+                break
+            else:
+                passed.append(data[position : position + length])
+                position += length
+        self._rest = data[position:]
+        return b"".join(passed)
 
-    def _next_message(self) -> bytes | None:
-        """The next message to pass on, b"" for one that is dropped, None when more bytes are needed."""
-        if self._to_drop:
-            dropped = min(self._to_drop, len(self._buffer))
-            self._to_drop -= dropped
-            self._buffer = self._buffer[dropped:]
-        if not self._buffer:
-            return None
-        rule = _RULES.get(self._buffer[0])
-        if rule is None:
-            raise ConsoleClosed(PROTOCOL_ERROR, f"VNC message {self._buffer[0]} is not known to be harmless.")
-        head_length, length_of, is_passed = rule
-        if len(self._buffer) < head_length:
-            return None
-        length = length_of(self._buffer)
-        if not is_passed:
-            self._to_drop = length
-            return b""
-        if len(self._buffer) < length:
-            return None
-        message, self._buffer = self._buffer[:length], self._buffer[length:]
-        return message
+
+def _measured(data: bytes, position: int) -> tuple[int, bool]:
+    """How long the message is that begins there, 0 while that is not known, and whether it is passed on."""
+    rule = _RULES.get(data[position])
+    if rule is None:
+        raise ConsoleClosed(PROTOCOL_ERROR, f"VNC message {data[position]} is not known to be harmless.")
+    head_length, length_of, is_passed = rule
+    if len(data) - position < head_length:
+        return 0, is_passed
+    length = length_of(data[position : position + head_length])
+    if is_passed and length > _MAX_MESSAGE_BYTES:
+        raise ConsoleClosed(TOO_BIG, f"A VNC message of {length} bytes is longer than any that a viewer sends.")
+    return length, is_passed

@@ -1,9 +1,11 @@
 """websockify's WebSocket for one console: it never waits for a slow browser."""
 
+import json
 import socket
 import struct
 import time
 from contextlib import suppress
+from typing import Any
 
 from websockify.websocket import WebSocketWantReadError, WebSocketWantWriteError
 from websockify.websocketserver import HttpWebSocket
@@ -13,12 +15,16 @@ from hypervisors.console.upgrade_requests import SUBPROTOCOL
 
 # noVNC sends 10 KiB at most; what a browser sends as one message is held in memory.
 _MAX_MESSAGE_BYTES = 1 << 20
+# Each is added to the ones before it; no browser cuts what noVNC sends into so many.
+_MAX_PIECES = 256
+# websockify shortens what it decodes frame by frame, and so is given little at a time.
+_DECODE_BYTES = 1 << 12
 _CLOSE_SECONDS = 2
 _READ_BYTES = 1 << 16
 # So many bytes are sent as one piece: copying them costs less than handing over two.
 _SMALL_BYTES = 1 << 12
 # RFC 6455 §5.2.
-_BINARY, _PING, _PONG = 0x2, 0x9, 0xA
+_CONTINUATION, _TEXT, _BINARY, _PING, _PONG = 0x0, 0x1, 0x2, 0x9, 0xA
 
 
 _SHORT_HEADERS = [bytes((0x80 | _BINARY, length)) for length in range(126)]
@@ -57,6 +63,7 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
         self.heard_at = time.monotonic()
         # Read, and for websockify to decode.
         self._read: bytes | None = None
+        self._pieces = 0
 
     def select_subprotocol(self, protocols: list[str]) -> str:
         # As it was offered, with its blanks, or accept() does not recognise it.
@@ -99,7 +106,7 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
     def receive_data(self) -> list[bytes] | None:
         """All messages that are there; None once the browser closed. Raises: ConsoleClosed, OSError."""
         self.heard_at = time.monotonic()
-        if self._recv_buffer or self._recv_queue or self._partial_msg:
+        if self._recv_buffer or self._recv_queue or self._partial_msg or self._read:
             return self._receive_any([])
         try:
             data = self.socket.recv(_READ_BYTES)
@@ -118,13 +125,15 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
                 message = self.recvmsg()
             except WebSocketWantReadError:
                 self._check_size()
+                if self._read:
+                    continue
                 return messages
             except WebSocketWantWriteError:
                 return messages
             if message is None:
                 return None
             messages.append(message)
-            if not self.pending():
+            if not self.pending() and not self._read:
                 return messages
 
     def _recv(self) -> bool:
@@ -132,8 +141,17 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
         read, self._read = self._read, None
         if read is None:
             return bool(super()._recv())
-        self._recv_buffer += read
+        self._recv_buffer += read[:_DECODE_BYTES]
+        self._read = read[_DECODE_BYTES:] or None
         return bool(read)
+
+    def _decode_hybi(self, data: bytes) -> dict[str, Any] | None:
+        frame: dict[str, Any] | None = super()._decode_hybi(data)
+        if frame is not None and frame["opcode"] in (_CONTINUATION, _BINARY):
+            self._pieces = 0 if frame["fin"] else self._pieces + 1
+            if self._pieces > _MAX_PIECES:
+                raise ConsoleClosed(TOO_BIG, "A message came in too many pieces.")
+        return frame
 
     def receive_exactly(self, count: int, deadline: float) -> tuple[bytes, bytes]:
         """So many bytes, and what came beyond them. Raises: ConsoleClosed, OSError, TimeoutError."""
@@ -153,7 +171,11 @@ class ConsoleWebSocket(HttpWebSocket):  # type: ignore[misc]
             return
         with suppress(OSError):
             self.settimeout(_CLOSE_SECONDS)
-            self._shutdown(code, close_reason(reason), deadline)
+            cut = close_reason(reason)
+            if cut != reason:
+                # For viewer and person; noVNC takes no notice of text.
+                self._send_frame(_TEXT, json.dumps({"reason": reason}).encode())
+            self._shutdown(code, cut, deadline)
             # Closing while the browser's bytes lie unread would reset the connection and lose the close frame.
             while time.monotonic() < deadline and self._is_open():
                 with suppress(WebSocketWantReadError, WebSocketWantWriteError):

@@ -1,16 +1,17 @@
 // One connection to a screen: asks for a grant, opens the websocket with it, and shows it with noVNC in `target`.
 // The grant goes into the handshake's subprotocols: neither URLs nor logs ever hold it.
 
-export const Close = { HYPERVISOR: 4000, KICKED: 4001, MOVED: 4002, NOT_ALLOWED: 4003, UNREACHABLE: 4004 };
+export const Close = { HYPERVISOR: 4000, KICKED: 4001, MOVED: 4002, NOT_ALLOWED: 4003, UNREACHABLE: 4004, REPLACED: 4005, TOO_MANY: 4006 };
 
 // Resolves to {token, path, mode, viewers} or throws a Refusal: no screen now (409), no right (403, 404), or no answer.
-export async function requestGrant(url, csrfToken, { viewOnly = false, signal } = {}) {
+// `replaces` is the session that the new connection takes the place of.
+export async function requestGrant(url, csrfToken, { viewOnly = false, replaces = "", signal } = {}) {
   let response;
   try {
     response = await fetch(url, {
       method: "POST",
       headers: { "X-CSRFToken": csrfToken, Accept: "application/json" },
-      body: new URLSearchParams(viewOnly ? { mode: "view" } : {}),
+      body: new URLSearchParams({ ...(viewOnly && { mode: "view" }), ...(replaces && { replaces }) }),
       signal,
     });
   } catch (error) {
@@ -38,12 +39,16 @@ export class Viewer extends EventTarget {
     super();
     this.target = target;
     this.mode = grant.mode;
+    this.session = grant.session ?? "";
+    this.wholeReason = "";
     this.connected = false;
     this.closing = false;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.socket = new WebSocket(`${scheme}//${location.host}${grant.path}`, ["binary", `grant.${grant.token}`]);
+    // Text is for us: the reason of the close that follows, when it is longer than a close frame holds.
+    this.socket.addEventListener("message", (event) => this.#heard(event));
     // Ours comes before noVNC's, which clears the screen.
-    this.socket.addEventListener("close", (event) => this.#closed(event.code, event.reason));
+    this.socket.addEventListener("close", (event) => this.#closed(event.code, this.wholeReason || event.reason));
     this.rfb = new RFB(target, this.socket, { shared: true });
     this.rfb.background = "transparent";
     this.rfb.viewOnly = grant.mode === "view";
@@ -66,6 +71,16 @@ export class Viewer extends EventTarget {
     this.closing = true;
     this.rfb.disconnect();
     if (this.socket.readyState === WebSocket.CONNECTING) this.socket.close();
+  }
+
+  #heard(event) {
+    if (typeof event.data !== "string") return;
+    event.stopImmediatePropagation();
+    try {
+      this.wholeReason = String(JSON.parse(event.data).reason ?? "");
+    } catch {
+      this.wholeReason = "";
+    }
   }
 
   #closed(code, reason) {

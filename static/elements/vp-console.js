@@ -25,6 +25,7 @@ class VpConsole extends HTMLElement {
   #state = "";
   #modifiers = new Set();
   #focusWanted = false;
+  #session = ""; // of the connection that is shown, or was last
 
   connectedCallback() {
     this.#focusWanted = "autofocus" in this.dataset;
@@ -44,6 +45,8 @@ class VpConsole extends HTMLElement {
     document.addEventListener("vp:resync", () => { if (["off", "lost"].includes(this.#state)) this.connect(); }, { signal });
     document.addEventListener("pointerdown", (event) => this.#closeKeys(event.target), { signal });
     document.addEventListener("fullscreenchange", () => this.#fullScreenChanged(), { signal });
+    const viewers = this.querySelector(".vp-console-viewers");
+    viewers.addEventListener("toggle", () => { if (viewers.open) this.#lookForViewers(); }, { signal });
     this.#showScale();
     this.#connectWhenSeen();
   }
@@ -96,7 +99,7 @@ class VpConsole extends HTMLElement {
   async #tryOnce(signal) {
     const [{ default: RFB }, grant] = await Promise.all([
       import(this.dataset.rfb),
-      requestGrant(this.dataset.grant, this.#csrfToken(), { signal }),
+      requestGrant(this.dataset.grant, this.#csrfToken(), { signal, replaces: this.#session }),
     ]);
     signal.throwIfAborted();
     const target = document.createElement("div");
@@ -118,6 +121,7 @@ class VpConsole extends HTMLElement {
     const old = this.#viewer;
     const hadFocus = this.stage.contains(document.activeElement) || this.#focusWanted;
     this.#viewer = viewer;
+    this.#session = viewer.session;
     viewer.target.classList.remove("is-waiting");
     viewer.addEventListener("close", ({ detail }) => this.#closed(viewer, detail));
     viewer.rfb.scaleViewport = this.#scales;
@@ -137,7 +141,8 @@ class VpConsole extends HTMLElement {
     this.#freeze(viewer);
     this.#drop(viewer);
     this.#viewer = null;
-    if (code === Close.KICKED) this.#gaveUp({ code, reason });
+    if (code === Close.REPLACED && this.#attempt) return; // by the one that is about to take its place
+    if ([Close.KICKED, Close.REPLACED].includes(code)) this.#gaveUp({ code, reason });
     else if (!this.#attempt) this.connect();
   }
 
@@ -170,11 +175,12 @@ class VpConsole extends HTMLElement {
       this.#show("off", error.answer.state === "vanished" ? error.message : "", { canStart: error.answer.can_start });
     } else if (error instanceof Refusal && error.status === 401) {
       location.reload();
-    } else if (error.code === Close.KICKED) {
+    } else if ([Close.KICKED, Close.REPLACED].includes(error.code)) {
       this.#show("kicked", error.reason);
     } else if (error.code === Close.NOT_ALLOWED || [403, 404].includes(error.status)) {
       this.#show("denied", error.reason || error.message);
     } else {
+      this.#lookForViewers();
       this.#show("lost", error.reason || (error instanceof Refusal ? error.message : ""));
     }
   }
@@ -217,11 +223,41 @@ class VpConsole extends HTMLElement {
   }
 
   #showViewers(viewers) {
-    const names = new Set(viewers.map((viewer) => viewer.username));
-    names.delete(this.dataset.user);
     const place = this.querySelector(".vp-console-viewers");
-    place.hidden = !names.size;
-    place.querySelector(".vp-console-names").textContent = [...names].join(", ");
+    const others = viewers.filter((viewer) => viewer.session !== this.#session);
+    place.hidden = !others.length;
+    place.querySelector(".vp-console-names").textContent = [...new Set(others.map((viewer) => viewer.username))].join(", ");
+    const template = place.querySelector("template");
+    const lines = others.map((viewer) => {
+      const line = template.content.cloneNode(true);
+      const mode = line.querySelector(".vp-console-viewer-mode");
+      line.querySelector(".vp-console-viewer-name").textContent = viewer.username;
+      mode.textContent = viewer.mode === "view" ? mode.dataset.textView : mode.dataset.textControl;
+      const button = line.querySelector("button");
+      button.hidden = !viewer.can_disconnect;
+      button.dataset.session = viewer.session;
+      line.querySelector(".vp-console-viewer-whom").textContent = viewer.username;
+      return line;
+    });
+    place.querySelector("ul").replaceChildren(...lines);
+  }
+
+  async #lookForViewers() {
+    const place = this.querySelector(".vp-console-viewers");
+    const response = await fetch(place.dataset.viewers, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (response?.ok && !response.redirected) this.#showViewers((await response.json()).viewers);
+  }
+
+  async #disconnect(button) {
+    button.disabled = true;
+    const place = this.querySelector(".vp-console-viewers");
+    const response = await fetch(place.dataset.disconnect, {
+      method: "POST",
+      headers: { "X-CSRFToken": this.#csrfToken(), Accept: "application/json" },
+      body: new URLSearchParams({ session: button.dataset.session }),
+    }).catch(() => null);
+    if (response?.ok) this.#showViewers((await response.json()).viewers);
+    else this.#lookForViewers();
   }
 
   #showFocus() {
@@ -246,6 +282,7 @@ class VpConsole extends HTMLElement {
       window: () => this.#openWindow(),
       reconnect: () => this.connect(),
       start: () => this.#start(button),
+      disconnect: () => this.#disconnect(button),
     };
     actions[button.dataset.do]();
   }
@@ -263,8 +300,9 @@ class VpConsole extends HTMLElement {
   }
 
   #closeKeys(target) {
-    const menu = this.querySelector(".vp-console-keys");
-    if (menu.open && !menu.contains(target)) menu.open = false;
+    for (const menu of this.querySelectorAll(".vp-console-keys, .vp-console-viewers")) {
+      if (menu.open && !menu.contains(target)) menu.open = false;
+    }
   }
 
   get #scales() {
@@ -354,7 +392,7 @@ class VpConsole extends HTMLElement {
 function mayPass(error, follows) {
   if (error instanceof Refusal) return error.status === 0 || error.status >= 500;
   if (error.code === Close.UNREACHABLE) return follows;
-  return error.code !== undefined && ![Close.KICKED, Close.NOT_ALLOWED].includes(error.code);
+  return error.code !== undefined && ![Close.KICKED, Close.NOT_ALLOWED, Close.TOO_MANY].includes(error.code);
 }
 
 function pause(ms, signal) {

@@ -31,6 +31,9 @@ class ConsoleGrant:
     domain_uuid: UUID
     kind: ConsoleKind = "vnc"
     mode: ConsoleMode = "control"
+    # What the console is called once it is open, and the one of the same person whose place it takes.
+    session: str = ""
+    replaces: str = ""
 
 
 def hash_session(session_key: str) -> str:

@@ -35,12 +35,15 @@ MOVED = 4002
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleKick:
-    """Which sessions to close, and the close code they get. `session` is `hash_session` of a login session."""
+    """Which sessions to close, and the close code they get. `session` is `hash_session` of a login session, `viewer`
+    the name of a single console.
+    """
 
     domain: str = ""
     session: str = ""
     user: int | None = None
     hypervisor: int | None = None
+    viewer: str = ""
     code: int = KICKED
     reason: str = ""
     if_denied: bool = False
@@ -48,7 +51,7 @@ class ConsoleKick:
     @property
     def criteria(self) -> dict[str, Any]:
         """Those that were given."""
-        given = {name: getattr(self, name) for name in ("domain", "session", "user", "hypervisor")}
+        given = {name: getattr(self, name) for name in ("domain", "session", "user", "hypervisor", "viewer")}
         return {name: value for name, value in given.items() if value not in ("", None)}
 
 

@@ -11,10 +11,11 @@ import redis
 
 from hypervisors.models.consoles.grants import ConsoleMode
 from hypervisors.models.consoles.redis import console_redis
+from hypervisors.models.consoles.seats import SEAT_SECONDS, leave_seat, renew_seat
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 40
+LEASE_SECONDS = SEAT_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class ConsoleViewer:
     session: str
     username: str
     mode: ConsoleMode
+    user_id: int = 0
 
 
 def renew_leases(viewers: Iterable[tuple[UUID, ConsoleViewer]]) -> None:
@@ -32,12 +34,14 @@ def renew_leases(viewers: Iterable[tuple[UUID, ConsoleViewer]]) -> None:
     for domain_uuid, viewer in viewers:
         pipe.zadd(_key(domain_uuid), {_member(viewer): time.time() + LEASE_SECONDS})
         pipe.expire(_key(domain_uuid), 2 * LEASE_SECONDS)
+        renew_seat(viewer.user_id, domain_uuid, viewer.session, pipe)
     pipe.execute()
 
 
 def end_lease(domain_uuid: UUID, viewer: ConsoleViewer) -> None:
     """Note that it is gone. Raises: redis.RedisError."""
     console_redis().zrem(_key(domain_uuid), _member(viewer))
+    leave_seat(viewer.user_id, domain_uuid, viewer.session)
 
 
 def read_viewers(domain_uuid: UUID) -> list[ConsoleViewer]:

@@ -1,5 +1,6 @@
 """Consoles: the page of one in a window of its own, and the grant with which its browser opens a connection."""
 
+import secrets
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from hypervisors.access import can
+from hypervisors.access import audit, can, require
 from hypervisors.models import Domain
 from hypervisors.models.consoles.grants import ConsoleGrant, ConsoleMode, hash_session, issue_grant
+from hypervisors.models.consoles.kicks import ConsoleKick, kick_consoles
+from hypervisors.models.consoles.seats import why_no_seat
 from hypervisors.models.consoles.viewers import read_viewers
 from hypervisors.privileges import Privilege
 from hypervisors.web.permissions import person
@@ -42,18 +45,54 @@ def console_grant(request: HttpRequest, uuid: UUID) -> JsonResponse:
     obstacle = why_no_console(domain)
     if obstacle:
         return JsonResponse(_refusal(request, domain, obstacle), status=409)
-    mode = _mode(request, domain)
     grant = ConsoleGrant(
         user_id=person(request).pk,
         session_hash=hash_session(request.session.session_key or ""),
         domain_uuid=domain.uuid,
-        mode=mode,
+        mode=_mode(request, domain),
+        session=secrets.token_hex(6),
+        replaces=request.POST.get("replaces", "")[:40],
     )
     try:
+        full = why_no_seat(grant.user_id, domain.uuid, replaces=grant.replaces)
+        if full:
+            return JsonResponse({"reason": full, "state": domain.state, "can_start": False}, status=409)
         token = issue_grant(grant)
     except redis.RedisError:
         return JsonResponse({"reason": _("Redis does not answer; try again in a moment.")}, status=503)
-    return JsonResponse(_answer(domain, token, mode))
+    return JsonResponse(_answer(request, domain, token, grant))
+
+
+@never_cache
+@require_GET
+def console_viewers(request: HttpRequest, uuid: UUID) -> JsonResponse:
+    """Who is connected now, and whom of them one may disconnect."""
+    domain = get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)
+    return JsonResponse({"viewers": _viewers(request, domain)})
+
+
+@require_POST
+def console_disconnect(request: HttpRequest, uuid: UUID) -> JsonResponse:
+    """Close the console named `session`: one's own, or with the right to operate the machine anybody's."""
+    user = person(request)
+    domain = get_object_or_404(Domain.objects.visible_to(user).select_related("hypervisor"), uuid=uuid)
+    session = request.POST.get("session", "")
+    viewer = next((viewer for viewer in read_viewers(domain.uuid) if viewer.session == session), None)
+    if viewer is None:
+        return JsonResponse({"reason": _("This console is closed already.")}, status=404)
+    if viewer.user_id != user.pk:
+        require(user, Privilege.DOMAIN_OPERATE, domain, what="disconnect a viewer")
+    audit.record(
+        user,
+        "disconnect a viewer",
+        subject_type="domain",
+        subject_key=str(domain.uuid),
+        subject_name=domain.name,
+        after={"viewer": viewer.username, "mode": viewer.mode},
+    )
+    reason = _("Disconnected by %(name)s.") % {"name": user.get_username()}
+    kick_consoles(ConsoleKick(domain=str(domain.uuid), viewer=session, reason=reason))
+    return JsonResponse({"viewers": [entry for entry in _viewers(request, domain) if entry["session"] != session]})
 
 
 def why_no_console(domain: Domain) -> str:
@@ -96,17 +135,33 @@ def _mode(request: HttpRequest, domain: Domain) -> ConsoleMode:
     return "control" if can(request.user, Privilege.DOMAIN_CONSOLE, domain) and not wants_view else "view"
 
 
-def _answer(domain: Domain, token: str, mode: ConsoleMode) -> dict[str, Any]:
+def _answer(request: HttpRequest, domain: Domain, token: str, grant: ConsoleGrant) -> dict[str, Any]:
     return {
         "token": token,
         "path": PROXY_PATH,
         "expires_in_seconds": settings.CONSOLE_GRANT_SECONDS,
-        "mode": mode,
-        "viewers": [{"username": viewer.username, "mode": viewer.mode} for viewer in read_viewers(domain.uuid)],
+        "mode": grant.mode,
+        "session": grant.session,
+        "viewers": _viewers(request, domain),
     }
+
+
+def _viewers(request: HttpRequest, domain: Domain) -> list[dict[str, Any]]:
+    may_operate = can(request.user, Privilege.DOMAIN_OPERATE, domain)
+    return [
+        {
+            "session": viewer.session,
+            "username": viewer.username,
+            "mode": viewer.mode,
+            "can_disconnect": may_operate or viewer.user_id == request.user.pk,
+        }
+        for viewer in read_viewers(domain.uuid)
+    ]
 
 
 urlpatterns = [
     path("vms/<uuid:uuid>/console/", console, name="console"),
     path("vms/<uuid:uuid>/console/grant/", console_grant, name="console_grant"),
+    path("vms/<uuid:uuid>/console/viewers/", console_viewers, name="console_viewers"),
+    path("vms/<uuid:uuid>/console/disconnect/", console_disconnect, name="console_disconnect"),
 ]

@@ -1,11 +1,13 @@
 """The proxy as a browser meets it, with screens of real QEMUs: who gets in, who is sent away, what passes."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +182,9 @@ def test_a_used_token_is_refused(proxy: DirectServer, screen: Domain, alice: Use
     token = token_for(alice, session, screen)
     first = open_socket(proxy, token, session)
     assert NAME in Screen(first).name
-    assert close_of(open_socket(proxy, token, session)) == (4003, "The console's grant is used or expired.")
+    with pytest.raises(InvalidStatus) as refused:
+        open_socket(proxy, token, session)
+    assert refused.value.response.status_code == 403
     first.close()
 
 
@@ -193,9 +197,9 @@ def test_a_foreign_page_neither_gets_in_nor_burns_the_grant(
     with pytest.raises(InvalidStatus) as refused:
         open_socket(proxy, token, session, origin=origin)
     assert refused.value.response.status_code == 403
-    socket = open_socket(proxy, token, session)
-    assert NAME in Screen(socket).name
-    socket.close()
+    accepted = open_socket(proxy, token, session)
+    assert NAME in Screen(accepted).name
+    accepted.close()
 
 
 def test_a_stolen_token_is_of_no_use_to_another_login(
@@ -218,14 +222,15 @@ def test_a_right_is_asked_again_at_the_door(proxy: DirectServer, screen: Domain,
 def test_a_token_in_the_url_is_no_grant(proxy: DirectServer, screen: Domain, alice: User) -> None:
     session = signed_in(alice)
     token = token_for(alice, session, screen)
-    socket = connect(
-        f"ws://127.0.0.1:{proxy.server_port}/console/vnc?token={token}&grant.{token}",
-        origin=ORIGIN,  # type: ignore[arg-type]
-        subprotocols=["binary"],  # type: ignore[list-item]
-        additional_headers={"Cookie": f"sessionid={session}"},
-        legacy=True,
-    )
-    assert close_of(socket)[0] == 4003
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            f"ws://127.0.0.1:{proxy.server_port}/console/vnc?token={token}&grant.{token}",
+            origin=ORIGIN,  # type: ignore[arg-type]
+            subprotocols=["binary"],  # type: ignore[list-item]
+            additional_headers={"Cookie": f"sessionid={session}"},
+            legacy=True,
+        )
+    assert refused.value.response.status_code == 403
 
 
 def test_other_paths_are_not_found(proxy: DirectServer, screen: Domain) -> None:
@@ -240,14 +245,115 @@ def test_tokens_are_not_logged(
     caplog.set_level("DEBUG")
     session = signed_in(alice)
     token = token_for(alice, session, screen)
-    socket = open_socket(proxy, token, session)
-    Screen(socket)
-    socket.close()
+    accepted = open_socket(proxy, token, session)
+    Screen(accepted)
+    accepted.close()
     until(lambda: "closed after" in caplog.text, "the end was not logged")
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("hypervisors"))
     assert "alice opens the console of 'web1'" in ours
     assert token not in ours
     assert session not in ours
+
+
+def memory_kib() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /console/vnc HTTP/1.1\r\nHost: x\r\n",
+        b"GET /console/vnc HTTP/1.1\r\nHost: x\r\nOrigin: http://portal.example.org\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: binary, grant.invented\r\n\r\n",
+    ],
+    ids=["silent", "half a request", "without a grant"],
+)
+def test_a_thousand_connections_without_a_grant_cost_neither_threads_nor_memory(
+    proxy: DirectServer, screen: Domain, alice: User, sent: bytes
+) -> None:
+    threads, memory, most = threading.active_count(), memory_kib(), 0
+    flood = []
+    try:
+        for _ in range(1000):
+            flood.append(socket.create_connection(("127.0.0.1", proxy.server_port), timeout=5))
+            with suppress(OSError):
+                flood[-1].sendall(sent)
+            most = max(most, threading.active_count())
+        opened = open_screen(proxy, alice, screen)
+        most = max(most, threading.active_count())
+        assert most <= threads + 5
+        assert memory_kib() - memory < 30_000
+        opened.socket.close()
+    finally:
+        for connection in flood:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /console/vnc HTTP/1.1\r\n", b"405"),
+        (b"GET /other HTTP/1.1\r\n", b"404"),
+        (b"GET /console/vnc HTTP/1.1\r\n", b"426"),
+        (b"nonsense\r\n", b"400"),
+        (b"GET /console/vnc HTTP/1.1\r\nX: " + b"y" * 20_000 + b"\r\n", b"400"),
+    ],
+)
+def test_what_is_no_upgrade_is_answered(proxy: DirectServer, head: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.server_port), timeout=10) as client:
+        with suppress(OSError):
+            client.sendall(head + b"Origin: http://portal.example.org\r\n\r\n")
+        assert client.recv(100).split()[1] == status
+
+
+def test_one_person_takes_two_places_at_a_screen_and_others_still_get_in(
+    proxy: DirectServer, screen: Domain, alice: User, bob: User
+) -> None:
+    watching = [open_screen(proxy, bob, screen, "view") for _ in range(2)]
+    for _ in range(32):
+        session = signed_in(bob)
+        code, _reason = close_of(open_socket(proxy, token_for(bob, session, screen, "view"), session))
+        assert code == 4006
+    opened = open_screen(proxy, alice, screen)
+    watching.pop().socket.close()
+    until(lambda: len(read_viewers(screen.uuid)) == 2, "the place was not given back")
+    watching.append(open_screen(proxy, bob, screen, "view"))
+    for console in (*watching, opened):
+        console.socket.close()
+
+
+def test_a_page_that_connects_anew_takes_its_own_place(proxy: DirectServer, screen: Domain, bob: User) -> None:
+    session = signed_in(bob)
+    consoles = []
+    for name, replaces in (("one", ""), ("two", ""), ("three", "one")):
+        grant = ConsoleGrant(
+            user_id=bob.pk,
+            session_hash=hash_session(session),
+            domain_uuid=screen.uuid,
+            mode="view",
+            session=name,
+            replaces=replaces,
+        )
+        consoles.append(Screen(open_socket(proxy, issue_grant(grant), session)))
+    assert consoles[0].closed()[0] == 4005
+    assert {viewer.session for viewer in read_viewers(screen.uuid)} == {"two", "three"}
+    kick_consoles(ConsoleKick(domain=str(screen.uuid), viewer="two", reason="Disconnected by alice."))
+    assert consoles[1].closed() == (4001, "Disconnected by alice.")
+    consoles[2].socket.close()
+
+
+def test_a_reason_longer_than_a_close_frame_comes_whole(proxy: DirectServer, screen: Domain, alice: User) -> None:
+    opened = open_screen(proxy, alice, screen)
+    reason = "Because of “ü”, and more: " + "x" * 300
+    kick_consoles(ConsoleKick(user=alice.pk, reason=reason))
+    said = opened.socket.recv(timeout=10)
+    assert json.loads(said) == {"reason": reason}
+    code, cut = opened.closed()
+    assert code == 4001
+    assert cut.endswith("…")
+    assert len(cut.encode()) <= 123
 
 
 # --- being sent away ---------------------------------------------------------------------------------------------
