@@ -6,6 +6,7 @@ const SCHEMES = { "qemu": "unix", "qemu+unix": "unix", "qemu+ssh": "ssh", "qemu+
 class VpHypervisorForm extends HTMLElement {
   connectedCallback() {
     this.addEventListener("input", (event) => this.changed(event));
+    this.addEventListener("change", (event) => { if (event.target.name === "host") this.takeApart(); });
     this.addEventListener("htmx:afterSettle", () => this.leadOn());
     this.compose();
   }
@@ -26,6 +27,32 @@ class VpHypervisorForm extends HTMLElement {
     if (byHand.checked) return;
     if (transport.value === "unix") uri.value = "qemu:///system";
     else uri.value = host.value.trim() ? composed(transport.value, host.value.trim(), port.value.trim(), username.value.trim()) : "";
+  }
+
+  // root@host, host:22 or a whole URI in the host's field, as hypervisor_forms.address_in does on the server.
+  takeApart() {
+    const { transport, host, port, username, uri, uri_by_hand: byHand } = this.form.elements;
+    const text = host.value.trim();
+    const [, scheme = "", rest] = text.match(/^(?:([a-z+]+):\/\/)?([^]*)$/i);
+    const found = rest.match(/^(?:([^@/]*)@)?(\[[^\]@]*\]|[^:@/[\]]+)(?::([0-9]{1,5}))?(\/system)?$/);
+    const known = SCHEMES[scheme.toLowerCase()];
+    if (!found || (scheme && !known) || (!scheme && found[4])) {
+      if (scheme && known) {
+        byHand.checked = true;
+        uri.value = text;
+        this.changed({ target: uri });
+      }
+      return;
+    }
+    const [, user, machine, number] = found;
+    if (!scheme && user === undefined && number === undefined && !machine.startsWith("[")) return;
+    if (known) transport.value = known;
+    if (user) username.value = user;
+    if (number) port.value = number;
+    host.value = machine.replace(/^\[|\]$/g, "");
+    const note = this.querySelector("#note-host");
+    if (note) note.textContent = note.dataset.takenApart ?? "";
+    this.compose();
   }
 
   followUri() {

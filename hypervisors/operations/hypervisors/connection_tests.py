@@ -32,10 +32,23 @@ from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.hypervisors.hosts import HostFacts, read_host
 from hypervisors.gateway.known_hosts import bind_known_hosts
 from hypervisors.gateway.ssh_host_keys import HostKey, scan_host_keys
-from hypervisors.gateway.uris import HypervisorUri, parse_uri
+from hypervisors.gateway.uris import DEFAULT_PORTS, HypervisorUri, parse_uri
 from hypervisors.models import Hypervisor, HypervisorPool
 from hypervisors.models.encryption import decrypted, encrypted
 from hypervisors.privileges import Privilege
+
+__all__ = [
+    "DEFAULT_PORTS",
+    "ConnectionCandidate",
+    "ConnectionTest",
+    "HypervisorUri",
+    "check_uri",
+    "find_connection_test",
+    "own_host_keys",
+    "queue_connection_test",
+    "request_connection_test",
+    "run_connection_test",
+]
 
 logger = logging.getLogger(__name__)
 

@@ -187,6 +187,8 @@ def _save(request: HttpRequest, form: HypervisorForm, test: ConnectionTest | Non
         return _refuse(request, form)
     said = _("“{name}” is added.") if form.before is None else _("“{name}” is saved.")
     messages.success(request, said.format(name=hypervisor.name))
+    if form.note:
+        messages.info(request, form.note)
     return _lead_to(request, hypervisor.get_absolute_url())
 
 

@@ -1,5 +1,6 @@
 """The form of one hypervisor: address by transport or as a URI, and secrets that come in but never go out."""
 
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,13 @@ from hypervisors.administration.secret_destinations import misdirected_secrets
 from hypervisors.errors import InvalidUri
 from hypervisors.models import Hypervisor, HypervisorCredentials, HypervisorPool
 from hypervisors.models.hypervisor_credentials import CREDENTIALS, SECRETS, readable_credentials_of
-from hypervisors.operations.hypervisors.connection_tests import ConnectionCandidate, check_uri, own_host_keys
+from hypervisors.operations.hypervisors.connection_tests import (
+    DEFAULT_PORTS,
+    ConnectionCandidate,
+    HypervisorUri,
+    check_uri,
+    own_host_keys,
+)
 from hypervisors.operations.hypervisors.ssh_keys import find_generated_key, public_key_of
 from hypervisors.privileges import Privilege
 
@@ -69,6 +76,7 @@ class HypervisorForm(ModelForm):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.note = ""
         self.typed_secrets: frozenset[str] = frozenset()
         # With a wrong key its secrets are empty here: the form opens, and takes new ones.
         self.stored, self.can_read_secrets = readable_credentials_of(self.instance)
@@ -163,6 +171,8 @@ class HypervisorForm(ModelForm):
 
     def _clean_uri(self, data: dict[str, Any]) -> None:
         if not data.get("uri_by_hand"):
+            self._take_host_apart(data)
+        if not data.get("uri_by_hand"):
             uri = self._composed_uri(data)
             if uri is None:
                 return
@@ -173,6 +183,22 @@ class HypervisorForm(ModelForm):
             self.add_error("uri" if data.get("uri_by_hand") else "host", str(error))
             return
         self._refuse_same_uri(data["uri"])
+
+    def _take_host_apart(self, data: dict[str, Any]) -> None:
+        """People put into the host's field what they would give to ssh or virsh: root@host, host:22, a whole URI."""
+        try:
+            found = address_in(data.get("host") or "")
+        except InvalidUri as error:
+            self.add_error("host", str(error))
+            return
+        for name, value in found.items():
+            if name in ("username", "port") and data.get(name) and data[name] != value:
+                self.add_error("host", _TWO_ANSWERS[name].format(here=value, there=data[name]))
+        if found:
+            data.update(found)
+            self.note = now_("What stood in the field “{label}” was taken apart into its own fields.").format(
+                label=self.fields["host"].label
+            )
 
     def _composed_uri(self, data: dict[str, Any]) -> str | None:
         transport = data.get("transport")
@@ -271,6 +297,43 @@ def _credentials_for(uri: str) -> set[str]:
         return _USED_BY_TRANSPORT[check_uri(uri).transport]
     except InvalidUri:
         return set(CREDENTIALS)
+
+
+def address_in(text: str) -> dict[str, Any]:
+    """The fields that a host's field names besides a host; none when it names a host only. Raises: InvalidUri."""
+    text = text.strip()
+    if "://" in text:
+        return _fields_of(check_uri(text))
+    username, at, rest = text.rpartition("@")
+    found = _HOST_AND_PORT.fullmatch(rest)
+    if found is None or not (at or found[2] or found[1].startswith("[")):
+        return {}
+    fields: dict[str, Any] = {"host": found[1].strip("[]")}
+    if at:
+        fields["username"] = username
+    if found[2]:
+        fields["port"] = int(found[2])
+        if not 0 < fields["port"] < 65536:
+            raise InvalidUri(now_("{port} is not a port.").format(port=fields["port"]))
+    return fields
+
+
+def _fields_of(uri: HypervisorUri) -> dict[str, Any]:
+    """By hand where the fields cannot express it."""
+    is_usual = uri.port == DEFAULT_PORTS.get(uri.transport)
+    fields: dict[str, Any] = {"transport": uri.transport, "host": uri.host, "uri": uri.text}
+    fields |= {"username": uri.username} if uri.username else {}
+    fields |= {} if is_usual else {"port": uri.port}
+    port = None if is_usual else uri.port
+    composed = "qemu:///system" if uri.transport == "unix" else compose_uri(uri.transport, uri.host, port, uri.username)
+    return fields | {"uri_by_hand": composed != uri.text}
+
+
+_HOST_AND_PORT = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]+)(?::([0-9]{1,6}))?")
+_TWO_ANSWERS = {
+    "username": _("This names the user {here}, the field for the user says {there}."),
+    "port": _("This names the port {here}, the field for the port says {there}."),
+}
 
 
 def compose_uri(transport: str, host: str, port: int | None, username: str) -> str:

@@ -1,5 +1,6 @@
 """The form of a host: adding and changing, its credentials, and what bad input comes to."""
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -120,6 +121,50 @@ def test_console_addresses_are_kept_in_one_spelling(operator: Client, hypervisor
     for wrong in ("host2", "127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "169.254.1.1", "fe80::1", "ff02::1", "127.1"):
         answer = operator.post(edit, {**fields, "console_addresses": wrong}, headers=HTMX)
         assert errors_of(answer).keys() == {"console_addresses"}, wrong
+
+
+@pytest.mark.parametrize(
+    ("typed", "uri"),
+    [
+        ({"host": "root@127.0.0.1", "port": "1"}, "qemu+ssh://root@127.0.0.1:1/system"),
+        ({"host": "127.0.0.1:1"}, "qemu+ssh://127.0.0.1:1/system"),
+        ({"host": " vm@127.0.0.1:1 ", "username": "vm"}, "qemu+ssh://vm@127.0.0.1:1/system"),
+        ({"host": "[::1]:1"}, "qemu+ssh://[::1]:1/system"),
+        ({"host": "[::1]", "port": "1"}, "qemu+ssh://[::1]:1/system"),
+        ({"host": "::1", "port": "1"}, "qemu+ssh://[::1]:1/system"),
+        ({"host": "qemu+tcp://127.0.0.1:1/system"}, "qemu+tcp://127.0.0.1:1/system"),
+        ({"host": "qemu+ssh://root@127.0.0.1:1/system?mode=direct"}, "qemu+ssh://root@127.0.0.1:1/system?mode=direct"),
+    ],
+)
+def test_what_stands_in_the_hosts_field_is_taken_apart(
+    typed: dict[str, str], uri: str, operator: Client, hypervisor_pool: HypervisorPool
+) -> None:
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "ssh", **typed}
+    save_untested(operator, reverse("hypervisor_add"), **fields)
+    row = Hypervisor.objects.get(name="h")
+    assert row.uri == uri
+    is_plain = typed["host"] == "::1"
+    assert ("taken apart" in operator.get(row.get_absolute_url()).content.decode()) is not is_plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"host": "root@h", "username": "vm"}, "names the user root, the field for the user says vm"),
+        ({"host": "h:23", "port": "22"}, "names the port 23, the field for the port says 22"),
+        ({"host": "h:70000"}, "70000 is not a port"),
+        ({"host": "http://h/"}, "not a hypervisor"),
+        ({"host": "qemu+ssh://h/system?command=/bin/id"}, "run a command"),
+        ({"host": "a@b@h"}, "not a host name|cannot have|not a user name"),
+    ],
+)
+def test_what_cannot_be_taken_apart_says_why(
+    typed: dict[str, str], said: str, operator: Client, hypervisor_pool: HypervisorPool
+) -> None:
+    fields = {"name": "h", "hypervisor_pool": hypervisor_pool.pk, "transport": "ssh", **typed}
+    answer = operator.post(reverse("hypervisor_add"), fields, headers=HTMX)
+    assert answer.status_code == 422
+    assert re.search(said, errors_of(answer)["host"])
 
 
 def test_a_failed_test_saves_nothing_until_told_to(operator: Client) -> None:
