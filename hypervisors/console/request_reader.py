@@ -105,12 +105,12 @@ class RequestReader(threading.Thread):
         waiting.head += data
         if not data:
             self._drop(waiting)
-        elif waiting.head.endswith(_END):
-            self._hand_over(waiting)
-        elif len(waiting.head) > _MAX_HEAD_BYTES or _END in waiting.head:
+        elif len(waiting.head) > _MAX_HEAD_BYTES or _END in waiting.head[:-4]:
             # Nobody sends more before the answer.
             self._forget(waiting)
             answer(waiting.socket, HTTPStatus.BAD_REQUEST)
+        elif waiting.head.endswith(_END):
+            self._hand_over(waiting)
 
     def _hand_over(self, waiting: _Waiting) -> None:
         self._forget(waiting)
