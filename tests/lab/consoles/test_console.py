@@ -1,5 +1,8 @@
 """Consoles of real guests: typing arrives, the address is libvirt's of this moment, and a move or an end is told."""
 
+import json
+import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import redis
 from django.contrib.auth.models import User
 from django.db import connections
 from django.utils import timezone
+from websockets.exceptions import ConnectionClosed
 
 from deploy.lab import fault, sign_in
 from deploy.lab.guest import Guest, define_guest, remove_guest
@@ -133,16 +137,97 @@ def test_what_a_viewer_types_does_not(
 
 
 def test_a_host_behind_ssh(proxy: ConsoleServer, booted_guest: Guest, hosts: list[Host], lab: Lab, alice: User) -> None:
-    hypervisor = row_of(hosts[0], uri=hosts[0].ssh_uri)
+    try:
+        screen = Screen(ask(proxy, alice, domain_of(booted_guest, by_ssh(lab, hosts[0]))))
+        type_text(screen, "echo typed by ssh > /dev/ttyS0\n")
+        wait_until(lambda: "typed by ssh" in serial(booted_guest), seconds=20)
+        screen.socket.close()
+    finally:
+        close_shared_connections()
+
+
+# --- what libvirt reports is not trusted ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def serve_at(make_guest: Callable[..., Guest], hosts: list[Host], tmp_path: Path) -> Callable[[str], Guest]:
+    """Starts a guest on the first host with such <graphics>."""
+
+    def serve(graphics: str) -> Guest:
+        guest = make_guest(hosts[0], "served", start=False)
+        xml = hosts[0].virsh("dumpxml", "--inactive", guest.uuid)
+        changed = re.sub(r"<graphics.*?</graphics>|<graphics[^>]*/>", graphics, xml, count=1, flags=re.DOTALL)
+        assert changed != xml
+        (tmp_path / "served.xml").write_text(changed)
+        hosts[0].virsh("define", str(tmp_path / "served.xml"))
+        hosts[0].virsh("start", guest.uuid)
+        return guest
+
+    return serve
+
+
+def by_ssh(lab: Lab, host: Host) -> Hypervisor:
+    hypervisor = row_of(host, uri=host.ssh_uri)
     HypervisorCredentials.objects.create(
         hypervisor=hypervisor,
         ssh_private_key=lab.plan.ssh_key_path.read_text(),
-        ssh_known_hosts=sign_in.known_hosts_line(hosts[0].plan),
+        ssh_known_hosts=sign_in.known_hosts_line(host.plan),
     )
+    return hypervisor
+
+
+@pytest.mark.parametrize(
+    ("graphics", "said"),
+    [
+        ("<graphics type='vnc' port='5977' listen='localhost'/>", "of {host} only. Reach {host} by qemu+ssh://"),
+        ("<graphics type='vnc' port='5977' listen='127.0.0.1'/>", "of {host} only"),
+        ("<graphics type='vnc'><listen type='network' network='default'/></graphics>", "not known to be an address of"),
+        ("<graphics type='vnc'><listen type='socket'/></graphics>", "unix socket of {host} only"),
+        ("<graphics type='vnc'><listen type='none'/></graphics>", "no network display"),
+    ],
+)
+def test_a_screen_elsewhere_is_never_looked_for_here(
+    proxy: ConsoleServer, serve_at: Callable[[str], Guest], hosts: list[Host], alice: User, graphics: str, said: str
+) -> None:
+    domain = domain_of(serve_at(graphics), row_of(hosts[0]))
+    with socket.create_server(("127.0.0.1", 5977)) as ours:
+        ours.settimeout(0)
+        code, reason = whole_reason(ask(proxy, alice, domain))
+        with pytest.raises(BlockingIOError):
+            ours.accept()
+    assert code == 4004
+    assert said.format(host=hosts[0].address) in reason
+
+
+def whole_reason(asked: Any) -> tuple[int, str]:
+    """The close code, and the reason as text where a close frame does not hold it."""
+    texts: list[Any] = []
+    with pytest.raises(ConnectionClosed) as closed:
+        collect(asked, texts)
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code, json.loads(texts[-1])["reason"] if texts else closed.value.rcvd.reason
+
+
+def collect(asked: Any, messages: list[Any]) -> None:
+    while True:
+        messages.append(asked.recv(timeout=20))
+
+
+@pytest.mark.parametrize(
+    "graphics",
+    [
+        "<graphics type='vnc' port='5977' listen='localhost'/>",
+        "<graphics type='vnc'><listen type='network' network='default'/></graphics>",
+        "<graphics type='vnc'><listen type='socket'/></graphics>",
+    ],
+)
+def test_through_ssh_each_of_these_screens_is_reached(
+    proxy: ConsoleServer, serve_at: Callable[[str], Guest], hosts: list[Host], lab: Lab, alice: User, graphics: str
+) -> None:
+    domain = domain_of(serve_at(graphics), by_ssh(lab, hosts[0]))
     try:
-        screen = Screen(ask(proxy, alice, domain_of(booted_guest, hypervisor)))
-        type_text(screen, "echo typed by ssh > /dev/ttyS0\n")
-        wait_until(lambda: "typed by ssh" in serial(booted_guest), seconds=20)
+        screen = Screen(ask(proxy, alice, domain))
+        assert screen.name == "QEMU (served)"
         screen.socket.close()
     finally:
         close_shared_connections()

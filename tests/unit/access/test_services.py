@@ -142,10 +142,13 @@ class TestOperatorOfAPool:
             ("remove a host", {"name": "host9", "uri": "qemu+tcp://host9/system", "pool": "rack one"}, None),
         ]
 
-    @pytest.mark.parametrize("beyond", ["another pool", "a new pool", "our own machine"])
+    @pytest.mark.parametrize(
+        "beyond",
+        ["another pool", "a new pool", "qemu:///system", "qemu+tcp://127.0.0.1/system", "qemu+ssh://[::1]/system"],
+    )
     def test_adds_none_elsewhere(self, beyond: str, dave: User, hypervisor_pool: HypervisorPool) -> None:
         pools = {"another pool": HypervisorPool.objects.create(name="rack two"), "a new pool": None}
-        uri = "qemu:///system" if beyond == "our own machine" else "qemu+tcp://host9/system"
+        uri = beyond if "://" in beyond else "qemu+tcp://host9/system"
         values = self.values(hypervisor_pool=pools.get(beyond, hypervisor_pool), new_pool="rack three", uri=uri)
         with pytest.raises(NotPermitted):
             hypervisors.add_hypervisor(dave, values, host_uuid=None, tested=True)
