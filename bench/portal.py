@@ -24,7 +24,7 @@ from deploy.lab.lab import bring_up, find_lab_plan, take_down
 from deploy.stack import Stack
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
 
-DOCUMENT = Path(REPOSITORY) / "docs" / "benchmarks.md"
+DOCUMENT = Path(REPOSITORY) / "docs/benchmarks.md"
 LAB = "bench"
 
 

@@ -34,9 +34,9 @@ class Portal:
             wait_for_status(row, HypervisorStatus.ONLINE, seconds=30)
 
     @contextmanager
-    def guest(self, name: str, *, start: bool = True) -> Iterator["PortalGuest"]:
-        """One on the first host, mirrored; running ones have booted and count."""
-        made = define_guest(self.hosts[0], name, start=start)
+    def guest(self, name: str, *, start: bool = True, on: Host | None = None) -> Iterator["PortalGuest"]:
+        """One on that host, by default the first, mirrored; running ones have booted and count."""
+        made = define_guest(on or self.hosts[0], name, start=start)
         try:
             guest = PortalGuest(self, made)
             guest.becomes(state=DomainState.RUNNING if start else DomainState.SHUTOFF)

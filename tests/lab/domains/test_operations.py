@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from deploy.lab import fault
 from deploy.lab.lab import Lab
 from hypervisors.errors import Conflict
+from hypervisors.models import Operation
 from hypervisors.states import DomainState, OperationState
 from tests.lab.portals import Portal, ended, running_portal, wait_for_operation
 from tests.watching import wait_until
@@ -115,8 +116,21 @@ def test_autostart_title_and_description_reach_libvirt(portal: Portal) -> None:
 
 
 def test_a_frozen_host_ends_its_operation_and_holds_up_nobody_else(portal: Portal) -> None:
-    with portal.guest("ops-frozen", start=False) as guest, fault.during(fault.freeze, fault.thaw, portal.hosts[0]):
+    frozen, sound = portal.hosts
+    with (
+        portal.guest("ops-frozen", start=False) as guest,
+        portal.guest("ops-beside", start=False, on=sound) as beside,
+        fault.during(fault.freeze, fault.thaw, frozen),
+    ):
         stuck = guest.ask("start")
+        wait_for_operation(stuck, lambda row: row.state == OperationState.RUNNING)
+        for kind, state in (("start", "running"), ("force_off", "shut off")):
+            # Neither the workers nor the watcher wait for the frozen one.
+            done = ended(beside.ask(kind), seconds=15)
+            assert done.state == OperationState.SUCCEEDED, done.outcome
+            assert beside.state_on(sound) == state
+            beside.becomes(state=DomainState.RUNNING if state == "running" else DomainState.SHUTOFF, seconds=10)
+        assert not Operation.objects.get(pk=stuck.pk).is_finished, "it was no longer stuck"
         operation = ended(stuck, seconds=60)
         assert operation.state in (OperationState.FAILED, OperationState.INTERRUPTED)
         assert operation.outcome
