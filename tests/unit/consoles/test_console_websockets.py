@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from websockify.websocket import WebSocket
 
-from hypervisors.console.closing import NORMAL, ConsoleClosed
+from hypervisors.console.closing import NORMAL, TOO_BIG, ConsoleClosed
 from hypervisors.console.relay import Relay, TargetClosed
 from hypervisors.console.sessions import Wakeup
 from hypervisors.console.websockets import ConsoleWebSocket, _take_small_messages
@@ -199,3 +199,11 @@ def test_a_slow_server_holds_the_browser_up_and_gets_every_byte(
     ended = running.outcome()
     assert isinstance(ended, ConsoleClosed)
     assert ended.reason == "enough"
+
+
+def test_a_message_in_endless_pieces_ends_the_console(pair: tuple[socket.socket, ConsoleWebSocket]) -> None:
+    browser, websocket = pair
+    browser.sendall(frame(b"x", fin=False) + frame(b"x", 0x0, fin=False) * 300)
+    with pytest.raises(ConsoleClosed) as closed:
+        list(iter(websocket.receive_data, None))
+    assert closed.value.code == TOO_BIG
