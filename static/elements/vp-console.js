@@ -8,6 +8,7 @@ const RETRY_FIRST_MS = 150;
 const RETRY_MOST_MS = 2000;
 const FOLLOW_MS = 30_000;
 const CONNECT_MS = 20_000;
+const VIEWERS_MS = 10_000;
 const OFF_STATES = new Set(["shutoff", "nostate", "vanished"]);
 const CONTROL = [0xffe3, "ControlLeft"];
 const ALT = [0xffe9, "AltLeft"];
@@ -47,12 +48,14 @@ class VpConsole extends HTMLElement {
     document.addEventListener("fullscreenchange", () => this.#fullScreenChanged(), { signal });
     const viewers = this.querySelector(".vp-console-viewers");
     viewers.addEventListener("toggle", () => { if (viewers.open) this.#lookForViewers(); }, { signal });
+    this.looking = setInterval(() => { if (this.#viewer && !document.hidden) this.#lookForViewers(); }, VIEWERS_MS);
     this.#showScale();
     this.#connectWhenSeen();
   }
 
   disconnectedCallback() {
     this.end.abort();
+    clearInterval(this.looking);
     this.seen?.disconnect();
     this.#attempt?.abort();
     this.#drop(this.#viewer);

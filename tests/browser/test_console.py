@@ -146,6 +146,15 @@ def test_who_may_only_view_cannot_type(page: Page, chromium: Browser, portal: St
     type_line(viewer, "echo by-viewer > /dev/ttyS0")
     say(page, guest, "by-admin")
     assert "by-viewer" not in log_of(guest)
+    # Who watches is listed, and sent away from there.
+    viewers = page.locator(".vp-console-viewers")
+    expect(viewers).to_contain_text("viewer", timeout=SEEN_MS)
+    viewers.locator("summary").click()
+    viewers.get_by_role("button", name="Disconnect viewer").click()
+    becomes(viewer, "kicked")
+    expect(viewer.locator(".vp-console-detail")).to_have_text("Disconnected by admin.")
+    viewer.click(".vp-console-again")
+    becomes(viewer, "viewing")
     # The right taken back ends it.
     portal.manage(
         "shell",
