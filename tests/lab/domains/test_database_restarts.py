@@ -62,9 +62,8 @@ def test_a_move_goes_on(portal: Cluster, lab: Lab) -> None:
         source.virsh("migrate-setspeed", guest.uuid, "1")
         _ask(portal, guest, "migrate", target=target.name)
         wait_until(lambda: _operation(portal, guest)["progress"].get("transferred_bytes", 0) > 0, seconds=60)
-        with _database_away(portal):
+        with _database_away(portal, missed_by="migrations"):
             assert "Unbounded" in source.virsh("domjobinfo", guest.uuid)
-            _wait_until_missed(portal, "migrations")
         _assert_held(portal, guest)
         source.virsh("migrate-setspeed", guest.uuid, "1000")
         over = _ended(portal, guest)
@@ -86,8 +85,8 @@ def test_a_save_goes_on(portal: Cluster, lab: Lab) -> None:
         os.kill(writer, signal.SIGSTOP)
         try:
             wait_until(lambda: _operation(portal, guest)["state"] == "running")
-            with _database_away(portal):
-                _wait_until_missed(portal, "operations")
+            with _database_away(portal, missed_by="operations"):
+                pass
             _assert_held(portal, guest)
         finally:
             os.kill(writer, signal.SIGCONT)
@@ -156,10 +155,14 @@ def _stoppable(database_url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _database_away(portal: Cluster) -> Iterator[None]:
+def _database_away(portal: Cluster, *, missed_by: str) -> Iterator[None]:
+    """The block runs once this worker has tried to reach it, in vain."""
     directory = _DIRECTORIES[portal.database_url]
+    log = next(Path(portal.environment["VMPORTAL_DATA_DIR"]).glob(f"*-{missed_by}.log"))
+    before = _complaints(log)
     _pg_ctl(directory, "stop", "-m", "immediate")
     try:
+        wait_until(lambda: _complaints(log) > before, seconds=60)
         yield
     finally:
         _pg_ctl(directory, "start", "-w", "-l", f"{directory}/log", "-o", _options(directory))
@@ -181,16 +184,9 @@ def _pg_ctl(directory: str, *arguments: str, check: bool = True) -> None:
     subprocess.run(command, check=check, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
 
 
-def _wait_until_missed(portal: Cluster, worker: str) -> None:
-    """Until the worker has tried to write, in vain."""
-    log = next(Path(portal.environment["VMPORTAL_DATA_DIR"]).glob(f"*-{worker}.log"))
-    missed = log.read_text(errors="replace").count("could not be written")
-    wait_until(lambda: _complaints(log) > missed, seconds=60)
-
-
 def _complaints(log: Path) -> int:
     text = log.read_text(errors="replace")
-    return text.count("could not be written") + text.count("A heartbeat was missed")
+    return sum(text.count(words) for words in ("could not be written", "heartbeat was missed", "the database is back"))
 
 
 # --- the guest

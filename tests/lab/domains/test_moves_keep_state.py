@@ -1,7 +1,8 @@
 """What is not in the XML survives a move, or the move is refused: TPM, UEFI variables, disks, definitions."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from deploy.lab.host import Host
 from deploy.lab.lab import Lab
 from deploy.lab.process import LabError
 from hypervisors.errors import NotPossible
-from hypervisors.models import DomainDefinition
+from hypervisors.models import DomainCopy, DomainDefinition
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.states import DomainState, OperationState
 from tests.lab.portals import Portal, PortalGuest, running_portal
@@ -55,8 +56,10 @@ def test_the_state_of_a_tpm_is_not_left_behind(portal: Portal) -> None:
         kept = _tpm(source, guest)
         assert kept, "it has a TPM with a state"
         guest.becomes(state=DomainState.SHUTOFF)
+        wait_until(lambda: _row_definition(guest).inactive_parsed.get("tpm"))
+        _wait_for_obstacles(portal, guest, count=1)
         with pytest.raises(NotPossible, match=r"the state of its TPM .* stays on this host .* Start it, and move it"):
-            _ask_when_read(portal, guest, lambda row: row.inactive_parsed.get("tpm"))
+            guest.ask("migrate", target=portal.rows[1])
         # Rows may be old: the worker looks at the XML itself.
         _forget_in_rows(guest, tpm="", tpm_backend="")
         refused = guest.do("migrate", target=portal.rows[1])
@@ -76,8 +79,9 @@ def test_tpm_and_uefi_variables_and_autostart_move_along_live(portal: Portal) ->
         template = _digest(Path("/usr/share/OVMF/OVMF_VARS_4M.fd"))
         wait_until(lambda: _nvram(source, "keep-live") not in ("", template), seconds=90)
         guest.becomes(state=DomainState.RUNNING)
-        tpm, nvram = _tpm(source, guest), _nvram(source, "keep-live")
         wait_until(lambda: _possible(guest), seconds=60)
+        _wait_until_firmware_rests(source, "keep-live")
+        tpm, nvram = _tpm(source, guest), _nvram(source, "keep-live")
         moved = guest.do("migrate", target=portal.rows[1])
         assert moved.state == OperationState.SUCCEEDED, moved.outcome
         assert (guest.state_on(source), guest.state_on(target)) == ("", "running")
@@ -91,12 +95,15 @@ def test_uefi_variables_of_what_is_paused_or_off_are_not_lost(portal: Portal) ->
     source, target = portal.hosts
     with portal.guest("keep-vars", start=False) as guest:
         _add(source, guest, system=UEFI)
+        wait_until(lambda: _row_definition(guest).inactive_parsed.get("keeps_uefi_variables"))
+        _wait_for_obstacles(portal, guest, count=1)
         with pytest.raises(NotPossible, match=r"its UEFI variables .* Start it, and move it while it runs"):
-            _ask_when_read(portal, guest, lambda row: row.inactive_parsed.get("keeps_uefi_variables"))
+            guest.ask("migrate", target=portal.rows[1])
         source.virsh("start", "--paused", guest.uuid)
         guest.becomes(state=DomainState.PAUSED)
+        wait_until(lambda: _row_definition(guest).live_parsed.get("keeps_uefi_variables"))
         with pytest.raises(NotPossible, match=r"It is paused, and its UEFI variables would be written .* Resume it"):
-            _ask_when_read(portal, guest, lambda row: row.live_parsed.get("keeps_uefi_variables"))
+            guest.ask("migrate", target=portal.rows[1])
         _forget_in_rows(guest, keeps_uefi_variables=False)
         refused = guest.do("migrate", target=portal.rows[1])
         assert refused.state == OperationState.FAILED
@@ -107,9 +114,11 @@ def test_uefi_variables_of_what_is_paused_or_off_are_not_lost(portal: Portal) ->
 def test_another_file_of_the_same_path_is_not_taken_for_the_disk(portal: Portal) -> None:
     source, target = portal.hosts
     with portal.guest("keep-disk", start=False) as guest, _own_pools(portal, "keep-disk-own.qcow2") as path:
-        source.virsh("attach-disk", guest.uuid, path, "vdb", "--config", "--subdriver", "qcow2")
+        own = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+        _add(source, guest, devices=f"{own}<source file='{path}'/><target dev='vdb' bus='virtio'/></disk>")
         before = [_own_file(host, path) for host in portal.hosts]
         wait_until(lambda: len(_row_definition(guest).inactive_parsed["disks"]) == 2)
+        wait_until(lambda: _possible(guest), seconds=60)
         refused = guest.do("migrate", target=portal.rows[1])
         assert refused.state == OperationState.FAILED
         assert f"Disk vdb ({path}) is not known to be the same on {target.name}" in refused.outcome
@@ -136,7 +145,12 @@ def test_a_definition_left_over_on_the_target_is_not_overwritten(portal: Portal,
             target, f"<domain type='qemu'><name>{name}</name><uuid>{guest.uuid}</uuid><title>precious</title>"
             "<memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"
         )  # fmt: skip
-        wait_until(lambda: _possible(guest))
+        wait_until(lambda: DomainCopy.objects.filter(domain__uuid=guest.uuid, name=name).exists())
+        _wait_for_obstacles(portal, guest, count=1)
+        with pytest.raises(NotPossible, match="has a definition of the same machine"):
+            guest.ask("migrate", target=portal.rows[1])
+        # Rows may be old.
+        DomainCopy.objects.all().delete()
         refused = guest.do("migrate", target=portal.rows[1])
         assert refused.state == OperationState.FAILED
         assert f"{target.name} has a definition of the same machine (the same UUID) as “{name}”" in refused.outcome
@@ -150,9 +164,29 @@ def _possible(guest: PortalGuest) -> list[str]:
     return [target.hypervisor.name for target in migration_targets(row) if target.is_possible]
 
 
-def _ask_when_read(portal: Portal, guest: PortalGuest, is_read: Callable[[DomainDefinition], object]) -> None:
-    wait_until(lambda: is_read(_row_definition(guest)))
-    guest.ask("migrate", target=portal.rows[1])
+def _wait_for_obstacles(portal: Portal, guest: PortalGuest, *, count: int) -> None:
+    """Until the other host's rows have been read, so that what is left stands in the way for good."""
+
+    def obstacles() -> int:
+        row = guest.row
+        assert row is not None
+        return next(len(one.obstacles) for one in migration_targets(row) if one.hypervisor == portal.rows[1])
+
+    wait_until(lambda: obstacles() == count, seconds=60)
+
+
+def _wait_until_firmware_rests(host: Host, name: str) -> None:
+    """Until its variables have been the same for a while."""
+    seen, since = "", time.monotonic()
+
+    def rests() -> bool:
+        nonlocal seen, since
+        now = _nvram(host, name)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 10
+
+    wait_until(rests, seconds=120)
 
 
 def _row_definition(guest: PortalGuest) -> DomainDefinition:
