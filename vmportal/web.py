@@ -3,17 +3,22 @@
     python -m vmportal.web --listen unix:/run/vmportal/web-{}.sock      one for each core, or WEB_CONCURRENCY
     python -m vmportal.web --listen 10.0.0.2:8001 --processes 2         ports 8001 and 8002
 
-One that ends is replaced alone. nginx spreads the requests: sockets of their own are filled evenly, while of those who
-wait at a common one the first to wake takes all that is there. https://www.uvicorn.org/settings/
+One that ends, or whose event loop does not come round any more, is replaced alone. nginx spreads the requests: sockets
+of their own are filled evenly, while of those who wait at a common one the first to wake takes all that is there.
+https://www.uvicorn.org/settings/
 """
 
 import argparse
 import gc
 import logging
+import mmap
 import os
 import signal
+import struct
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -28,8 +33,12 @@ logger = logging.getLogger(__name__)
 _LEAST_LIFE_SECONDS = 1.0
 _GRACEFUL_SECONDS = 3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# An event loop that has not come round for so long is not well, and its process is not announced.
+# An event loop that has not come round for so long is not well: its process is not announced, and is replaced.
 _LOOP_WELL_SECONDS = 10.0
+_LOOK_SECONDS = 0.2
+# What loads and binds may take its time.
+_BEGIN_SECONDS = 60.0
+_TIME = struct.Struct("d")
 
 
 def main() -> int:
@@ -71,6 +80,8 @@ class WebProcesses:
         self._numbers: dict[int, int] = {}
         self._started_at: dict[int, float] = {}
         self._stopping = False
+        # time.monotonic() of each process's last turn, written by it and read by the parent.
+        self._turns = mmap.mmap(-1, _TIME.size * len(addresses))
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT."""
@@ -83,7 +94,7 @@ class WebProcesses:
         for number in range(len(self._addresses)):
             self._start(number)
         while self._numbers:
-            pid, status = os.wait()
+            pid, status = self._wait()
             number = self._numbers.pop(pid, -1)
             if number >= 0 and not self._stopping:
                 logger.warning("Web process %d ended (%s) and is replaced.", pid, _how(status))
@@ -91,8 +102,38 @@ class WebProcesses:
                 self._start(number)
         return 0
 
+    def _wait(self) -> tuple[int, int]:
+        """The next that ends, and how; those that hang are made to."""
+        looked_at = time.monotonic()
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid:
+                return pid, status
+            time.sleep(_LOOK_SECONDS)
+            if time.monotonic() - looked_at > 10 * _LOOK_SECONDS:
+                # We were frozen, and they perhaps too.
+                self._forgive()
+            looked_at = time.monotonic()
+            for pid, number in self._numbers.items():
+                if not self._stopping and looked_at - self._turned_at(number) > _LOOP_WELL_SECONDS:
+                    logger.warning("Web process %d hangs, and is ended.", pid)
+                    self._note_turn(number, looked_at)
+                    os.kill(pid, signal.SIGKILL)
+
+    def _forgive(self) -> None:
+        for number in self._numbers.values():
+            self._note_turn(number, max(time.monotonic(), self._turned_at(number)))
+
+    def _turned_at(self, number: int) -> float:
+        turned_at: float = _TIME.unpack_from(self._turns, number * _TIME.size)[0]
+        return turned_at
+
+    def _note_turn(self, number: int, turned_at: float) -> None:
+        _TIME.pack_into(self._turns, number * _TIME.size, turned_at)
+
     def _start(self, number: int) -> None:
         parent = os.getpid()
+        self._note_turn(number, time.monotonic() + _BEGIN_SECONDS)
         # A stop that came between the fork and the note of its process would miss it.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         pid = -1 if self._stopping else os.fork()
@@ -105,7 +146,7 @@ class WebProcesses:
         if pid == 0:
             # At once: one that lingered would remove its successor's socket at its end.
             die_with_parent(signal.SIGKILL, parent)
-            os._exit(_serve(self._addresses[number]))
+            os._exit(_serve(self._addresses[number], on_turn=partial(self._note_turn, number)))
 
     def _pause(self, number: int) -> None:
         lived = time.monotonic() - self._started_at[number]
@@ -122,13 +163,15 @@ class _TickingServer(Server):
     """Knows when its event loop last came round."""
 
     ticked_at = time.monotonic()
+    on_turn: Callable[[float], None]
 
     async def on_tick(self, counter: int) -> bool:
         self.ticked_at = time.monotonic()
+        self.on_turn(self.ticked_at)
         return await super().on_tick(counter)
 
 
-def _serve(address: dict[str, Any]) -> int:
+def _serve(address: dict[str, Any], *, on_turn: Callable[[float], None]) -> int:
     """In the child: until it is told to stop. Returns the exit status."""
     from hypervisors.models.instances import Announcer, this_instance
 
@@ -146,6 +189,7 @@ def _serve(address: dict[str, Any]) -> int:
     )
     server = _TickingServer(config)
     server.ticked_at = time.monotonic()
+    server.on_turn = on_turn
     announcer = Announcer(
         lambda: this_instance("web"), is_well=lambda: time.monotonic() - server.ticked_at < _LOOP_WELL_SECONDS
     )

@@ -1,5 +1,6 @@
 """One whole stack, no browser: each process dies and comes back alone, and nothing is left after the end."""
 
+import contextlib
 import gzip
 import os
 import re
@@ -108,6 +109,16 @@ def test_a_frozen_process_is_ill(lone_stack: Stack, name: str) -> None:
     lone_stack.wait_healthy()
 
 
+def test_a_web_process_that_is_frozen_is_replaced_and_the_others_serve_on(lone_stack: Stack) -> None:
+    frozen, *others = sorted(web_processes(lone_stack))
+    os.kill(frozen, signal.SIGSTOP)
+    until(lambda: frozen not in web_processes(lone_stack), timeout_seconds=20)
+    until(lambda: len(web_processes(lone_stack)) == len(others) + 1)
+    assert set(others) < web_processes(lone_stack)
+    lone_stack.wait_healthy()
+    assert [fetch(f"{lone_stack.url}/accounts/login/")[0] for _ in range(10)] == [200] * 10
+
+
 def test_web_processes_that_are_all_frozen_are_not_well(lone_stack: Stack) -> None:
     frozen = web_processes(lone_stack)
     try:
@@ -116,7 +127,9 @@ def test_web_processes_that_are_all_frozen_are_not_well(lone_stack: Stack) -> No
         assert lone_stack.health()[0] != 200
     finally:
         for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+            # They may have been replaced by now.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
     lone_stack.wait_healthy()
 
 
