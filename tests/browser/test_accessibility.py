@@ -27,6 +27,8 @@ SCREENS = {
     "add a host": "/hypervisors/add/",
     "operations": "/operations/",
     "people": "/people/",
+    "a person": "/people/1/",
+    "add a person": "/people/add/",
     "audit": "/audit/",
     "new volume": "{storage}volumes/create/",
     "profile": "/profile/",
