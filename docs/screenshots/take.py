@@ -13,6 +13,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402 - the path comes first
 
+from deploy.lab.guest import Guest  # noqa: E402
 from deploy.lab.lab import Lab, bring_up, find_lab_plan, take_down  # noqa: E402
 from deploy.stack import Stack  # noqa: E402
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS  # noqa: E402
@@ -47,6 +48,7 @@ def _take(stack: Stack, lab: Lab) -> None:
         for scheme, width, height in (("light", 1280, 800), ("dark", 1280, 800), ("light", 400, 800)):
             page = _signed_in(browser, stack, scheme, width, height)
             if scheme == "light" and width == 1280:
+                _work(page, stack, lab)
                 page.wait_for_timeout(WARM_UP_MS)
             _take_all(page, lab, f"{scheme}-{width}")
             page.context.close()
@@ -69,8 +71,48 @@ def _signed_in(browser: Browser, stack: Stack, scheme: str, width: int, height: 
     return page
 
 
+def _work(page: Page, stack: Stack, lab: Lab) -> None:
+    """Something for the drawer, the storage pool and the audit to show."""
+    for action in ("Pause", "Resume"):
+        page.goto("/vms/?q=web")
+        page.get_by_label("Select this page").check()
+        page.locator(".vp-bulk summary").click()
+        page.locator(".vp-bulk").get_by_role("button", name=action, exact=True).click()
+        page.locator("vp-confirm dialog[open] .vp-dialog-yes").click()
+        page.wait_for_timeout(3_000)
+    stack.manage(
+        "shell",
+        "-c",
+        "from django.contrib.auth.models import User\nfor name in ('alice', 'bob'): User.objects.create_user(name)",
+    )
+    page.goto(f"/vms/{_guest(lab).uuid}/access/")
+    for name, role in (("alice", "vm-user"), ("bob", "viewer")):
+        people = page.locator("#roles form.vp-role-form").first
+        people.get_by_label("User name").fill(name)
+        people.get_by_label("Role").select_option(role)
+        people.get_by_role("button", name="Give").click()
+        page.locator("#roles td", has_text=name).wait_for()
+    page.goto(_storage_path(page))
+    for name in ("archive.qcow2", "database-data.qcow2"):
+        page.get_by_role("button", name="New volume…").click()
+        page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("button", name="Create", exact=True).click()
+        page.get_by_role("link", name=name, exact=True).or_(page.locator("td", has_text=name)).first.wait_for()
+
+
+def _guest(lab: Lab) -> Guest:
+    return next(guest for guest in lab.example_guests if guest.name == "web1")
+
+
+def _storage_path(page: Page) -> str:
+    page.goto("/vms/")
+    host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
+    page.goto(f"/hypervisors/{host}/storage/")
+    return page.locator("a[href^='/storage/']").first.get_attribute("href") or ""
+
+
 def _take_all(page: Page, lab: Lab, suffix: str) -> None:
-    guest = next(guest for guest in lab.example_guests if guest.name == "web1")
+    guest = _guest(lab)
     host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
     if page.viewport_size and page.viewport_size["width"] > 1000:
         for twist in page.locator(".vp-host .vp-twist").all():
@@ -81,6 +123,16 @@ def _take_all(page: Page, lab: Lab, suffix: str) -> None:
         page.goto(path)
         page.wait_for_timeout(6_000)
         page.screenshot(path=HERE / f"{name}-{suffix}.png")
+    pages = {"storage": _storage_path(page), "access": f"/vms/{guest.uuid}/access/", "audit": "/audit/"}
+    for name, path in pages.items():
+        page.goto(path)
+        page.wait_for_timeout(2_000)
+        page.screenshot(path=HERE / f"{name}-{suffix}.png")
+    page.goto("/vms/")
+    page.keyboard.press("t")
+    page.locator(".vp-task.is-parent").first.get_by_role("button", name="Show each of them").click()
+    page.wait_for_timeout(1_000)
+    page.screenshot(path=HERE / f"tasks-{suffix}.png")
     page.goto(f"/vms/{guest.uuid}/screen/")
     page.locator("vp-console .vp-console-status", has_text="Connected").wait_for()
     page.wait_for_timeout(3_000)

@@ -42,9 +42,11 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def unfinished(self) -> Self:
         return self.filter(state__in=UNFINISHED_OPERATION_STATES)
 
-    def top_level(self) -> Self:
-        """Those that nobody's children are: a bulk request counts once."""
-        return self.filter(parent=None)
+    def top_level_for(self, user: Requester) -> Self:
+        """A bulk request counts once; its parts stand alone only for who may not see the request itself."""
+        if rights_of(user).sees_everything:
+            return self.filter(parent=None)
+        return self.filter(Q(parent=None) | ~Q(parent__requested_by=user.pk))
 
 
 class Operation(models.Model):

@@ -17,6 +17,8 @@ class VpTasks extends HTMLElement {
   tasks = new Map();
   rows = new Map();
   opened = new Set();
+  // Every bulk request that was ever heard of.
+  parents = new Set();
 
   connectedCallback() {
     this.list = this.querySelector(".vp-tasks-rows");
@@ -112,8 +114,9 @@ class VpTasks extends HTMLElement {
     if (what !== "operation") return;
     const known = this.tasks.get(id);
     if (!known && !fields.kind) return;
-    // Of children, only those of an opened parent are shown.
-    const parent = known?.parent ?? fields.parent;
+    // Of children, only those of an opened parent are shown; whoever may not see the parent sees them by themselves.
+    const whole = known?.parent ?? fields.parent;
+    const parent = this.parents.has(whole) ? whole : "";
     if (parent && !this.opened.has(parent)) return;
     const before = known?.state;
     const task = { id, progress: {}, outcome: "", ...known, ...fields };
@@ -186,6 +189,7 @@ class VpTasks extends HTMLElement {
     else if (name.getAttribute("href") !== url) name.href = url;
     part("toggle").hidden = !task.progress?.children;
     row.classList.toggle("is-parent", Boolean(task.progress?.children));
+    if (task.progress?.children) this.parents.add(task.id);
     text(part("route"), task.target_hypervisor_name ? `${task.hypervisor_name} → ${task.target_hypervisor_name}` : task.hypervisor_name ?? "");
     text(part("who"), task.requested_by ?? "");
     text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) || stepWords(task.steps) : task.outcome);

@@ -28,6 +28,7 @@ def test_the_list_narrows_while_one_types_and_the_address_keeps_it(page: Page, p
     expect(rows).to_have_count(1)
     page.get_by_role("link", name="Clear").click()
     page.get_by_label("Action").select_option("register a host")
+    expect(page).to_have_url(re.compile(r"\?action=register"))
     changed = rows.filter(has_text="kvm9")
     expect(changed.locator("del")).to_have_text("a")
     expect(changed.locator("ins")).to_have_text("b")

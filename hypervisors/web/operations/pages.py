@@ -31,10 +31,10 @@ _FAILED = {OperationState.FAILED, OperationState.INTERRUPTED}
 def tasks(request: HttpRequest) -> JsonResponse:
     """What runs, and what was asked for last: the same fields as in the live messages. `?parent=id`: its children."""
     seen = _with_names(Operation.objects.visible_to(request.user))
-    parent = _chosen_parent(request)
+    parent = _chosen(request, "parent")
     if parent is not None:
         return JsonResponse({"tasks": [_task(operation) for operation in _children(seen, parent)]})
-    seen = seen.top_level()
+    seen = seen.top_level_for(request.user)
     unfinished = list(seen.unfinished()[:DRAWER_LENGTH])
     latest = list(seen.exclude(state__in=UNFINISHED_OPERATION_STATES)[: DRAWER_LENGTH - len(unfinished)])
     return JsonResponse({"tasks": [_task(operation) for operation in [*unfinished, *latest]]})
@@ -42,27 +42,31 @@ def tasks(request: HttpRequest) -> JsonResponse:
 
 @require_GET
 def operations(request: HttpRequest) -> HttpResponse:
-    """The history, newest first: `?show=mine|running|failed`, `?vm=uuid`, `?parent=id`, `?page=`."""
+    """The history, newest first: `?show=mine|running|failed`, `?vm=uuid`, `?parent=id` or `?only=id`, `?page=`."""
     show = request.GET.get("show", "")
-    domain, parent = _chosen_domain(request), _chosen_parent(request)
+    domain, parent, only = _chosen_domain(request), _chosen(request, "parent"), _chosen(request, "only")
     chosen = _shown(Operation.objects.visible_to(request.user), request, show)
     if domain is not None:
         chosen = chosen.filter(domain=domain)
     elif parent is not None:
         chosen = chosen.filter(parent=parent)
+    elif only is not None:
+        chosen = chosen.filter(pk=only.pk)
     else:
-        chosen = chosen.top_level()
-    vm = {"vm": str(domain.uuid)} if domain else {"parent": str(parent.pk)} if parent else {}
+        chosen = chosen.top_level_for(request.user)
+    limits = {"vm": domain and domain.uuid, "parent": parent and parent.pk, "only": only and only.pk}
+    limit = {name: str(value) for name, value in limits.items() if value}
     context = {
         "page": Paginator(_with_names(chosen), PAGE_SIZE).get_page(request.GET.get("page")),
         "domain": domain,
         "parent": parent,
+        "only": only,
         "show": show,
         "filters": [
-            {"word": word, "is_chosen": show == name, "url": "?" + urlencode({"show": name, **vm})}
+            {"word": word, "is_chosen": show == name, "url": "?" + urlencode({"show": name, **limit})}
             for name, word in _filters().items()
         ],
-        "query": urlencode({"show": show, **vm}),
+        "query": urlencode({"show": show, **limit}),
     }
     return render(request, "operations/list.html#rows" if wants_part(request) else "operations/list.html", context)
 
@@ -106,13 +110,13 @@ def _chosen_domain(request: HttpRequest) -> Domain | None:
     return get_object_or_404(Domain.objects.visible_to(request.user), uuid=uuid)
 
 
-def _chosen_parent(request: HttpRequest) -> Operation | None:
+def _chosen(request: HttpRequest, name: str) -> Operation | None:
     """Raises: Http404 for one that the user may not see."""
     try:
-        parent_id = UUID(request.GET.get("parent", ""))
+        operation_id = UUID(request.GET.get(name, ""))
     except ValueError:
         return None
-    return get_object_or_404(Operation.objects.visible_to(request.user), pk=parent_id)
+    return get_object_or_404(Operation.objects.visible_to(request.user), pk=operation_id)
 
 
 def _children(seen: OperationQuerySet, parent: Operation) -> list[Operation]:

@@ -1,5 +1,6 @@
 """The audit: who did what to what, from where, with what outcome, newest first; for those who may see it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -20,11 +21,15 @@ from hypervisors.access import require
 from hypervisors.models import AuditRecord
 from hypervisors.models.access import Outcome
 from hypervisors.privileges import Privilege
+from hypervisors.templatetags.units import memory, size
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.permissions import needs, person
 
 PAGE_SIZE = 50
 _MOST_CHARACTERS = 200
+# Amounts are recorded as their parameters are, in these units.
+_UNITS = {"_bytes": size, "_kib": memory}
+_OPERATION = re.compile(r"operation ([0-9a-f-]{36})")
 # Of the object that a role is on: its name is enough for people.
 _FOR_PROGRAMS = {"type", "key"}
 
@@ -105,6 +110,7 @@ def audit(request: HttpRequest) -> HttpResponse:
                 "row": row,
                 "action": row.action.replace("_", " "),
                 "url": _subject_url(row),
+                "operation_url": _operation_url(row),
                 "is_about_oneself": row.subject_type == "person" and row.subject_name == row.actor_name,
                 "changes": changes(row),
             }
@@ -138,9 +144,9 @@ def changes(record: AuditRecord) -> list[dict[str, Any]]:
     )
     entries = [
         {
-            "name": name.replace("_", " "),
-            "before": _text(before.get(name)),
-            "after": _text(after.get(name)),
+            "name": _label(name),
+            "before": _text(name, before.get(name)),
+            "after": _text(name, after.get(name)),
             "is_same": name in before and before[name] == after.get(name),
         }
         for name in sorted({*before, *after})
@@ -148,14 +154,22 @@ def changes(record: AuditRecord) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["before"] or entry["after"]]
 
 
-def _text(value: Any) -> str:
+def _label(name: str) -> str:
+    for unit in _UNITS:
+        name = name.removesuffix(unit)
+    return name.replace("_", " ")
+
+
+def _text(name: str, value: Any) -> str:
     match value:
         case None | "" | [] | {}:
             return ""
         case bool():
             return _("yes") if value else _("no")
         case list():
-            return ", ".join(_text(item) for item in value)
+            return ", ".join(_text(name, item) for item in value)
+        case int() | float():
+            return next((words(value) for unit, words in _UNITS.items() if name.endswith(unit)), str(value))
         case _:
             return str(value)
 
@@ -166,6 +180,11 @@ def _matches(text: str) -> Q:
     for column in columns:
         found |= Q(**{f"{column}__icontains": text})
     return found
+
+
+def _operation_url(row: AuditRecord) -> str:
+    found = _OPERATION.fullmatch(row.detail)
+    return f"{reverse('operations')}?{urlencode({'only': found[1]})}" if found else ""
 
 
 def _subject_url(row: AuditRecord) -> str:

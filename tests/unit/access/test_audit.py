@@ -17,6 +17,7 @@ from hypervisors.access import audit
 from hypervisors.access.origin import request_from
 from hypervisors.administration import people
 from hypervisors.models import AuditRecord, Domain
+from hypervisors.operations.engine.requests import request_operation
 from hypervisors.web.people.audit import changes
 from tests.roles import bind
 
@@ -142,6 +143,22 @@ def test_a_role_that_is_given_shows_from_what_to_what(administrator: Client, cha
     assert (record.actor_name, record.action, record.subject_name) == ("root", "give a role", "charlie")
     (on, roles) = changes(record)
     assert (roles["before"], roles["after"], on["after"], on["is_same"]) == ("Viewer", "Operator", "everything", True)
+
+
+def test_amounts_have_their_units() -> None:
+    record = AuditRecord(after={"capacity_bytes": 3 << 30, "memory_kib": 1 << 20, "count": 2, "reserved": False})
+    assert [(entry["name"], entry["after"]) for entry in changes(record)] == [
+        ("capacity", "3 GiB"),
+        ("count", "2"),
+        ("memory", "1 GiB"),
+        ("reserved", "no"),
+    ]
+
+
+def test_an_operation_is_linked(administrator: Client, domain: Domain, root: User) -> None:
+    operation = request_operation(user=root, kind="start", subject=domain)
+    page = administrator.get(reverse("audit")).content.decode()
+    assert f'href="/operations/?only={operation.pk}"' in page
 
 
 def test_secrets_of_people_are_not_in_it(root: User) -> None:

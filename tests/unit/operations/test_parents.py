@@ -17,6 +17,7 @@ from hypervisors.operations.engine.parents import end_parents_left_open
 from hypervisors.operations.engine.requests import BulkRequest, preflight, request_cancel, request_of_many
 from hypervisors.operations.engine.sweep import Sweeper
 from hypervisors.states import DomainState, OperationState
+from tests.roles import bind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
@@ -38,12 +39,34 @@ def end(operation: Operation, state: OperationState) -> None:
     assert records.finish(operation, state, "It is over.", {})
 
 
-def test_a_bulk_request_is_one_parent_with_a_child_for_each(bulk: BulkRequest, three: list[Domain]) -> None:
+def test_a_bulk_request_is_one_parent_with_a_child_for_each(
+    bulk: BulkRequest, three: list[Domain], alice: User
+) -> None:
     assert bulk.parent is not None
     assert bulk.parent.subject_name == "3 virtual machines"
     assert {child.subject_name for child in bulk.parent.children.all()} == {"vm1", "vm2", "vm3"}
-    assert Operation.objects.top_level().count() == 1
+    assert [operation.pk for operation in Operation.objects.top_level_for(alice)] == [bulk.parent.pk]
     assert set(OperationLock.objects.values_list("key", flat=True)) == {f"domain:{domain.uuid}" for domain in three}
+
+
+def test_parts_stand_alone_for_who_may_see_them_but_not_the_request(
+    bulk: BulkRequest, three: list[Domain], alice: User, bob: User, client: Client
+) -> None:
+    bind(bob, "vm-user", three[1])
+    client.force_login(bob)
+    assert [task["subject_name"] for task in client.get("/tasks/").json()["tasks"]] == ["vm2"]
+    page = client.get("/operations/").content.decode()
+    assert "vm2" in page
+    assert "vm1" not in page
+    assert bulk.parent is not None
+    assert client.get("/operations/", {"only": str(bulk.parent.pk)}).status_code == 404
+    client.force_login(alice)
+    assert [task["id"] for task in client.get("/tasks/").json()["tasks"]] == [str(bulk.parent.pk)]
+    part = bulk.accepted[0]
+    only = client.get("/operations/", {"only": str(part.pk)}).content.decode()
+    assert [name in only for name in ("vm1", "vm2", "vm3")] == [
+        name == part.subject_name for name in ("vm1", "vm2", "vm3")
+    ]
 
 
 def test_one_alone_needs_no_parent(domain: Domain, alice: User) -> None:
