@@ -51,6 +51,8 @@ _POSTGRESQL: dict[str, Kind] = {
     "08": "away",
 }
 
+_AWAY = {"OperationalError", "ConnectionTimeout", "PoolTimeout", "InterfaceError"}
+
 
 class NoRoom(DatabaseError):
     """The file system of the database has next to no room left."""
@@ -155,10 +157,8 @@ def _kind(error: BaseException) -> Kind | None:
     if state := getattr(cause, "sqlstate", None):
         return next((kind for prefix, kind in _POSTGRESQL.items() if str(state).startswith(prefix)), None)
     # psycopg has no SQLSTATE for a server that it did not reach, or that went away.
-    return "away" if connection.vendor == "postgresql" and type(cause).__name__ in _AWAY else None
-
-
-_AWAY = {"OperationalError", "ConnectionTimeout", "PoolTimeout", "InterfaceError"}
+    is_away = type(cause).__module__.startswith("psycopg") and type(cause).__name__ in _AWAY
+    return "away" if is_away else None
 
 
 def _remember(trouble: Trouble | None) -> Trouble | None:

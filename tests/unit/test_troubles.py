@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from django.conf import LazySettings
@@ -15,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from psycopg.errors import DiskFull
 
+from deploy.ports import free_port
 from deploy.services import private_redis
 from hypervisors.inventory.leases import LeaseKeeper
 from hypervisors.inventory.writer import Writer
@@ -145,6 +147,14 @@ def test_a_full_disk_is_called_that(read_only: Switch) -> None:
 def caused(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
+
+
+def test_a_server_that_is_away_is_called_that() -> None:
+    with pytest.raises(psycopg.OperationalError) as refused:
+        psycopg.connect(f"host=127.0.0.1 port={free_port()} user=nobody connect_timeout=2")
+    trouble = note_failure(caused(OperationalError(str(refused.value)), refused.value))
+    assert trouble is not None
+    assert "it does not answer, since " in trouble.text
 
 
 def test_what_is_the_datas_fault_or_the_moments_is_no_trouble() -> None:
