@@ -26,6 +26,8 @@ def see_state(page: Page, name: str, word: str) -> None:
 
 
 def open_machine(page: Page, guest: Guest, part: str = "") -> None:
+    # One that was defined just now may not have been seen yet.
+    wait_for(page, lambda: page.request.get(f"/vms/{guest.uuid}/").ok)
     page.goto(f"/vms/{guest.uuid}/{part}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(guest.name)
 
