@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,15 @@ _NO_FILES = re.compile(
 
 def _exists(name: str, document: Path) -> bool:
     places = (REPOSITORY, REPOSITORY / "hypervisors", REPOSITORY / "deploy", document.parent)
-    return any((place / name).exists() for place in places) or bool(list(REPOSITORY.glob(f"{name}-*.md")))
+    if any((place / name).exists() for place in places) or list(REPOSITORY.glob(f"{name}-*.md")):
+        return True
+    # A name alone: what is said around it tells where.
+    return "/" not in name.removesuffix("/") and name.removesuffix("/") in _names()
+
+
+@cache
+def _names() -> set[str]:
+    return {path.name for folder in _SOURCES for path in (REPOSITORY / folder).rglob("*")}
 
 
 def _named(document: Path) -> set[str]:
