@@ -9,8 +9,7 @@ it already before another. When nobody has it any more it becomes a tombstone.
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 from uuid import UUID
 
 from django.utils import timezone
@@ -18,9 +17,20 @@ from django.utils import timezone
 from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import records as domain_records
-from hypervisors.inventory.domains.copies import Copy, is_moving, load_copies, save_copies
+from hypervisors.inventory.domains.copies import is_moving, save_copies
+from hypervisors.inventory.domains.definitions import definition_of, fingerprint_of
 from hypervisors.inventory.domains.identities import Identities
-from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint, sha256
+from hypervisors.inventory.domains.known_copies import KnownCopies
+from hypervisors.inventory.domains.observed import (
+    RUNNING_STATES,
+    ObservedDomain,
+    keyed,
+    observation_of,
+    observed_before,
+    observed_copy,
+    owner_of,
+)
+from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint
 from hypervisors.inventory.domains.troubles import double_run_trouble, state_trouble
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import (
@@ -30,36 +40,13 @@ from hypervisors.inventory.observations import (
     DomainStateSeen,
     ObservationsWithdrawn,
 )
-from hypervisors.libvirtxml.domains import ParsedDomain, parse_domain, parsed_from_json
-from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
+from hypervisors.libvirtxml.domains import parsed_from_json
+from hypervisors.states import ACTIVE_DOMAIN_STATES
 
-# So long two must be seen to run at once: while a migration switches over, what is known of one is a moment old.
-_DOUBLE_RUN_SECONDS = 2.0
 # A domain that a migration takes away may be gone here before we see it there.
 _LEAVING_GRACE_SECONDS = 5.0
 # Definitions of one turn: an event waits for no more than that (some 0.2 ms each).
 _PARSED_AT_ONCE = 100
-_RUNNING_STATES = ACTIVE_DOMAIN_STATES - {DomainState.PAUSED, DomainState.CRASHED}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObservedDomain:
-    """One domain as one hypervisor has it."""
-
-    name: str
-    state: DomainState
-    state_reason: str
-    persistent: bool
-    autostart: bool
-    has_managed_save: bool
-    xml_fingerprint: int
-    has_snapshots: bool = False
-    has_checkpoints: bool = False
-    disk_errors: tuple[str, ...] = ()
-    # A migration takes it away from here.
-    leaving: bool = False
-    # time.monotonic() of the last event that told its state: a reading begun earlier may be older than that.
-    state_told_at: float = 0.0
 
 
 class DomainMirror:
@@ -75,10 +62,7 @@ class DomainMirror:
         self._definitions: dict[UUID, Definition] = {}
         self._gone_at: dict[UUID, float] = {}
         self._unread: set[tuple[int, UUID]] = set()
-        self._copies: dict[UUID, dict[int, Copy]] = {}
-        self._changed_copies: set[UUID] = set()
-        # Since when (time.monotonic()) domains seem to run on several hypervisors, while that is no alarm yet.
-        self._doubled_at: dict[UUID, float] = {}
+        self._copies = KnownCopies(self._observed, self._online)
         self._hypervisor_names: Mapping[int, str] = {}
         # The last domain whose stored XML was looked at by `parse_stored`.
         self._parsed_up_to = 0
@@ -98,17 +82,15 @@ class DomainMirror:
             self._records[record.uuid] = record
             self.identities.note(record)
             if record.vanished_at is None and record.hypervisor_id is not None:
-                self._observed.setdefault(record.uuid, {})[record.hypervisor_id] = _observed_before(record)
+                self._observed.setdefault(record.uuid, {})[record.hypervisor_id] = observed_before(record)
                 self._seen_on[record.hypervisor_id].add(record.uuid)
             elif record.vanished_at is None:
                 self._observed[record.uuid] = {}
                 self._settle(record.uuid)
-        for uuid, copies in load_copies(hypervisor_ids).items():
-            if uuid in self._records:
-                self._copies[uuid] = copies
-                for hypervisor_id, copy in copies.items():
-                    self._observed[uuid].setdefault(hypervisor_id, _observed_copy(copy))
-                    self._seen_on[hypervisor_id].add(uuid)
+        for uuid, copies in self._copies.load(hypervisor_ids, self._records.keys()).items():
+            for hypervisor_id, copy in copies.items():
+                self._observed[uuid].setdefault(hypervisor_id, observed_copy(copy))
+                self._seen_on[hypervisor_id].add(uuid)
 
     def note_names(self, names: Mapping[int, str]) -> None:
         """What the hypervisors are called, for words to people."""
@@ -145,9 +127,9 @@ class DomainMirror:
         gone: list[UUID] = [uuid for uuid, record in self._records.items() if record.hypervisor_id in hypervisor_ids]
         for uuid in gone:
             self.identities.forget(self._records.pop(uuid))
-            for known in (self._changed, self._definitions, self._gone_at, self._copies, self._doubled_at):
+            for known in (self._changed, self._definitions, self._gone_at):
                 known.pop(uuid, None)
-            self._changed_copies.discard(uuid)
+            self._copies.forget(uuid)
             if self._observed.get(uuid):
                 # A hypervisor that stays has it too.
                 self._settle(uuid)
@@ -157,7 +139,7 @@ class DomainMirror:
 
     def unsaved_hypervisors(self) -> set[int]:
         """Those whose domains would be saved now."""
-        unsaved = self._changed.keys() | self._definitions.keys() | self._changed_copies
+        unsaved = self._changed.keys() | self._definitions.keys() | self._copies.changed
         records = (self._records[uuid] for uuid in unsaved)
         return {record.hypervisor_id for record in records if record.hypervisor_id is not None}
 
@@ -165,14 +147,14 @@ class DomainMirror:
         keys = self.identities.keys(listed.hypervisor_id, [facts.uuid for facts in listed.domains], self._records)
         lost = self._seen_on[listed.hypervisor_id] - set(keys)
         for key, facts in zip(keys, listed.domains, strict=True):
-            self._see(listed.hypervisor_id, _keyed(facts, key), started_at=listed.started_at)
+            self._see(listed.hypervisor_id, keyed(facts, key), started_at=listed.started_at)
         for uuid in lost:
             self._lose(listed.hypervisor_id, uuid)
 
     def take_reading(self, read: DomainRead) -> None:
         (key,) = self.identities.keys(read.hypervisor_id, [read.uuid], self._records)
         if read.facts is not None:
-            self._see(read.hypervisor_id, _keyed(read.facts, key), started_at=read.started_at)
+            self._see(read.hypervisor_id, keyed(read.facts, key), started_at=read.started_at)
         else:
             self._lose(read.hypervisor_id, key)
 
@@ -189,7 +171,7 @@ class DomainMirror:
             state=seen.state,
             state_reason=seen.state_reason,
             state_told_at=seen.seen_at,
-            leaving=observation.leaving and seen.state not in _RUNNING_STATES,
+            leaving=observation.leaving and seen.state not in RUNNING_STATES,
             disk_errors=observation.disk_errors if seen.state == observation.state else (),
         )
         self._settle(uuid)
@@ -209,7 +191,7 @@ class DomainMirror:
             # What was read of libvirt meanwhile is newer.
             if record is None or xml.uuid in self._definitions:
                 continue
-            definition = _definition(record, xml.live_xml, xml.inactive_xml)
+            definition = definition_of(record, xml.live_xml, xml.inactive_xml)
             self._take_fingerprint(record, fingerprint(definition.live_sha256, definition.inactive_sha256))
             self._keep(record, definition)
         return bool(stored)
@@ -225,25 +207,19 @@ class DomainMirror:
 
     def raise_alarms(self) -> None:
         """For those that have been seen to run on several hypervisors for long enough."""
-        due = time.monotonic() - _DOUBLE_RUN_SECONDS
-        for uuid in [uuid for uuid, at in self._doubled_at.items() if at <= due]:
+        for uuid in self._copies.due():
             record = self._records.get(uuid)
             if record is None or not record.pk or is_moving(record.pk):
-                self._doubled_at[uuid] = time.monotonic()
-                continue
-            del self._doubled_at[uuid]
-            now = timezone.now()
-            for hypervisor_id in self._runs_too(uuid):
-                copy = self._copies[uuid][hypervisor_id]
-                self._copies[uuid][hypervisor_id] = replace(copy, runs_too_since=copy.runs_too_since or now)
-                self._changed_copies.add(uuid)
-            self._set_trouble(record)
+                self._copies.wait_again(uuid)
+            else:
+                self._copies.alarm(uuid)
+                self._set_trouble(record)
 
     def unsaved_count(self) -> int:
         return len(self._changed) + len(self._definitions)
 
     def has_unsaved(self) -> bool:
-        return bool(self._changed or self._definitions or self._changed_copies or self._unread)
+        return bool(self._changed or self._definitions or self._copies.changed or self._unread)
 
     def take_unread(self) -> set[tuple[int, UUID]]:
         """(hypervisor, domain) of those whose XML is not known, to be read again."""
@@ -256,7 +232,7 @@ class DomainMirror:
         Call in a transaction; then note_saved(), or after an error clear() and load().
         """
         # A definition that changed without a listed field (a disk was attached) still is news to an open page.
-        also = (self._definitions.keys() | self._changed_copies) - self._changed.keys()
+        also = (self._definitions.keys() | self._copies.changed) - self._changed.keys()
         changed = self._changed | {uuid: set() for uuid in also}
         new = {uuid for uuid in changed if not self._records[uuid].pk}
         names = dict(hypervisor_names)
@@ -273,7 +249,8 @@ class DomainMirror:
         return changes
 
     def note_saved(self) -> None:
-        self._changed, self._definitions, self._changed_copies = {}, {}, set()
+        self._changed, self._definitions = {}, {}
+        self._copies.changed.clear()
 
     def _label(self, batch: list[UUID]) -> str:
         return ", ".join(f"“{self._records[uuid].name}” ({uuid})" for uuid in batch[:1])
@@ -285,7 +262,7 @@ class DomainMirror:
                 (self._records[uuid], self._definitions[uuid]) for uuid in changed if uuid in self._definitions
             )
             save_copies(
-                (self._records[uuid].pk, self._copies.get(uuid, {})) for uuid in changed if uuid in self._changed_copies
+                (self._records[uuid].pk, self._copies.of(uuid)) for uuid in changed if uuid in self._copies.changed
             )
         except BaseException:
             # What was inserted is undone.
@@ -309,14 +286,14 @@ class DomainMirror:
         message = domain_records.message_fields(record, FIELDS if is_new else fields, names)
         if redefined and not is_new:
             message["redefined"] = True
-        if uuid in self._changed_copies:
-            message["copies"] = len(self._copies.get(uuid, {}))
+        if uuid in self._copies.changed:
+            message["copies"] = len(self._copies.of(uuid))
         return Change(what="domain", id=str(uuid), op="add" if is_new else "update", fields=message)
 
     def _see(self, hypervisor_id: int, facts: DomainFacts, *, started_at: float) -> None:
         observed = self._observed.setdefault(facts.uuid, {})
         before = observed.get(hypervisor_id)
-        observation = _observation_of(facts, before, started_at=started_at)
+        observation = observation_of(facts, before, started_at=started_at)
         record = self._records.get(facts.uuid)
         if observation == before and record is not None and record.xml_fingerprint == observation.xml_fingerprint:
             return
@@ -329,7 +306,7 @@ class DomainMirror:
         self._seen_on[hypervisor_id].discard(uuid)
         if lost is None:
             return
-        self._doubled_at.pop(uuid, None)
+        self._copies.lose(uuid)
         if not self._observed[uuid]:
             grace = _LEAVING_GRACE_SECONDS if lost.leaving or lost.state_reason == "migrated" else 0.0
             self._gone_at[uuid] = time.monotonic() + grace
@@ -342,14 +319,14 @@ class DomainMirror:
         if not observed:
             if record is not None and record.vanished_at is None:
                 self._gone_at.setdefault(uuid, time.monotonic())
-            self._note_copies(uuid, None)
+            self._copies.note(uuid, None)
             return
         self._gone_at.pop(uuid, None)
         if record is None:
             shared = self.identities.shared_uuid(uuid)
             record = DomainRecord(uuid=uuid, hypervisor_id=None, state_since=timezone.now(), shared_uuid=shared)
             self._records[uuid] = record
-        owner = self._owner(record, observed)
+        owner = owner_of(observed, self._online, former=record.hypervisor_id)
         observation, has_moved = observed[owner], record.hypervisor_id != owner
         self._set(
             record,
@@ -366,7 +343,7 @@ class DomainMirror:
                 "vanished_at": None,
             },
         )
-        self._note_copies(uuid, owner)
+        self._copies.note(uuid, owner)
         self._set_trouble(record)
         if has_moved or observation.state not in ACTIVE_DOMAIN_STATES:
             self._set(record, {"answering": True})
@@ -375,79 +352,23 @@ class DomainMirror:
         elif observation.xml_fingerprint != record.xml_fingerprint:
             self._unread.add((owner, record.shared_uuid or uuid))
 
-    def _owner(self, record: DomainRecord, observed: Mapping[int, ObservedDomain]) -> int:
-        if len(observed) == 1:
-            return next(iter(observed))
-
-        def rank(hypervisor_id: int) -> tuple[int, bool, bool, int]:
-            observation = observed[hypervisor_id]
-            if observation.state in _RUNNING_STATES:
-                activity = 2 if observation.leaving else 3
-            else:
-                activity = 1 if observation.state in ACTIVE_DOMAIN_STATES else 0
-            return (activity, hypervisor_id in self._online, hypervisor_id == record.hypervisor_id, -hypervisor_id)
-
-        return max(observed, key=rank)
-
-    def _note_copies(self, uuid: UUID, owner: int | None) -> None:
-        """Which other hypervisors have it, and whether it seems to run on one of them, too."""
-        before = self._copies.get(uuid, {})
-        observed = self._observed.get(uuid, {})
-        copies = {
-            hypervisor_id: Copy(
-                name=observation.name,
-                state=observation.state,
-                runs_too_since=before[hypervisor_id].runs_too_since if hypervisor_id in before else None,
-            )
-            for hypervisor_id, observation in observed.items()
-            if owner not in (None, hypervisor_id) and not _is_passing(observation)
-        }
-        if not copies and not before:
-            return
-        self._copies[uuid] = copies
-        running = self._runs_too(uuid)
-        for hypervisor_id, copy in copies.items():
-            if copy.runs_too_since is not None and hypervisor_id not in running:
-                copies[hypervisor_id] = replace(copy, runs_too_since=None)
-        if any(copies[hypervisor_id].runs_too_since is None for hypervisor_id in running):
-            self._doubled_at.setdefault(uuid, time.monotonic())
-        else:
-            self._doubled_at.pop(uuid, None)
-        if copies != before:
-            self._changed_copies.add(uuid)
-        if not copies:
-            del self._copies[uuid]
-
-    def _runs_too(self, uuid: UUID) -> set[int]:
-        """Copies that run, while the domain runs where it belongs. What a migration takes away is none of them."""
-        observed, copies = self._observed.get(uuid, {}), self._copies.get(uuid, {})
-        running = {
-            hypervisor_id
-            for hypervisor_id, observation in observed.items()
-            if observation.state in _RUNNING_STATES
-            and not observation.leaving
-            # What ran on a host before it was cut off need not run any more.
-            and (hypervisor_id in self._online or (hypervisor_id in copies and copies[hypervisor_id].runs_too_since))
-        }
-        return running & copies.keys() if len(running) > 1 else set()
-
     def _set_trouble(self, record: DomainRecord) -> None:
-        alarms = [pk for pk, copy in self._copies.get(record.uuid, {}).items() if copy.runs_too_since is not None]
+        alarms = self._copies.alarming(record.uuid)
         observation = self._observed.get(record.uuid, {}).get(record.hypervisor_id or 0)
         trouble = ""
         if alarms:
-            hosts = [self._hypervisor_names.get(pk, str(pk)) for pk in (record.hypervisor_id or 0, *sorted(alarms))]
+            hosts = [self._hypervisor_names.get(pk, str(pk)) for pk in (record.hypervisor_id or 0, *alarms)]
             trouble = double_run_trouble(record.name, hosts)
         elif observation is not None:
             trouble = state_trouble(observation.state, observation.state_reason, observation.disk_errors)
         self._set(record, {"trouble": trouble})
 
     def _define(self, record: DomainRecord, facts: DomainFacts) -> None:
-        found = _fingerprint_of(facts)
+        found = fingerprint_of(facts)
         if found == record.xml_fingerprint and record.pk:
             return
         record.xml_fingerprint = found
-        self._keep(record, _definition(record, facts.live_xml, facts.inactive_xml))
+        self._keep(record, definition_of(record, facts.live_xml, facts.inactive_xml))
 
     def _take_fingerprint(self, record: DomainRecord, found: int) -> None:
         """Of XML that was stored without its digests."""
@@ -482,83 +403,3 @@ class DomainMirror:
             record.state_since = timezone.now()
             changed.add("state_since")
         self._changed.setdefault(record.uuid, set()).update(changed)
-
-
-def _keyed(facts: DomainFacts, key: UUID) -> DomainFacts:
-    return facts if facts.uuid == key else replace(facts, uuid=key)
-
-
-def _observation_of(facts: DomainFacts, before: ObservedDomain | None, *, started_at: float) -> ObservedDomain:
-    told_later = before is not None and before.state_told_at > started_at
-    state, reason = (before.state, before.state_reason) if before and told_later else (facts.state, facts.state_reason)
-    return ObservedDomain(
-        name=facts.name[:255],
-        state=state,
-        state_reason=reason,
-        persistent=facts.persistent,
-        autostart=facts.autostart,
-        has_managed_save=facts.has_managed_save,
-        xml_fingerprint=_fingerprint_of(facts),
-        has_snapshots=facts.has_snapshots,
-        has_checkpoints=facts.has_checkpoints,
-        disk_errors=facts.disk_errors if not told_later else (),
-        leaving=before is not None and before.leaving and state not in _RUNNING_STATES,
-        state_told_at=before.state_told_at if before is not None else 0.0,
-    )
-
-
-def _observed_before(record: DomainRecord) -> ObservedDomain:
-    return ObservedDomain(
-        name=record.name,
-        state=record.state,
-        state_reason=record.state_reason,
-        persistent=record.persistent,
-        autostart=record.autostart,
-        has_managed_save=record.has_managed_save,
-        xml_fingerprint=record.xml_fingerprint,
-        has_snapshots=record.has_snapshots,
-        has_checkpoints=record.has_checkpoints,
-    )
-
-
-def _is_passing(observation: ObservedDomain) -> bool:
-    """A migration that comes in has no definition yet; what one took away has, for a moment."""
-    comes_in = observation.state == DomainState.PAUSED and not observation.persistent
-    return comes_in or observation.leaving or observation.state_reason == "migrated"
-
-
-def _observed_copy(copy: Copy) -> ObservedDomain:
-    return ObservedDomain(
-        name=copy.name,
-        state=copy.state,
-        state_reason="",
-        persistent=True,
-        autostart=False,
-        has_managed_save=False,
-        xml_fingerprint=0,
-    )
-
-
-def _fingerprint_of(facts: DomainFacts) -> int:
-    return fingerprint(sha256(facts.live_xml), sha256(facts.inactive_xml))
-
-
-def _definition(record: DomainRecord, live_xml: str, inactive_xml: str) -> Definition:
-    return Definition(
-        live_xml=live_xml,
-        inactive_xml=inactive_xml,
-        live_parsed=_parsed(record, live_xml),
-        inactive_parsed=_parsed(record, inactive_xml),
-        live_sha256=sha256(live_xml),
-        inactive_sha256=sha256(inactive_xml),
-    )
-
-
-def _parsed(record: DomainRecord, xml: str) -> dict[str, Any]:
-    """What the XML says; a domain whose XML cannot be read still has its name and UUID."""
-    if not xml:
-        return {}
-    try:
-        return parse_domain(xml).as_json()
-    except ValueError:
-        return ParsedDomain(name=record.name, uuid=str(record.uuid)).as_json()
