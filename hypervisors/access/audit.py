@@ -16,6 +16,8 @@ from django.db import connection, transaction
 
 from hypervisors.access.origin import current_origin
 from hypervisors.models.access import AuditRecord
+from hypervisors.models.hypervisor_pools import HypervisorPool
+from hypervisors.models.hypervisors import Hypervisor
 from hypervisors.models.rights import Requester
 
 logger = logging.getLogger("vmportal.audit")
@@ -57,13 +59,24 @@ def record(
         origin.waiting.append(row)
 
 
-def differing(values: Mapping[str, Any] | None, others: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Those of the values that the others do not have alike; empty ones are left out where the others have none."""
-    if values is None:
-        return None
-    if others is None:
-        return {name: value for name, value in values.items() if value not in ("", None)}
-    return {name: value for name, value in values.items() if value != others.get(name)}
+def record_change(
+    actor: Requester,
+    action: str,
+    subject: Hypervisor | HypervisorPool,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Note what differs. `before` and `after` are whole; None for what was not, or is no more."""
+    record(
+        actor,
+        action,
+        subject_type="hypervisor" if isinstance(subject, Hypervisor) else "hypervisor_pool",
+        subject_key=str(subject.pk),
+        subject_name=subject.name,
+        before=_differing(before, after),
+        after=_differing(after, before),
+    )
 
 
 def store_waiting() -> None:
@@ -71,6 +84,15 @@ def store_waiting() -> None:
     waiting = current_origin().waiting
     while waiting:
         _store(waiting.pop(0))
+
+
+def _differing(values: Mapping[str, Any] | None, others: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Those of the values that the others do not have alike; empty ones are left out where the others have none."""
+    if values is None:
+        return None
+    if others is None:
+        return {name: value for name, value in values.items() if value not in ("", None)}
+    return {name: value for name, value in values.items() if value != others.get(name)}
 
 
 def _store(row: AuditRecord) -> None:

@@ -1,7 +1,5 @@
 """Hypervisor pools: adding, changing and removing them."""
 
-from typing import Any
-
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -24,7 +22,7 @@ def add_hypervisor_pool(actor: User, *, name: str, description: str = "") -> Hyp
     with transaction.atomic():
         pool = HypervisorPool.objects.create(name=name, description=description)
         _tell(Change(what="hypervisor_pool", id=str(pool.pk), op="add", fields=_values(pool)))
-        _note(actor, "add a pool", pool, after=_values(pool))
+        audit.record_change(actor, "add a pool", pool, after=_values(pool))
     return pool
 
 
@@ -37,7 +35,7 @@ def change_hypervisor_pool(actor: User, pool_id: int, *, name: str, description:
         pool.name, pool.description = name, description
         pool.save(update_fields=["name", "description"])
         _tell(Change(what="hypervisor_pool", id=str(pool.pk), fields=_values(pool)))
-        _note(actor, "change a pool", pool, before=before, after=_values(pool))
+        audit.record_change(actor, "change a pool", pool, before=before, after=_values(pool))
     return pool
 
 
@@ -48,7 +46,7 @@ def remove_hypervisor_pool(actor: User, pool: HypervisorPool) -> None:
         if pool.hypervisors.exists():
             raise Conflict(_("“%(name)s” has hosts; remove or move them first.") % {"name": pool.name})
         _tell(Change(what="hypervisor_pool", id=str(pool.pk), op="remove"))
-        _note(actor, "remove a pool", pool, before=_values(pool))
+        audit.record_change(actor, "remove a pool", pool, before=_values(pool))
         pool.delete()
 
 
@@ -58,22 +56,3 @@ def _values(pool: HypervisorPool) -> dict[str, str]:
 
 def _tell(change: Change) -> None:
     transaction.on_commit(lambda: publish([change]))
-
-
-def _note(
-    actor: User,
-    action: str,
-    pool: HypervisorPool,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    audit.record(
-        actor,
-        action,
-        subject_type="hypervisor_pool",
-        subject_key=str(pool.pk),
-        subject_name=pool.name,
-        before=audit.differing(before, after),
-        after=audit.differing(after, before),
-    )

@@ -61,7 +61,7 @@ def add_hypervisor(actor: User, values: HypervisorValues, *, host_uuid: UUID | N
         HypervisorCredentials(hypervisor=hypervisor, **values.credentials).save()
         _publish(hypervisor, op="add")
         after = _public(hypervisor, values.credentials) | {"tested": tested}
-        _note(actor, "add a host", hypervisor, after=after)
+        audit.record_change(actor, "add a host", hypervisor, after=after)
     return hypervisor
 
 
@@ -102,7 +102,7 @@ def change_hypervisor(
         for name in SECRETS:
             if values.credentials[name] and values.credentials[name] != former_credentials[name]:
                 after[name] = "replaced" if former_credentials[name] else "set"
-        _note(actor, "change a host", hypervisor, before=before, after=after | _tested(tested))
+        audit.record_change(actor, "change a host", hypervisor, before=before, after=after | _tested(tested))
     return hypervisor
 
 
@@ -121,7 +121,7 @@ def set_admin_state(actor: User, hypervisor: Hypervisor, state: AdminState, *, r
         hypervisor.save(update_fields=_ADMIN_STATE_COLUMNS)
         _publish(hypervisor)
         after = {"admin_state": str(state), "reason": hypervisor.admin_state_reason}
-        _note(actor, what, hypervisor, before=before, after=after)
+        audit.record_change(actor, what, hypervisor, before=before, after=after)
 
 
 def remove_hypervisor(actor: User, hypervisor: Hypervisor) -> None:
@@ -135,7 +135,7 @@ def remove_hypervisor(actor: User, hypervisor: Hypervisor) -> None:
             raise Conflict(_("Operations are on “%(name)s”; wait for their end.") % {"name": hypervisor.name})
         credentials, _readable = readable_credentials_of(hypervisor)
         before = _public(hypervisor, {name: getattr(credentials, name) for name in CREDENTIALS})
-        _note(actor, "remove a host", hypervisor, before=before)
+        audit.record_change(actor, "remove a host", hypervisor, before=before)
         _remove(hypervisor)
 
 
@@ -201,25 +201,6 @@ def _public(hypervisor: Hypervisor, credentials: Mapping[str, str]) -> dict[str,
 
 def _tested(tested: bool | None) -> dict[str, bool]:
     return {} if tested is None else {"tested": tested}
-
-
-def _note(
-    actor: User,
-    action: str,
-    hypervisor: Hypervisor,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    audit.record(
-        actor,
-        action,
-        subject_type="hypervisor",
-        subject_key=str(hypervisor.pk),
-        subject_name=hypervisor.name,
-        before=audit.differing(before, after),
-        after=audit.differing(after, before),
-    )
 
 
 _ADMIN_STATE_COLUMNS = ("admin_state", "admin_state_since", "admin_state_by", "admin_state_reason")

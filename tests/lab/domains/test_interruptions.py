@@ -4,36 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import redis
-from django.contrib.auth.models import User
 
 from deploy.lab.host import Host
-from deploy.lab.lab import Lab
 from hypervisors.errors import Conflict
 from hypervisors.models import Operation, OperationLock
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.states import DomainState, OperationState
-from tests.lab.portals import Portal, PortalGuest, ended, running_portal, wait_for_operation
+from tests.lab.portals import Portal, PortalGuest, ended, wait_for_operation
 from tests.watching import wait_until
-from tests.workers import Worker, running_workers
+from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def workers(
-    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Worker]]:
-    with running_workers(tmp_path_factory.mktemp("workers"), "operations", "migrations") as running:
-        yield running
-
-
-@pytest.fixture
-def portal(
-    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
-) -> Iterator[Portal]:
-    with running_portal(lab, alice) as running:
-        yield running
+WORKERS = (
+    "operations",
+    "migrations",
+)
 
 
 def test_a_move_whose_source_cannot_be_reached_goes_on_and_keeps_its_lock(portal: Portal) -> None:

@@ -1,39 +1,19 @@
 """Live migration with a real worker between two real hosts: what the guest counts, and what virsh says on both."""
 
-from collections.abc import Iterator
-
 import pytest
-import redis
-from django.contrib.auth.models import User
 
 from deploy.lab import fault
-from deploy.lab.lab import Lab
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Operation
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.states import DomainState, OperationState
-from tests.lab.portals import Portal, PortalGuest, ended, running_portal, wait_for_operation
+from tests.lab.portals import Portal, PortalGuest, ended, wait_for_operation
 from tests.watching import wait_until
-from tests.workers import Worker, running_workers
+from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def workers(
-    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Worker]]:
-    with running_workers(tmp_path_factory.mktemp("workers"), "migrations") as running:
-        yield running
-
-
-@pytest.fixture
-def portal(
-    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
-) -> Iterator[Portal]:
-    with running_portal(lab, alice) as running:
-        yield running
+WORKERS = ("migrations",)
 
 
 def test_the_guest_counts_on_while_it_moves(portal: Portal) -> None:

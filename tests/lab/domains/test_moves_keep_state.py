@@ -7,21 +7,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import redis
-from django.contrib.auth.models import User
 
 from deploy.lab.host import Host
-from deploy.lab.lab import Lab
 from deploy.lab.process import LabError
 from hypervisors.errors import NotPossible
 from hypervisors.models import DomainCopy, DomainDefinition
 from hypervisors.operations.domains.migration_targets import migration_targets
 from hypervisors.states import DomainState, OperationState
-from tests.lab.portals import Portal, PortalGuest, running_portal
+from tests.lab.portals import Portal, PortalGuest
 from tests.watching import wait_until
-from tests.workers import Worker, running_workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
+WORKERS = ("migrations",)
 
 TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
 UEFI = (
@@ -29,22 +26,6 @@ UEFI = (
     "<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'/>"
 )
 OWN_IMAGES = "/var/lib/libvirt/images"
-
-
-@pytest.fixture(scope="module")
-def workers(
-    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Worker]]:
-    with running_workers(tmp_path_factory.mktemp("workers"), "migrations") as running:
-        yield running
-
-
-@pytest.fixture
-def portal(
-    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
-) -> Iterator[Portal]:
-    with running_portal(lab, alice) as running:
-        yield running
 
 
 def test_the_state_of_a_tpm_is_not_left_behind(portal: Portal) -> None:

@@ -1,39 +1,18 @@
 """Lifecycle operations with a real worker on real QEMU, asserted by what virsh and the guest itself say."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
-from django.contrib.auth.models import User
 
 from deploy.lab import fault
-from deploy.lab.lab import Lab
 from hypervisors.errors import Conflict
 from hypervisors.models import Operation
 from hypervisors.states import DomainState, OperationState
-from tests.lab.portals import Portal, ended, running_portal, wait_for_operation
+from tests.lab.portals import Portal, ended, wait_for_operation
 from tests.watching import wait_until
-from tests.workers import Worker, running_workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def workers(
-    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Worker]]:
-    directory: Path = tmp_path_factory.mktemp("workers")
-    with running_workers(directory, "operations") as running:
-        yield running
-
-
-@pytest.fixture
-def portal(
-    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
-) -> Iterator[Portal]:
-    with running_portal(lab, alice) as running:
-        yield running
+WORKERS = ("operations",)
 
 
 def test_a_life_from_start_to_shut_down(portal: Portal) -> None:

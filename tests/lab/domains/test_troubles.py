@@ -6,36 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import redis
-from django.contrib.auth.models import User
 from django.test import Client
 
 from deploy.lab.host import Host
-from deploy.lab.lab import Lab
 from hypervisors.models import Domain, DomainCopy
 from hypervisors.operations.engine.requests import possible_kinds
 from hypervisors.states import DomainState, OperationState
-from tests.lab.portals import Portal, PortalGuest, running_portal
+from tests.lab.portals import Portal, PortalGuest
 from tests.watching import wait_until
-from tests.workers import Worker, running_workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def workers(
-    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Worker]]:
-    with running_workers(tmp_path_factory.mktemp("workers"), "operations") as running:
-        yield running
-
-
-@pytest.fixture
-def portal(
-    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
-) -> Iterator[Portal]:
-    with running_portal(lab, alice) as running:
-        yield running
+WORKERS = ("operations",)
 
 
 @pytest.fixture

@@ -6,41 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
-from django.contrib.auth.models import User
 
 from deploy.lab import fault
 from deploy.lab.host import Host
-from deploy.lab.lab import Lab
 from hypervisors.errors import NotPossible
 from hypervisors.models import Operation, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine.requests import request_cancel, request_operation
 from hypervisors.states import OperationState
-from tests.lab.portals import Portal, ended, running_portal, wait_for_operation
+from tests.lab.portals import Portal, ended, wait_for_operation
 from tests.watching import wait_until
-from tests.workers import Worker, running_workers
+from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
+WORKERS = ("storage",)
 
 MIB = 1024**2
 POOL = "shared"
-
-
-@pytest.fixture(scope="module")
-def workers(
-    redis_server: str, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Worker]]:
-    directory: Path = tmp_path_factory.mktemp("workers")
-    with running_workers(directory, "storage") as running:
-        yield running
-
-
-@pytest.fixture
-def portal(
-    lab: Lab, redis_client: redis.Redis, workers: dict[str, Worker], transactional_db: None, alice: User
-) -> Iterator[Portal]:
-    with running_portal(lab, alice) as running:
-        yield running
 
 
 @pytest.fixture
