@@ -11,8 +11,9 @@ from contextvars import copy_context
 from typing import IO, Any
 
 from django.core import signals
-from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.exceptions import RequestAborted, SuspiciousOperation
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.http import HttpResponseBadRequest, HttpResponseBase
 from django.urls import set_script_prefix
 
 # Requests at once in one process; more wait their turn. Enough for some that wait for a Redis that hangs.
@@ -43,6 +44,15 @@ class ThreadedHandler(ASGIHandler):
         context = copy_context()
         running = asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._respond, scope, body)
         await self.send_response(await running, send)
+
+    def create_request(
+        self, scope: Mapping[str, Any], body_file: IO[bytes]
+    ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
+        try:
+            return super().create_request(scope, body_file)
+        except (LookupError, ValueError, SuspiciousOperation):
+            # The query string is read here, in the encoding that is claimed for the body.
+            return None, HttpResponseBadRequest()
 
     def _respond(self, scope: dict[str, Any], body: IO[bytes]) -> Any:
         """The whole HttpResponse, closed: nothing of it waits for the browser in this thread."""

@@ -50,6 +50,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "hypervisors.web.caching.NoStoreMiddleware",
+    "hypervisors.web.well_formed.WellFormedMiddleware",
     # Before what saves something itself.
     "hypervisors.web.troubles.TroubleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

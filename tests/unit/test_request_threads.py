@@ -37,12 +37,12 @@ def handler() -> Iterator[ThreadedHandler]:
 
 
 async def answer(
-    handler: ThreadedHandler, path: str, method: str = "GET", body: bytes = b"", **headers: str
+    handler: ThreadedHandler, path: str, method: str = "GET", body: bytes = b"", query: bytes = b"", **headers: str
 ) -> tuple[int, dict[str, str], str]:
     """Status, headers by lower-case name, and text."""
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     given += [(b"host", b"localhost"), (b"content-length", str(len(body)).encode())]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": given}
+    scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": given}
     browser = ApplicationCommunicator(handler, scope)
     await browser.send_input({"type": "http.request", "body": body})
     start = await browser.receive_output(10)
@@ -122,5 +122,17 @@ def test_a_browser_that_leaves_while_it_sends_is_not_served(handler: ThreadedHan
         await browser.send_input({"type": "http.disconnect"})
         await browser.wait(10)
         assert await browser.receive_nothing()
+
+    async_to_sync(scenario)()
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "utf-16", "hex", "idna", "rot13", "no-such", "utf-8\0", "x" * 5000])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_body_in_another_encoding_is_refused(handler: ThreadedHandler, charset: str, kind: str) -> None:
+    async def scenario() -> None:
+        for query in (b"", b"q=+AGEA-%ff", b"a=1&" * 2000):
+            for method in ("GET", "POST"):
+                sent = {"content_type": f"{kind}; charset={charset}"}
+                assert (await answer(handler, "/accounts/login/", method, b"a=+AGEA-", query, **sent))[0] == 400
 
     async_to_sync(scenario)()

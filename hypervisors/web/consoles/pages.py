@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import audit, can, require
 from hypervisors.models import Domain
@@ -20,12 +20,13 @@ from hypervisors.models.consoles.kicks import ConsoleKick, kick_consoles
 from hypervisors.models.consoles.seats import why_no_seat
 from hypervisors.models.consoles.viewers import read_viewers
 from hypervisors.privileges import Privilege
+from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
 PROXY_PATH = "/console/vnc"
 
 
-@require_GET
+@require_safe
 def console(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The screen alone, in a window of its own."""
     domain = get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)
@@ -64,7 +65,7 @@ def console_grant(request: HttpRequest, uuid: UUID) -> JsonResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def console_viewers(request: HttpRequest, uuid: UUID) -> JsonResponse:
     """Who is connected now, and whom of them one may disconnect."""
     domain = get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)

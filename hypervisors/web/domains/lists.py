@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import can, permitted
 from hypervisors.broadcast import changes_group
@@ -25,7 +25,7 @@ _MOST_USAGES = 200
 SPARKLINE_SAMPLES = 40
 
 
-@require_GET
+@require_safe
 def domains(request: HttpRequest) -> HttpResponse:
     """The list; a filter, another order or page asks for the table and its frame alone."""
     # Read before the rows: what changes from here on makes the page look again.
@@ -54,7 +54,7 @@ def domains(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 def domain_places(request: HttpRequest) -> HttpResponse:
     """The menu of pools and hosts that the list can be limited to, keeping its other filters."""
     query = DomainListQuery.from_url(request.GET)
@@ -67,7 +67,7 @@ def domain_places(request: HttpRequest) -> HttpResponse:
     return render(request, "domains/places.html", {"pools": pools, "query": query, "everywhere": everywhere})
 
 
-@require_GET
+@require_safe
 def domains_usage(request: HttpRequest) -> JsonResponse:
     """CPU of the last minutes and the latest values, for `?uuid=` repeated; those one may not see are left out."""
     asked = _uuids(request.GET.getlist("uuid"))

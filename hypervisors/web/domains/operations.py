@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hypervisors.access import require
 from hypervisors.errors import Conflict, NotPossible
@@ -22,6 +22,7 @@ from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.forms import FORMS, OperationForm, initial_values
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, DomainListQuery
+from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
 _DIALOG_FORMS = ("rename", "describe")
@@ -52,7 +53,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     return done(request, f"{found.label}: {domain.label}", back=domain)
 
 
-@require_GET
+@require_safe
 def domain_form(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     """The form for a new name, or for title and description."""
     domain = _visible(request, uuid)
@@ -63,7 +64,7 @@ def domain_form(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     return _form(request, domain, kind, form)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """GET: the hosts it may move to, and why not to the others. POST `target`: moves it there."""
     domain = _visible(request, uuid)

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import can
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
@@ -22,7 +22,7 @@ from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.operations.pages import history_page
 
 
-@require_GET
+@require_safe
 def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The overview: what it is made of, and what it used in the last hour."""
     machine = _visible(request, uuid)
@@ -38,12 +38,12 @@ def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 def domain_screen(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return _page(request, _visible(request, uuid), "screen")
 
 
-@require_GET
+@require_safe
 def domain_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
     machine = _visible(request, uuid)
     page = history_page(machine, request.GET.get("page"))
@@ -52,7 +52,7 @@ def domain_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return _page(request, machine, "history", page=page)
 
 
-@require_GET
+@require_safe
 def domain_access(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Who may use it; for those who may change that."""
     machine = _visible(request, uuid)
@@ -60,7 +60,7 @@ def domain_access(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return _page(request, machine, "access", may_operate=may_operate, **roles_context(request, machine))
 
 
-@require_GET
+@require_safe
 def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
     machine = _visible(request, uuid)
     definition = DomainDefinition.objects.filter(domain=machine).first() or DomainDefinition(domain=machine)
@@ -71,7 +71,7 @@ def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return _page(request, machine, "xml", documents=[document for document in documents if document["xml"]])
 
 
-@require_GET
+@require_safe
 def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The head's buttons, asked for again after each change; when the machine is gone, its whole page."""
     machine = _visible(request, uuid)
@@ -82,14 +82,14 @@ def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return render(request, "domains/buttons.html", _head(request, machine))
 
 
-@require_GET
+@require_safe
 def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """All actions as entries of the list's menu."""
     machine = _visible(request, uuid)
     return render(request, "domains/menu.html", {"domain": machine, "actions": domain_actions(machine, request.user)})
 
 
-@require_GET
+@require_safe
 def domain_usage(request: HttpRequest, uuid: UUID) -> JsonResponse:
     """The last hour in columns: seconds since 1970, then the measures of models.usage."""
     machine = _visible(request, uuid)

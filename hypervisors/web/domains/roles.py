@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from hypervisors.access import can
 from hypervisors.administration.role_bindings import Holder, give_role, roles_for, take_roles
@@ -15,6 +14,7 @@ from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Role, RoleBinding
 from hypervisors.models.access import Scope
 from hypervisors.privileges import DOMAIN_PRIVILEGES, Privilege
+from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
 _MOST_SUGGESTED = 500

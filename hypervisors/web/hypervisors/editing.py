@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hypervisors.access import permitted, require_somewhere
 from hypervisors.administration.hypervisors import (
@@ -37,18 +37,19 @@ from hypervisors.states import ACTIVE_DOMAIN_STATES, AdminState
 from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.hypervisors.forms import HypervisorForm
+from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import needs, person
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_add(request: HttpRequest) -> HttpResponse:
     return _edit(request, None)
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_edit(request: HttpRequest, pk: int) -> HttpResponse:
     return _edit(request, _visible(request, pk))
@@ -73,7 +74,7 @@ def hypervisor_test(request: HttpRequest, pk: int | None = None) -> HttpResponse
 
 
 @never_cache
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_test_result(request: HttpRequest, test_id: str) -> HttpResponse:
     """What came of a test; the page asks again until it is over. `then=save` sends the form in when it went well."""
@@ -93,7 +94,7 @@ def hypervisor_key_pair(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
     """`state`: enabled, maintenance (nothing new goes there) or disabled (left alone). GET is the confirmation."""
@@ -101,7 +102,7 @@ def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
     wanted = (request.POST if request.method == "POST" else request.GET).get("state", "")
     if wanted not in set(AdminState):
         return HttpResponse(_("There is no such state."), status=422)
-    if request.method == "GET":
+    if request.method != "POST":
         require_changing(person(request), hypervisor)
         template = "hypervisors/admin_state.html"
         return render(request, f"{template}#dialog" if wants_part(request) else template, _at_stake(hypervisor, wanted))
@@ -128,7 +129,7 @@ def _at_stake(hypervisor: Hypervisor, wanted: str) -> dict[str, Any]:
     }
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """GET is the confirmation. Refused while operations are on it."""
@@ -154,7 +155,7 @@ def _edit(request: HttpRequest, stored: Hypervisor | None) -> HttpResponse:
     if stored is not None:
         require_changing(person(request), stored)
     instance = stored or Hypervisor()
-    if request.method == "GET":
+    if request.method != "POST":
         if stored is None:
             require_somewhere(person(request), Privilege.HYPERVISOR_MANAGE, what="add a host")
         initial = _chosen_pool(request) if stored is None else {}
@@ -300,10 +301,10 @@ _FAILURES = {
 urlpatterns = [
     path("hypervisors/add/", hypervisor_add, name="hypervisor_add"),
     path("hypervisors/test/", hypervisor_test, name="hypervisor_test"),
-    path("hypervisors/tests/<slug:test_id>/", hypervisor_test_result, name="hypervisor_test_result"),
+    path("hypervisors/tests/<token:test_id>/", hypervisor_test_result, name="hypervisor_test_result"),
     path("hypervisors/key-pair/", hypervisor_key_pair, name="hypervisor_key_pair"),
-    path("hypervisors/<int:pk>/edit/", hypervisor_edit, name="hypervisor_edit"),
-    path("hypervisors/<int:pk>/test/", hypervisor_test, name="hypervisor_test"),
-    path("hypervisors/<int:pk>/admin-state/", hypervisor_admin_state, name="hypervisor_admin_state"),
-    path("hypervisors/<int:pk>/remove/", hypervisor_remove, name="hypervisor_remove"),
+    path("hypervisors/<row:pk>/edit/", hypervisor_edit, name="hypervisor_edit"),
+    path("hypervisors/<row:pk>/test/", hypervisor_test, name="hypervisor_test"),
+    path("hypervisors/<row:pk>/admin-state/", hypervisor_admin_state, name="hypervisor_admin_state"),
+    path("hypervisors/<row:pk>/remove/", hypervisor_remove, name="hypervisor_remove"),
 ]

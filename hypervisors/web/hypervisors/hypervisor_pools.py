@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hypervisors.access import permitted
 from hypervisors.administration.hypervisor_pools import (
@@ -64,7 +64,7 @@ class HypervisorPoolForm(ModelForm):
         return name
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
     sequence = sequence_number(changes_group(request.user))
@@ -87,14 +87,14 @@ def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "hypervisor_pools/page.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool_add(request: HttpRequest) -> HttpResponse:
     require_managing_pool(person(request), None, what="add a pool")
     return _edit(request, HypervisorPool())
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool_edit(request: HttpRequest, pk: int) -> HttpResponse:
     pool = _visible(request, pk)
@@ -102,7 +102,7 @@ def hypervisor_pool_edit(request: HttpRequest, pk: int) -> HttpResponse:
     return _edit(request, pool)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_pool_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """GET is the confirmation. Refused while it has hypervisors."""
@@ -170,7 +170,7 @@ def _visible(request: HttpRequest, pk: int) -> HypervisorPool:
 
 urlpatterns = [
     path("hypervisors/pools/add/", hypervisor_pool_add, name="hypervisor_pool_add"),
-    path("hypervisors/pools/<int:pk>/", hypervisor_pool, name="hypervisor_pool"),
-    path("hypervisors/pools/<int:pk>/edit/", hypervisor_pool_edit, name="hypervisor_pool_edit"),
-    path("hypervisors/pools/<int:pk>/remove/", hypervisor_pool_remove, name="hypervisor_pool_remove"),
+    path("hypervisors/pools/<row:pk>/", hypervisor_pool, name="hypervisor_pool"),
+    path("hypervisors/pools/<row:pk>/edit/", hypervisor_pool_edit, name="hypervisor_pool_edit"),
+    path("hypervisors/pools/<row:pk>/remove/", hypervisor_pool_remove, name="hypervisor_pool_remove"),
 ]

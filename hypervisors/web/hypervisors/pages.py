@@ -6,7 +6,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import can, permitted
 from hypervisors.broadcast import changes_group
@@ -20,7 +20,7 @@ from hypervisors.web.sequences import sequence_number
 _DOMAINS_SHOWN = 200
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisors(request: HttpRequest) -> HttpResponse:
     """Every pool with its hypervisors."""
@@ -35,13 +35,13 @@ def hypervisors(request: HttpRequest) -> HttpResponse:
     return render(request, "hypervisors/overview.html", context)
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "facts", {})
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
     domains = Domain.objects.present().filter(hypervisor=pk)
@@ -49,19 +49,19 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "domains", context)
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "storage_pools", {"storage_pools": _storage_pools(request, pk)})
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "networks", {"networks": _networks(request, pk)})
 
 
-@require_GET
+@require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_usage(request: HttpRequest, pk: int) -> JsonResponse:
     """The last hour as {"at": [epoch seconds], "cpu": [percent], "memory": [KiB]} and the host's memory."""
@@ -146,9 +146,9 @@ _UNSHOWN_OF_COPIES = tuple(f"{path}__{name}" for path in ("hypervisor", "domain_
 
 urlpatterns = [
     path("hypervisors/", hypervisors, name="hypervisors"),
-    path("hypervisors/<int:pk>/", hypervisor, name="hypervisor"),
-    path("hypervisors/<int:pk>/vms/", hypervisor_domains, name="hypervisor_domains"),
-    path("hypervisors/<int:pk>/storage/", hypervisor_storage_pools, name="hypervisor_storage_pools"),
-    path("hypervisors/<int:pk>/networks/", hypervisor_networks, name="hypervisor_networks"),
-    path("hypervisors/<int:pk>/usage.json", hypervisor_usage, name="hypervisor_usage"),
+    path("hypervisors/<row:pk>/", hypervisor, name="hypervisor"),
+    path("hypervisors/<row:pk>/vms/", hypervisor_domains, name="hypervisor_domains"),
+    path("hypervisors/<row:pk>/storage/", hypervisor_storage_pools, name="hypervisor_storage_pools"),
+    path("hypervisors/<row:pk>/networks/", hypervisor_networks, name="hypervisor_networks"),
+    path("hypervisors/<row:pk>/usage.json", hypervisor_usage, name="hypervisor_usage"),
 ]

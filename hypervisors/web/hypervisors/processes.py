@@ -11,7 +11,7 @@ from django.urls import path
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import can
 from hypervisors.models.instances import Instance, read_instances
@@ -38,7 +38,7 @@ class ProcessRow:
     duty: str
 
 
-@require_GET
+@require_safe
 def processes(request: HttpRequest) -> HttpResponse:
     """The table alone; for those who see all hosts."""
     if not can(request.user, Privilege.HYPERVISOR_VIEW):

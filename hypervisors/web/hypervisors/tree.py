@@ -8,7 +8,7 @@ from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import can, permitted
 from hypervisors.models import Domain, Hypervisor, HypervisorPool
@@ -19,7 +19,7 @@ from hypervisors.privileges import Privilege
 MOST_LEAVES = 500
 
 
-@require_GET
+@require_safe
 def tree(request: HttpRequest) -> HttpResponse:
     """Pools and hypervisors with the number of their machines; with `?q=` opened, and only what matches."""
     text = request.GET.get("q", "").strip()[:200]
@@ -39,7 +39,7 @@ def tree(request: HttpRequest) -> HttpResponse:
     return render(request, "tree/tree.html", context)
 
 
-@require_GET
+@require_safe
 def tree_hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
     """One hypervisor's machines. Raises: Http404 for who sees none of them."""
     domains = list(_domains(request.user).filter(hypervisor=pk).order_by("name", "uuid")[: MOST_LEAVES + 1])
@@ -76,5 +76,5 @@ def _pools(
 
 urlpatterns = [
     path("tree/", tree, name="tree"),
-    path("tree/hypervisors/<int:pk>/", tree_hypervisor, name="tree_hypervisor"),
+    path("tree/hypervisors/<row:pk>/", tree_hypervisor, name="tree_hypervisor"),
 ]

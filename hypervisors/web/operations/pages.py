@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe
 
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain, Operation
@@ -19,6 +19,7 @@ from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
+from hypervisors.web.methods import require_POST
 from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import person
 
@@ -27,7 +28,7 @@ PAGE_SIZE = 50
 _FAILED = {OperationState.FAILED, OperationState.INTERRUPTED}
 
 
-@require_GET
+@require_safe
 def tasks(request: HttpRequest) -> JsonResponse:
     """What runs, and what was asked for last: the same fields as in the live messages. `?parent=id`: its children."""
     seen = _with_names(Operation.objects.visible_to(request.user))
@@ -40,7 +41,7 @@ def tasks(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"tasks": [_task(operation) for operation in [*unfinished, *latest]]})
 
 
-@require_GET
+@require_safe
 def operations(request: HttpRequest) -> HttpResponse:
     """The history, newest first: `?show=mine|running|failed`, `?vm=uuid`, `?parent=id` or `?only=id`, `?page=`."""
     show = request.GET.get("show", "")

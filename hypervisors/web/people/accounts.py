@@ -14,12 +14,13 @@ from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import audit
 from hypervisors.access.subjects import subject_of
 from hypervisors.models.encryption import decrypted, encrypted
 from hypervisors.models.rights import bindings_of
+from hypervisors.web.methods import is_page
 from hypervisors.web.permissions import person
 
 _BINDINGS_SHOWN = 50
@@ -34,6 +35,10 @@ class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return "/profile/"
 
+    def is_safe_url(self, url: str | None) -> bool:
+        """Where one may be sent after signing in: an address of ours, and not one that only takes forms."""
+        return bool(super().is_safe_url(url)) and is_page(str(url))
+
 
 class EncryptingMfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Keeps the secrets of second factors encrypted, like those of hypervisors."""
@@ -45,7 +50,7 @@ class EncryptingMfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return decrypted(encrypted_text)
 
 
-@require_GET
+@require_safe
 def profile(request: HttpRequest) -> HttpResponse:
     """Who one is, what one may do, password and second factor."""
     bindings = bindings_of(person(request)).select_related("role", "group", "domain", "hypervisor_pool")

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import require
 from hypervisors.models import AuditRecord
@@ -94,7 +94,7 @@ class AuditQuery:
 
 
 @never_cache
-@require_GET
+@require_safe
 @needs(Privilege.AUDIT_VIEW)
 def audit(request: HttpRequest) -> HttpResponse:
     """`?q=`, `?actor=`, `?action=`, `?outcome=`, `?since=` and `?until=` (days), `?page=`."""

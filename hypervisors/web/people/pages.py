@@ -14,7 +14,7 @@ from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hypervisors.administration.people import (
     add_person,
@@ -31,6 +31,7 @@ from hypervisors.models.rights import bindings_of
 from hypervisors.models.stock_roles import STOCK_ROLES
 from hypervisors.privileges import DOMAIN_PRIVILEGES, Privilege
 from hypervisors.web import permissions
+from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import needs
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class PersonForm(ModelForm):
 
 
 @never_cache
-@require_GET
+@require_safe
 @needs(Privilege.PEOPLE_MANAGE)
 def people(request: HttpRequest) -> HttpResponse:
     require_managing(permissions.person(request), what="see the people")
@@ -81,7 +82,7 @@ def people(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.PEOPLE_MANAGE)
 def person_add(request: HttpRequest) -> HttpResponse:
     form = PersonForm(request.POST or None)
@@ -93,7 +94,7 @@ def person_add(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 @needs(Privilege.PEOPLE_MANAGE)
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     require_managing(permissions.person(request), what="see the people")
@@ -226,10 +227,10 @@ def _show_password(request: HttpRequest, person: User, password: str, *, is_new:
 urlpatterns = [
     path("people/", people, name="people"),
     path("people/add/", person_add, name="person_add"),
-    path("people/<int:pk>/", person, name="person"),
-    path("people/<int:pk>/role/", person_role, name="person_role"),
-    path("people/<int:pk>/roles/", person_roles, name="person_roles"),
-    path("people/<int:pk>/active/", person_activate, name="person_activate"),
-    path("people/<int:pk>/password/", person_reset_password, name="person_reset_password"),
-    path("people/<int:pk>/second-factor/", person_reset_second_factor, name="person_reset_second_factor"),
+    path("people/<row:pk>/", person, name="person"),
+    path("people/<row:pk>/role/", person_role, name="person_role"),
+    path("people/<row:pk>/roles/", person_roles, name="person_roles"),
+    path("people/<row:pk>/active/", person_activate, name="person_activate"),
+    path("people/<row:pk>/password/", person_reset_password, name="person_reset_password"),
+    path("people/<row:pk>/second-factor/", person_reset_second_factor, name="person_reset_second_factor"),
 ]

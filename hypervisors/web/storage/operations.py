@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hypervisors.access import permitted, require
 from hypervisors.errors import Conflict, NotPossible
@@ -14,13 +14,14 @@ from hypervisors.operations.engine.requests import request_operation, why_not
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
+from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import needs, person
 from hypervisors.web.storage.forms import CreateVolumeForm
 
 _SHOWN = 10
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.STORAGE_VIEW)
 def volume_create(request: HttpRequest, pk: int) -> HttpResponse:
     """The dialog of a new volume; POST asks for it, and comes back with what is wrong."""
@@ -56,7 +57,7 @@ def volume_delete(request: HttpRequest, pk: int) -> HttpResponse:
     return done(request, text, back=volume.storage_pool.get_absolute_url())
 
 
-@require_GET
+@require_safe
 @needs(Privilege.STORAGE_VIEW)
 def storage_pool_operations(request: HttpRequest, pk: int) -> HttpResponse:
     """What is being done to the storage pool and its volumes now."""
@@ -83,7 +84,7 @@ def _storage_pool(request: HttpRequest, pk: int) -> StoragePool:
 
 
 urlpatterns = [
-    path("storage/<int:pk>/volumes/create/", volume_create, name="volume_create"),
-    path("storage/<int:pk>/operations/", storage_pool_operations, name="storage_pool_operations"),
-    path("storage/volumes/<int:pk>/delete/", volume_delete, name="volume_delete"),
+    path("storage/<row:pk>/volumes/create/", volume_create, name="volume_create"),
+    path("storage/<row:pk>/operations/", storage_pool_operations, name="storage_pool_operations"),
+    path("storage/volumes/<row:pk>/delete/", volume_delete, name="volume_delete"),
 ]

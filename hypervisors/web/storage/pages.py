@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe
 
 from hypervisors.access import permitted, require
 from hypervisors.broadcast import changes_group
@@ -19,6 +19,7 @@ from hypervisors.models import StoragePool, Volume
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
+from hypervisors.web.methods import require_POST
 from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
@@ -28,7 +29,7 @@ from hypervisors.web.storage.volume_uses import overlay_counts, uses_of
 PAGE_SIZE = 200
 
 
-@require_GET
+@require_safe
 @needs(Privilege.STORAGE_VIEW)
 def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
     sequence = sequence_number(changes_group(request.user))
@@ -61,7 +62,7 @@ def storage_pool_refresh(request: HttpRequest, pk: int) -> HttpResponse:
     return done(request, _("“%(name)s” is being read again.") % {"name": row.name}, back=row.get_absolute_url())
 
 
-@require_GET
+@require_safe
 @needs(Privilege.STORAGE_VIEW)
 def volume(request: HttpRequest, pk: int) -> HttpResponse:
     """Its line on its storage pool's page."""
@@ -170,7 +171,7 @@ _ORDERS: dict[str, Any] = {
 }
 
 urlpatterns = [
-    path("storage/<int:pk>/", storage_pool, name="storage_pool"),
-    path("storage/<int:pk>/refresh/", storage_pool_refresh, name="storage_pool_refresh"),
-    path("storage/volumes/<int:pk>/", volume, name="volume"),
+    path("storage/<row:pk>/", storage_pool, name="storage_pool"),
+    path("storage/<row:pk>/refresh/", storage_pool_refresh, name="storage_pool_refresh"),
+    path("storage/volumes/<row:pk>/", volume, name="volume"),
 ]

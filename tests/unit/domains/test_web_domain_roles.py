@@ -68,7 +68,7 @@ def test_the_wrong_method_and_an_unknown_machine(operator: Client, domain: Domai
     ("fields", "said"),
     [
         ({"holder": "nobody <b>", "role": "viewer"}, "nobody &lt;b&gt;"),
-        ({"holder": "a\x00b", "role": "viewer"}, "There is nobody called"),
+        ({"holder": "a\x01b", "role": "viewer"}, "There is nobody called"),
         ({"holder": "charlie", "role": "own"}, "Choose a role"),
         ({"holder": "charlie", "role": "operator"}, "not a role for one virtual machine"),
         ({"group": "ghosts", "role": "viewer"}, "There is nobody called"),

@@ -1,5 +1,6 @@
 """Signing in: neutral errors, limits, the second factor, doors that are closed; error pages that leak nothing."""
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+
+from hypervisors.models import Domain
 
 LOGIN = "/accounts/login/"
 
@@ -131,3 +134,71 @@ def test_an_accident_of_ours_leaks_nothing(client: Client, alice: User, settings
     assert answer.status_code == 500
     assert "Something went wrong in vmportal" in answer.content.decode()
     assert "no.such" not in answer.content.decode()
+
+
+class TestComingBack:
+    """Whoever has to sign in again comes back to the page they were on, never to an address that takes forms alone."""
+
+    ORIGIN = "http://testserver"
+
+    def after_sign_in(self, client: Client, login: str) -> str:
+        """Where one is led by the login page that was answered."""
+        page = client.get(login)
+        hidden = page.content.decode().split('name="next"')
+        fields = {"login": "alice", "password": "alice-is-an-operator"}
+        if len(hidden) > 1:
+            fields["next"] = unescape(hidden[1].split('value="')[1].split('"')[0])
+        return str(client.post(login, fields)["Location"])
+
+    @pytest.mark.parametrize("sent", ["htmx", "form"])
+    def test_to_the_page_that_a_change_was_asked_for_on(
+        self, sent: str, client: Client, alice: User, domain: Domain
+    ) -> None:
+        page = f"/vms/{domain.uuid}/history/?page=1"
+        path = reverse("operate_domain", args=[domain.uuid, "pause"])
+        if sent == "htmx":
+            answer = client.post(path, headers={"HX-Request": "true", "HX-Current-URL": self.ORIGIN + page})
+            login = answer["HX-Redirect"]
+        else:
+            answer = client.post(path, headers={"Referer": self.ORIGIN + page})
+            login = answer["Location"]
+        where = self.after_sign_in(client, login)
+        assert where == page
+        assert client.get(where).status_code == 200
+
+    def test_to_the_page_whose_part_was_asked_for(self, client: Client, alice: User, domain: Domain) -> None:
+        headers = {"HX-Request": "true", "HX-Current-URL": f"{self.ORIGIN}/vms/{domain.uuid}/"}
+        answer = client.get(reverse("domain_buttons", args=[domain.uuid]), headers=headers)
+        assert self.after_sign_in(client, answer["HX-Redirect"]) == f"/vms/{domain.uuid}/"
+
+    def test_to_the_page_that_was_asked_for(self, client: Client, alice: User) -> None:
+        assert self.after_sign_in(client, client.get("/vms/?state=off")["Location"]) == "/vms/?state=off"
+        boosted = {"HX-Request": "true", "HX-Boosted": "true", "HX-Current-URL": f"{self.ORIGIN}/vms/"}
+        answer = Client().get("/hypervisors/", headers=boosted)
+        assert self.after_sign_in(Client(), answer["HX-Redirect"]) == "/hypervisors/"
+
+    @pytest.mark.parametrize(
+        "referer",
+        [
+            "",
+            "https://evil.example/vms/",
+            "http://testserver.evil.example/vms/",
+            "javascript:alert(1)",
+            "//evil.example/vms/",
+            "http://testserver//evil.example/",
+            "http://testserver/vms/operations/start/",
+            "http://testserver/no/such/page",
+            "http://[",
+        ],
+    )
+    def test_to_the_first_page_when_no_page_of_ours_is_named(
+        self, referer: str, client: Client, alice: User, domain: Domain
+    ) -> None:
+        path = reverse("operate_domain", args=[domain.uuid, "pause"])
+        for headers, where in (({"Referer": referer}, "Location"), ({"HX-Request": "true"}, "HX-Redirect")):
+            answer = client.post(path, headers=headers | {"HX-Current-URL": referer})
+            assert self.after_sign_in(Client(), answer[where]) == "/"
+
+    @pytest.mark.parametrize("query", ["", "?next=/vms/operations/start/", "?next=https://evil.example/"])
+    def test_a_link_leads_to_no_form_either(self, query: str, client: Client, alice: User) -> None:
+        assert self.after_sign_in(client, reverse("account_login") + query) == "/"

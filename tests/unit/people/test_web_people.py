@@ -153,7 +153,7 @@ def test_roles_on_a_pool_and_on_a_machine_are_given_and_taken(
     [
         ({"role": "viewer", "vm": "<nobody>"}, 422, "There is no virtual machine called “&lt;nobody&gt;”"),
         ({"role": "viewer", "vm": "twin"}, 422, "Several virtual machines"),
-        ({"role": "viewer", "vm": "a\0b"}, 422, "There is no virtual machine"),
+        ({"role": "viewer", "vm": "a\x01b"}, 422, "There is no virtual machine"),
         ({"role": "operator", "vm": "web1"}, 422, "not a role for one virtual machine"),
         ({"role": "emperor", "vm": "web1"}, 404, ""),
         ({"role": "viewer", "pool": "987654"}, 404, ""),
