@@ -12,8 +12,8 @@ class HypervisorsConfig(AppConfig):
     verbose_name = _("Hypervisors")
 
     def ready(self) -> None:
-        # Their receivers keep account flags in step with roles, and close consoles when a right is lost.
-        from hypervisors.access import account_flags  # noqa: F401
+        # Their receivers keep account flags in step with roles, and end sessions and consoles when a right is lost.
+        from hypervisors.access import account_flags, ended_sessions  # noqa: F401
         from hypervisors.models.consoles import kicks  # noqa: F401
         from hypervisors.models.stock_roles import synchronise_stock_roles
 

@@ -1,6 +1,7 @@
 """Django settings, all of them from the environment; what is missing or contradictory fails loudly."""
 
 import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,20 @@ ALLOWED_HOSTS = env.list("VMPORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.
 PUBLIC_ORIGINS: list[str] = env.list("VMPORTAL_PUBLIC_ORIGINS", default=[])
 CSRF_TRUSTED_ORIGINS = PUBLIC_ORIGINS
 SERVED_OVER_TLS = bool(PUBLIC_ORIGINS) and all(urlsplit(origin).scheme == "https" for origin in PUBLIC_ORIGINS)
+
+
+def _networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Addresses and networks (10.0.0.0/24), separated by commas."""
+    try:
+        return [ip_network(text.strip(), strict=False) for text in env.list(name, default=[]) if text.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} holds what is no address or network: {error}.") from error
+
+
+# Proxies in front of our own nginx, whose word is believed about where a browser is; by default there are none.
+TRUSTED_PROXIES = _networks("VMPORTAL_TRUSTED_PROXIES")
+# Machines that our own nginx runs on, beside this one.
+OWN_PROXIES = _networks("FORWARDED_ALLOW_IPS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -129,6 +144,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "hypervisors.administration.passwords.GuessablePasswordValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
@@ -141,9 +158,16 @@ MFA_ADAPTER = "hypervisors.web.people.accounts.EncryptingMfaAdapter"
 MFA_TOTP_ISSUER = "vmportal"
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_PREVENT_ENUMERATION = True
-# nginx is the one proxy in front; it overwrites X-Forwarded-For.
-ALLAUTH_TRUSTED_PROXY_COUNT = 1
+ACCOUNT_RATE_LIMITS = {
+    # Wrong passwords: of one name from one address (the key), and of one address whatever the name.
+    "login_failed": "10/m/ip,5/5m/key",
+    # Of one name from all addresses together that the person has not signed in from before.
+    "login_failed_anywhere": "30/5m/key",
+    # How often that is written down for one name and address.
+    "login_refused_noted": "1/m/key",
+}
 
+SESSION_ENGINE = "hypervisors.models.login_sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = SERVED_OVER_TLS

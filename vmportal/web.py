@@ -65,10 +65,8 @@ def _arguments() -> argparse.Namespace:
 def _address(listen: str, number: int) -> dict[str, Any]:
     """Where the process of this number, counted from 1, listens: uvicorn's options."""
     if listen.startswith("unix:"):
-        # The socket is reached by nginx alone, which overwrites X-Forwarded-For.
-        return {"uds": listen.removeprefix("unix:").replace("{}", str(number)), "forwarded_allow_ips": "*"}
+        return {"uds": listen.removeprefix("unix:").replace("{}", str(number))}
     host, _, port = listen.rpartition(":")
-    # By network only those are believed that uvicorn's own variable FORWARDED_ALLOW_IPS names: the nginx machines.
     return {"host": host.strip("[]"), "port": int(port) + number - 1}
 
 
@@ -182,7 +180,8 @@ def _serve(address: dict[str, Any], *, on_turn: Callable[[float], None]) -> int:
         access_log=False,
         server_header=False,
         lifespan="off",
-        proxy_headers=True,
+        # Whom to believe about a browser's address: hypervisors/access/client_addresses.py.
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         log_level="warning",
         **address,

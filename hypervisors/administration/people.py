@@ -11,6 +11,7 @@ from hypervisors.access import audit, require
 from hypervisors.administration.role_bindings import give_role, require_an_administrator
 from hypervisors.errors import NotPossible
 from hypervisors.models import Role
+from hypervisors.models.login_sessions import end_sessions
 from hypervisors.privileges import Privilege
 
 
@@ -48,13 +49,14 @@ def set_active(actor: User, person: User, *, active: bool) -> None:
 
 
 def reset_password(actor: User, person: User) -> str:
-    """A new password. Their sessions end, since these are bound to the old one."""
+    """A new password. Their sessions end."""
     require_managing(actor, what="reset a person's password")
     _refuse_oneself(actor, person)
     password = new_password()
     with transaction.atomic():
         person.set_password(password)
         person.save(update_fields=["password"])
+        end_sessions([person.pk])
         _note(actor, "reset a person's password", person)
     return password
 

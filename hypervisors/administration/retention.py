@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -17,6 +16,7 @@ from django.utils import timezone
 from hypervisors.models import (
     AuditRecord,
     Domain,
+    LoginSession,
     Network,
     Operation,
     SharedStorage,
@@ -77,7 +77,7 @@ def _expired(now: datetime) -> "dict[str, QuerySet[Any]]":
         "shared storages": SharedStorage.objects.filter(storage_pools=None, first_seen_at__lt=gone),
         "networks": Network.objects.filter(vanished_at__lt=gone),
         "audit records": AuditRecord.objects.filter(at__lt=now - timedelta(days=days["audit"])),
-        "sessions": Session.objects.filter(expire_date__lt=now),
+        "sessions": LoginSession.objects.filter(expire_date__lt=now),
     }
 
 

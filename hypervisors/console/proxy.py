@@ -25,6 +25,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from websockify.websocketserver import WebSocketRequestHandler
 
+from hypervisors.access.client_addresses import client_address
 from hypervisors.console.access import find_domain, find_user
 from hypervisors.console.closing import (
     GOING_AWAY,
@@ -149,8 +150,7 @@ class ConsoleHandler(WebSocketRequestHandler):  # type: ignore[misc]
             hypervisor_id=domain.hypervisor_id,
             mode=grant.mode,
             name=grant.session or secrets.token_hex(6),
-            # nginx, which is in front, overwrites the header.
-            address=self.headers.get("X-Forwarded-For", self.client_address[0]),
+            address=client_address(peer=self.client_address[0], forwarded_for=self.headers.get("X-Forwarded-For", "")),
         )
 
     @contextmanager

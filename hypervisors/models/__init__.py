@@ -6,6 +6,7 @@ from hypervisors.models.domains import Domain, DomainDefinition
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.models.login_sessions import LoginSession
 from hypervisors.models.networks import Network
 from hypervisors.models.operations import Operation, OperationLock
 from hypervisors.models.shared_storage import SharedStorage
@@ -21,6 +22,7 @@ __all__ = [
     "Hypervisor",
     "HypervisorCredentials",
     "HypervisorPool",
+    "LoginSession",
     "Network",
     "Operation",
     "OperationLock",

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.defaults import page_not_found
 
 from hypervisors.access import audit, can_somewhere
+from hypervisors.access.client_addresses import address_of
 from hypervisors.access.origin import request_from
 from hypervisors.errors import NotPermitted
 from hypervisors.privileges import Privilege
@@ -54,7 +55,7 @@ class AccessMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        with request_from(_address(request)):
+        with request_from(address_of(request)):
             response = self.get_response(request)
             audit.store_waiting()
             return response
@@ -67,12 +68,6 @@ class AccessMiddleware:
         if "HX-Request" in request.headers:
             return refused(request, str(error), status=403)
         return render(request, "403.html", {"reason": str(error)}, status=403)
-
-
-def _address(request: HttpRequest) -> str:
-    # nginx, which is in front, overwrites the header.
-    address: str = request.META.get("HTTP_X_FORWARDED_FOR") or request.META.get("REMOTE_ADDR", "")
-    return address
 
 
 def rights_for_templates(request: HttpRequest) -> dict[str, Any]:

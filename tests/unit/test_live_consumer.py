@@ -284,14 +284,14 @@ def test_a_database_that_fails_for_a_while_does_not_keep_the_socket_open(
     async def scenario() -> None:
         async with opened(client) as socket:
             await pong(socket)
-            await sync_to_async(rename)("django_session", "away")
+            await sync_to_async(rename)("hypervisors_loginsession", "away")
             try:
                 async with asyncio.timeout(10):
                     while "could not be checked" not in caplog.text:
                         await asyncio.sleep(0.02)
                 await sync_to_async(User.objects.update)(is_active=False)
             finally:
-                await sync_to_async(rename)("away", "django_session")
+                await sync_to_async(rename)("away", "hypervisors_loginsession")
             while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
                 pass
             assert message["code"] == consumers.CLOSE_SIGNED_OUT
@@ -312,12 +312,12 @@ def test_rights_that_stay_unknown_end_the_socket(alice: User, monkeypatch: pytes
     async def scenario() -> None:
         async with opened(client) as socket:
             await pong(socket)
-            await sync_to_async(rename)("django_session", "away")
+            await sync_to_async(rename)("hypervisors_loginsession", "away")
             try:
                 while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
                     pass
             finally:
-                await sync_to_async(rename)("away", "django_session")
+                await sync_to_async(rename)("away", "hypervisors_loginsession")
             assert message["code"] == consumers.CLOSE_UNCHECKED
 
     async_to_sync(scenario)()
@@ -348,11 +348,11 @@ def test_what_vmportal_itself_changes_is_told_to_the_sockets_at_once(alice: User
     async_to_sync(scenario)()
 
 
-def test_a_right_that_is_taken_back_ends_the_samples(
+def test_a_right_that_goes_away_ends_the_samples(
     bob: User, domain: Domain, make_domain: Callable[..., Domain], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
-    kept = make_domain(name="kept")
+    kept, elsewhere = make_domain(name="kept"), make_domain(name="elsewhere")
     bind(bob, "viewer", kept)
     host = domain.hypervisor_id
     assert host is not None
@@ -363,12 +363,28 @@ def test_a_right_that_is_taken_back_ends_the_samples(
         async with opened(client) as socket:
             await socket.send(text=json.dumps({"watch": list(values)}))
             await pong(socket)
-            await sync_to_async(RoleBinding.objects.filter(domain=domain).delete)()
+            # Without its end, which would end the session.
+            await sync_to_async(RoleBinding.objects.filter(domain=domain).update)(domain=elsewhere)
             async with asyncio.timeout(5):
                 while True:
                     await in_thread(publish_usage)(host, sampled_at=5.0, host=[], domains=values)
                     if set((await hears(socket, "usage"))["domains"]) == {str(kept.uuid)}:
                         break
+
+    async_to_sync(scenario)()
+
+
+def test_a_role_that_is_taken_back_ends_the_socket(bob: User, domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    bind(bob, "viewer")
+    client = logged_in(bob)
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await pong(socket)
+            await sync_to_async(RoleBinding.objects.filter(domain=domain).delete)()
+            while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
+                pass
+            assert message["code"] == consumers.CLOSE_SIGNED_OUT
 
     async_to_sync(scenario)()
 

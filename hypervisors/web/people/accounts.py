@@ -1,9 +1,12 @@
 """One's own account: how one signs in (allauth does it), and the profile. Nobody signs up by themselves."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.core.internal import ratelimit
+from allauth.core.internal.ratelimit import RateLimitUsage
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
@@ -14,16 +17,22 @@ from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from hypervisors.access import audit
+from hypervisors.access.client_addresses import address_of, network_of
 from hypervisors.access.subjects import subject_of
+from hypervisors.models import AuditRecord
 from hypervisors.models.encryption import decrypted, encrypted
+from hypervisors.models.login_sessions import end_sessions
 from hypervisors.models.rights import bindings_of
 from hypervisors.web.methods import is_page
 from hypervisors.web.permissions import person
 
 _BINDINGS_SHOWN = 50
+# An address that somebody signed in from is theirs for so long.
+_KNOWN_ADDRESS = timedelta(days=90)
 
 
 class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -34,6 +43,34 @@ class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return "/profile/"
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        # Of a test's request through a unix socket nothing is known.
+        return address_of(request) or "unknown"
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Counts a wrong password beforehand; a right one is taken back. Raises: ValidationError when there were many.
+
+        Wrong passwords lock the name for the address they come from. From everywhere together they only slow down
+        those addresses that the person never signed in from: nobody can keep others out by guessing.
+        """
+        name = str(credentials.get("username", "")).lower()
+        place = network_of(self.get_client_ip(request))
+        usage = self._consume(request, "login_failed", f"{name} {place}")
+        elsewhere = usage and self._consume(request, "login_failed_anywhere", name)
+        if usage and not elsewhere and not _signed_in_from(name, self.get_client_ip(request)):
+            usage.rollback()
+            usage = None
+        if usage is None:
+            if self._consume(request, "login_refused_noted", f"{name} {place}"):
+                _note_failure(name, "refused", detail="too many wrong passwords; not tried")
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage = RateLimitUsage(usage.usage + (elsewhere.usage if elsewhere else []))
+
+    def _consume(self, request: HttpRequest, action: str, key: str) -> RateLimitUsage | None:
+        """None when the limit is reached."""
+        usage: RateLimitUsage | None = ratelimit.consume(request, app="allauth.account", action=action, key=key)
+        return usage
 
     def is_safe_url(self, url: str | None) -> bool:
         """Where one may be sent after signing in: an address of ours, and not one that only takes forms."""
@@ -80,20 +117,12 @@ def _on_logout(sender: Any, user: AbstractBaseUser | None, **_: Any) -> None:
 
 @receiver(user_login_failed)
 def _on_failed_login(sender: Any, credentials: dict[str, Any], **_: Any) -> None:
-    name = str(credentials.get("username", ""))
-    known = User.objects.filter(username=name).first() if name.isprintable() else None
-    audit.record(
-        None,
-        "sign in",
-        subject_type="person",
-        subject_key=str(known.pk) if known is not None else "",
-        subject_name=name,
-        outcome="failed",
-    )
+    _note_failure(str(credentials.get("username", "")), "failed")
 
 
 @receiver([password_changed, password_set, password_reset])
-def _on_password_changed(sender: Any, user: AbstractBaseUser, **_: Any) -> None:
+def _on_password_changed(sender: Any, request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:
+    end_sessions([user.pk], but=request.session.session_key)
     _note(user, "change one's password")
 
 
@@ -111,16 +140,28 @@ def _on_authenticator_changed(
 
 @receiver(authentication_failed)
 def _on_failed_second_factor(sender: Any, user: AbstractBaseUser, **_: Any) -> None:
-    name = user.get_username()
+    _note_failure(user.get_username(), "failed", detail="wrong second factor")
+
+
+def _note_failure(name: str, outcome: Literal["refused", "failed"], detail: str = "") -> None:
+    """A sign-in that led nowhere: nobody's deed, about the account of that name, if there is one."""
+    known = User.objects.filter(username__iexact=name).first() if name.isprintable() else None
     audit.record(
         None,
         "sign in",
         subject_type="person",
-        subject_key=str(user.pk),
+        subject_key=str(known.pk) if known is not None else "",
         subject_name=name,
-        outcome="failed",
-        detail="wrong second factor",
+        outcome=outcome,
+        detail=detail,
     )
+
+
+def _signed_in_from(name: str, address: str) -> bool:
+    """Whether the person of this name did so lately."""
+    since = timezone.now() - _KNOWN_ADDRESS
+    signed_in = AuditRecord.objects.filter(action="sign in", outcome="done", at__gt=since)
+    return signed_in.filter(actor_name__iexact=name, address=address).exists()
 
 
 def _note(user: AbstractBaseUser | None, action: str, detail: str = "") -> None:

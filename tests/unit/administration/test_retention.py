@@ -9,7 +9,6 @@ import pytest
 from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -20,6 +19,7 @@ from hypervisors.models import (
     Domain,
     Hypervisor,
     HypervisorCredentials,
+    LoginSession,
     Network,
     Operation,
     StoragePool,
@@ -75,14 +75,14 @@ def test_storage_networks_audit_and_sessions_go_too(hypervisor: Hypervisor, alic
     audit.record(alice, "start")
     AuditRecord.objects.update(at=OLD)
     audit.record(alice, "stop")
-    Session.objects.create(session_key="a", session_data="", expire_date=OLD)
-    Session.objects.create(session_key="b", session_data="", expire_date=timezone.now() + timedelta(days=1))
+    LoginSession.objects.create(session_key="a", session_data="", expire_date=OLD)
+    LoginSession.objects.create(session_key="b", session_data="", expire_date=timezone.now() + timedelta(days=1))
     remove_expired()
     assert [pool.pk for pool in StoragePool.objects.order_by("pk")] == [pools[1].pk, pools[2].pk]
     assert set(Volume.objects.values_list("name", flat=True)) == {"there"}
     assert Network.objects.count() == 1
     assert [record.action for record in AuditRecord.objects.all()] == ["stop"]
-    assert Session.objects.get().session_key == "b"
+    assert LoginSession.objects.get().session_key == "b"
     assert remove_expired() == {}
 
 
