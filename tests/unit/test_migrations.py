@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-MIRROR = ("hypervisors", "0004_mirror")
+MIRROR = ("hypervisors", "0002_mirror")
 
 
 def migrate(target: tuple[str, str]) -> Any:
@@ -25,7 +25,7 @@ def parent_of(target: tuple[str, str]) -> tuple[str, str]:
 
 @pytest.fixture
 def before_mirror(transactional_db: None) -> Iterator[Any]:
-    """The models of the migration before `0004_mirror`; the database is brought back to the latest afterwards."""
+    """The models of the migration before `0002_mirror`; the database is brought back to the latest afterwards."""
     (latest,) = MigrationExecutor(connection).loader.graph.leaf_nodes("hypervisors")
     yield migrate(parent_of(MIRROR))
     migrate(latest)

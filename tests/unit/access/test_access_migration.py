@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-AFTER = ("hypervisors", "0003_access")
+AFTER = ("hypervisors", "0006_access")
 GIVEN_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

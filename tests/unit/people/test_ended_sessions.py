@@ -152,7 +152,7 @@ def _leaves_the_latest(transactional_db: None) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_leaves_the_latest")
 def test_whoever_is_signed_in_stays_so_over_the_update_and_back() -> None:
-    parents = MigrationExecutor(connection).loader.graph.node_map[("hypervisors", "0008_accounts")].parents
+    parents = MigrationExecutor(connection).loader.graph.node_map[("hypervisors", "0010_login_sessions")].parents
     before = next(node.key[1] for node in parents if node.key[0] == "hypervisors")
     apps = _migrate(before)
     user = apps.get_model("auth", "User").objects.create(username="bob")
@@ -162,7 +162,7 @@ def test_whoever_is_signed_in_stays_so_over_the_update_and_back() -> None:
         store.save()
     assert Session.objects.count() == 2
 
-    apps = _migrate("0008_accounts")
+    apps = _migrate("0010_login_sessions")
     kept = apps.get_model("hypervisors", "LoginSession").objects.get()
     assert kept.user_id == user.pk
     assert not Session.objects.exists()

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("hypervisors", "0007_secure"),
+        ("hypervisors", "0008_console_addresses"),
     ]
 
     operations = [

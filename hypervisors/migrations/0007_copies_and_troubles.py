@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hypervisors', '0003_access'),
+        ('hypervisors', '0006_access'),
     ]
 
     operations = [

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("hypervisors", "0006_moves")]
+    dependencies = [("hypervisors", "0007_copies_and_troubles")]
 
     operations = [
         migrations.AddField(

@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('hypervisors', '0002_operation_subjects'),
+        ('hypervisors', '0005_operation_subjects'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -36,7 +36,7 @@ def keep_signed_in_before(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hypervisors', '0008_shared_uuids'),
+        ('hypervisors', '0009_shared_uuids'),
         ("sessions", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("hypervisors", "0004_mirror")]
+    dependencies = [("hypervisors", "0002_mirror")]
 
     operations = [
         migrations.CreateModel(

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [("hypervisors", "0005_instances")]
+    dependencies = [("hypervisors", "0003_instances")]
 
     operations = [
         migrations.RemoveConstraint(model_name="operation", name="one_unfinished_operation_per_domain"),

@@ -25,6 +25,6 @@ def keep_operations_on_domains_only(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("hypervisors", "0002_operation_engine")]
+    dependencies = [("hypervisors", "0004_operation_engine")]
 
     operations = [migrations.RunPython(fill_subjects_and_locks, keep_operations_on_domains_only)]
