@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-Kind = Literal["full", "read_only", "away", "failing"]
+Kind = Literal["full", "read_only", "away", "locked", "failing"]
 
 _KEY = "vmportal:trouble:database"
 # Forgotten by itself when nobody meets it any more: no watcher runs, and nobody asks how well we are.
@@ -86,6 +86,7 @@ class Trouble:
             "full": _("its disk is full"),
             "read_only": _("it takes no changes (read-only)"),
             "away": _("it does not answer"),
+            "locked": _("somebody keeps it locked"),
         }
         return causes.get(self.kind) or self.detail
 
@@ -153,6 +154,9 @@ def _kind(error: BaseException) -> Kind | None:
         return None
     cause = error.__cause__
     if name := getattr(cause, "sqlite_errorname", None):
+        if name == "SQLITE_BUSY":
+            # Somebody keeps it locked for longer than the connection waits; SQLITE_BUSY_SNAPSHOT is a moment's.
+            return "locked"
         return next((kind for prefix, kind in _SQLITE.items() if str(name).startswith(prefix)), None)
     if state := getattr(cause, "sqlstate", None):
         return next((kind for prefix, kind in _POSTGRESQL.items() if str(state).startswith(prefix)), None)

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from hypervisors.errors import Conflict, ConnectionLost, NotPossible
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.storage.volumes import VolumeFacts, list_volumes, read_volume
+from hypervisors.gateway.storage.volumes import VolumeFacts, create_volume, list_volumes, read_volume
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.libvirtxml.storage_volumes import VolumeSpec
 from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine import records, steps
 from hypervisors.operations.engine.records import RecordsAway
@@ -236,6 +237,29 @@ def test_cancelled_after_a_worker_was_killed_nothing_is_left(
     else:
         assert (operation.state, storage.names()) == (OperationState.CANCELLED, []), operation.outcome
         assert operation.outcome == "Cancelled. What had been done is undone."
+    assert not OperationLock.objects.exists()
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_what_somebody_else_made_after_the_worker_was_killed_is_left_alone(
+    is_cancelled: bool, storage: Storage, alice: User, kill_at_write: Callable[[int, bool], None]
+) -> None:
+    operation = ask(storage, alice)
+    kill_at_write(1, True)
+    with pytest.raises(Killed):
+        run_operation(operation.pk)
+    spec = VolumeSpec(name="disk1.qcow2", format="qcow2", capacity_bytes=3 * GIB, allocation_bytes=0)
+    create_volume(storage.connection, _UUID, spec)
+    if is_cancelled:
+        operation.refresh_from_db()
+        request_cancel(operation, user=alice)
+    make_stale(operation)
+    run_to_end(operation)
+    assert operation.state == (OperationState.CANCELLED if is_cancelled else OperationState.FAILED)
+    assert "stays in the storage pool “images”" in operation.outcome or "it is left alone" in operation.outcome
+    found = storage.find("disk1.qcow2")
+    assert found is not None
+    assert found.capacity_bytes == 3 * GIB
     assert not OperationLock.objects.exists()
 
 

@@ -1,7 +1,10 @@
 """While the database cannot be written everybody is told so, and changes are refused with the reason."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -142,6 +145,17 @@ def test_a_full_disk_is_called_that(read_only: Switch) -> None:
         trouble = note_failure(refused.value)
         assert trouble is not None
         assert trouble.kind == "full"
+
+
+def test_a_sqlite_file_that_stays_locked_is_called_that(tmp_path: Path) -> None:
+    file = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(file, timeout=0)) as one, closing(sqlite3.connect(file, timeout=0)) as other:
+        one.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as locked:
+            other.execute("BEGIN IMMEDIATE")
+    trouble = note_failure(caused(OperationalError(str(locked.value)), locked.value))
+    assert trouble is not None
+    assert "somebody keeps it locked, since " in trouble.text
 
 
 def caused(error: Exception, cause: Exception) -> Exception:

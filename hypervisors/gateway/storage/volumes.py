@@ -20,6 +20,8 @@ from hypervisors.libvirtxml.storage_volumes import ParsedVolume, VolumeSpec, bui
 
 logger = logging.getLogger(__name__)
 
+_LOOKED_AT_BYTES, _CHUNK_BYTES = 1024**2, 64 * 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeFacts:
@@ -100,6 +102,31 @@ def delete_volume(connection: Connection, pool_uuid: UUID, name: str) -> None:
         except libvirt.libvirtError as error:
             if not is_missing(error):
                 raise
+
+
+def begins_with_zeros(connection: Connection, pool_uuid: UUID, name: str) -> bool:
+    """Whether the first MiB of what is in a volume is empty; one that is not there, or holds nothing at all, is.
+
+    https://libvirt.org/html/libvirt-libvirt-storage.html#virStorageVolDownload. Raises: errors.HypervisorError.
+    """
+    with translated_storage(f"read volume {name}"):
+        volume = _find(connection, pool_uuid, name)
+        if volume is None:
+            return True
+        stream = connection.raw.newStream(0)
+        try:
+            volume.download(stream, 0, _LOOKED_AT_BYTES)
+            while data := stream.recv(_CHUNK_BYTES):
+                if any(data):
+                    stream.abort()
+                    return False
+            stream.finish()
+        except libvirt.libvirtError as error:
+            # libvirt's test driver: its volumes hold nothing.
+            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                return True
+            raise
+    return True
 
 
 def _find(connection: Connection, pool_uuid: UUID, name: str) -> Any:

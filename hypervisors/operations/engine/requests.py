@@ -133,10 +133,14 @@ def request_cancel(operation: Operation, *, user: Requester) -> None:
     """
     if operation.kind == BULK:
         _cancel_children(operation, user)
-        return
+    else:
+        _cancel_one(operation, user)
+
+
+def _cancel_one(operation: Operation, user: Requester, *, tell_parent: bool = True) -> None:
     _require_cancel(operation, user)
     with transaction.atomic():
-        if _cancel_queued(operation, user):
+        if _cancel_queued(operation, user, tell_parent=tell_parent):
             _audit(user, operation, what=f"cancel {operation.kind}")
             return
     operation.refresh_from_db()
@@ -241,9 +245,9 @@ def _supersede(found: OperationType[Any], subject: models.Model, user: Requester
     return [operation for operation in waiting if _end(operation, operation.state, outcome)]
 
 
-def _cancel_queued(operation: Operation, user: Requester) -> bool:
+def _cancel_queued(operation: Operation, user: Requester, *, tell_parent: bool) -> bool:
     outcome = _("Cancelled by %(user)s before it began.") % {"user": user.get_username()}
-    if not _end(operation, OperationState.QUEUED, outcome):
+    if not _end(operation, OperationState.QUEUED, outcome, tell_parent=tell_parent):
         return False
     transaction.on_commit(lambda: broadcast.publish([operation_change(operation)]))
     return True
@@ -258,9 +262,11 @@ def _cancel_children(parent: Operation, user: Requester) -> None:
     children = list(parent.children.unfinished())
     for child in children:
         try:
-            request_cancel(child, user=user)
+            _cancel_one(child, user, tell_parent=False)
         except VmportalError as error:
             refusals.append(str(error))
+    # Once for all: it counts every child.
+    child_ended(parent.pk)
     if children and len(refusals) == len(children):
         raise NotPossible(_("Nothing of it can be stopped any more: %(reason)s") % {"reason": refusals[0]})
     if refusals:
@@ -268,7 +274,7 @@ def _cancel_children(parent: Operation, user: Requester) -> None:
         Operation.objects.filter(pk=parent.pk, cancel_requested_at=None).update(cancel_requested_at=timezone.now())
 
 
-def _end(operation: Operation, state: str, outcome: str) -> bool:
+def _end(operation: Operation, state: str, outcome: str, *, tell_parent: bool = True) -> bool:
     """Cancel it unless its state changed meanwhile; its runner, if it has one, notices that it lost the row."""
     values = {"state": OperationState.CANCELLED, "outcome": outcome, "ended_at": timezone.now()}
     if not Operation.objects.filter(pk=operation.pk, state=state).update(**values):
@@ -276,6 +282,6 @@ def _end(operation: Operation, state: str, outcome: str) -> bool:
     release_locks(operation)
     for name, value in values.items():
         setattr(operation, name, value)
-    if operation.parent_id is not None:
+    if operation.parent_id is not None and tell_parent:
         child_ended(operation.parent_id)
     return True

@@ -10,23 +10,33 @@ from django.utils.translation import gettext_lazy
 from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull
 from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
-from hypervisors.gateway.storage.volumes import VolumeFacts, create_volume, delete_volume, read_volume
+from hypervisors.gateway.storage.volumes import (
+    VolumeFacts,
+    begins_with_zeros,
+    create_volume,
+    delete_volume,
+    read_volume,
+)
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
 from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
+from hypervisors.operations.engine.records import NOTE
 from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import Made, Step, run_steps
 from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.operations.engine.types import OperationType, checked_choice
 from hypervisors.operations.storage.storage_operations import TellHosts, tell_host, why_no_storage_pool
+from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.privileges import Privilege
 
 FORMATS = {"qcow2": gettext_lazy("qcow2: grows as it is written to"), "raw": gettext_lazy("raw: plain and fast")}
 # A full file system loses the end of what is written to it: so much is left free.
 RESERVE_BYTES = 64 * 1024**2
 _LEAST_BYTES, _MOST_BYTES = 1024**2, 2**50
+# Storage rounds up to its own unit.
+_ROUNDING_BYTES = 64 * 1024**2
 _POLL_SECONDS, _ANSWER_SECONDS = 0.5, 15.0
 # Reserving gigabytes on storage that cannot reserve is writing them.
 _SILENT_SECONDS = 120.0
@@ -142,18 +152,47 @@ class _Create(Step):
         return {"path": facts.path, "capacity_bytes": facts.capacity_bytes}
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        """A volume that somebody's dead worker began to reserve is not believed: it is made anew."""
+        """A volume that somebody's dead worker began to reserve is not believed: it is made anew.
+
+        Raises: errors.NameTaken for one that somebody else put there meanwhile.
+        """
         facts = self._read(run)
         if facts is None:
             return False
-        if not self._parameters.reserved:
+        if not self._is_empty_one_of_ours(run, facts):
+            raise NameTaken(
+                _("There is another volume called “%(name)s” now; it is left alone.") % {"name": intent["name"]}
+            )
+        if not self._parameters.reserved and facts.capacity_bytes >= self._parameters.capacity_bytes:
             return True
         self._delete(run)
         return False
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
+        """Deletes what holds nothing yet. Raises: errors.NotPossible for what somebody has put something into."""
+        facts = self._read(run)
+        if facts is None:
+            return
+        volume = Volume.objects.present().filter(storage_pool=self._storage_pool, name=intent["name"]).first()
+        reason = why_in_use(volume) if volume is not None else ""
+        if reason:
+            raise NotPossible(reason)
+        if not self._is_empty_one_of_ours(run, facts):
+            raise NotPossible(_("It is not the empty one that was begun here."))
         self._delete(run)
         tell_host(run, self._storage_pool)
+
+    def _is_empty_one_of_ours(self, run: Run, facts: VolumeFacts) -> bool:
+        """Whether it is as what was begun here would be, and nothing is in it: to take that for ours loses nothing."""
+        wanted = self._parameters
+        if facts.format != wanted.format or facts.capacity_bytes > wanted.capacity_bytes + _ROUNDING_BYTES:
+            return False
+        if wanted.format != "raw":
+            # What qcow2 needs for itself grows with its capacity.
+            empty_bytes = 1024**2 + wanted.capacity_bytes // 2**24
+            return facts.capacity_bytes >= wanted.capacity_bytes and facts.allocation_bytes <= empty_bytes
+        uuid, name = self._storage_pool.uuid, wanted.name
+        return run.ask(lambda connection: begins_with_zeros(connection, uuid, name), seconds=_SILENT_SECONDS)
 
     def leftover(self, intent: Made, made: Made) -> str:
         return _("The volume “%(name)s” stays in the storage pool “%(pool)s”.") % {
@@ -172,6 +211,8 @@ class _Create(Step):
                 raise NotAnswered(_("%(host)s does not answer.") % {"host": run.source.name})
 
     def _report(self, run: Run) -> None:
+        # libvirt goes on until all is reserved, and keeps the file busy until then.
+        note = {NOTE: _("Cancelled as soon as the host has reserved it.")} if run.cancel_requested.is_set() else {}
         try:
             facts = self._read(run)
         except HypervisorError:
@@ -179,7 +220,7 @@ class _Create(Step):
         if facts is not None and facts.capacity_bytes:
             done, total = facts.allocation_bytes, self._parameters.capacity_bytes
             percent = min(99.0, round(100 * done / total, 1))
-            run.report({"percent": percent, "transferred_bytes": done, "total_bytes": total})
+            run.report({"percent": percent, "transferred_bytes": done, "total_bytes": total, **note})
 
     def _read(self, run: Run) -> VolumeFacts | None:
         uuid, name = self._storage_pool.uuid, self._parameters.name

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.translation import gettext as _
 
-from hypervisors.access import can
+from hypervisors.access import can, require
 from hypervisors.administration.role_bindings import Holder, give_role, roles_for, take_roles
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, Role, RoleBinding
@@ -27,6 +27,8 @@ def domain_roles(request: HttpRequest, uuid: UUID) -> HttpResponse:
     Taking it back closes the person's consoles of this machine, see models/consoles/kicks.py.
     """
     domain = get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)
+    # Before it is said who exists.
+    require(person(request), Privilege.DOMAIN_GRANT, domain, what="give roles")
     try:
         holder = _holder(request)
         if request.POST.get("role"):

@@ -123,6 +123,23 @@ def test_cancelled_between_two_steps_the_volume_is_gone_on_both_hosts(
     assert not OperationLock.objects.exists()
 
 
+@pytest.mark.parametrize(("format_", "pattern"), [("qcow2", "write -P 7 0 4M"), ("raw", "write -P 7 0 64k")])
+def test_what_was_written_into_it_meanwhile_is_not_undone(
+    format_: str, pattern: str, portal: Portal, shared: StoragePool
+) -> None:
+    with fault.during(fault.freeze, fault.thaw, portal.hosts[1]):
+        operation = ask(portal, shared, format=format_)
+        wait_for_operation(operation, lambda row: [step["state"] for step in row.steps] == ["done", "doing"])
+        path = portal.hosts[0].virsh("vol-path", "made.qcow2", "--pool", POOL).strip()
+        portal.hosts[0].run("qemu-io", "-f", format_, "-c", pattern, path)
+        request_cancel(operation, user=portal.alice)
+    operation = ended(operation, seconds=120)
+    assert operation.state == OperationState.CANCELLED
+    assert "“made.qcow2” stays in the storage pool “shared”" in operation.outcome
+    assert "made.qcow2" in _names(portal.hosts[0])
+    assert not OperationLock.objects.exists()
+
+
 def test_what_does_not_fit_leaves_nothing(portal: Portal, tmp_path: Path) -> None:
     host = portal.hosts[0]
     directory = f"/run/vmportal-tiny-{portal.rows[0].pk}"

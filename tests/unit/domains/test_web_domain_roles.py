@@ -55,7 +55,9 @@ def test_taking_back_closes_consoles(redis_client: redis.Redis) -> None:
 def test_only_operators_grant(client: Client, domain: Domain, bob: User, charlie: User) -> None:
     for user, status in ((bob, 403), (charlie, 404)):
         client.force_login(user)
-        assert client.post(url(domain), {"holder": "charlie", "role": "vm-user"}).status_code == status
+        for name in ("charlie", "nobody-of-that-name"):
+            # Who exists is not told.
+            assert client.post(url(domain), {"holder": name, "role": "vm-user"}, headers=HTMX).status_code == status
     assert not Domain.objects.visible_to(charlie)
 
 
