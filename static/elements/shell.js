@@ -15,6 +15,8 @@ function remembered(key) {
 // What somebody types is not overwritten by an answer that comes meanwhile.
 if (window.Idiomorph) {
   window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "value" || node !== document.activeElement;
+  // What an element drew is not in the server's answer, and would be taken for removed.
+  window.Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.hasAttribute?.("data-draws-itself");
 }
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
