@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.templatetags.units import domain_state
 
 register = template.Library()
@@ -26,10 +27,10 @@ _ROW = (
     '<vp-text class="vp-trouble" field="trouble">{trouble}</vp-text><vp-busy{operation}></vp-busy></td>'
     '<td class="c-host{stale}"><vp-text field="hypervisor_name">{host}</vp-text></td>'
     '<td class="c-vcpu"><vp-text field="vcpu_count">{vcpus}</vp-text></td>'
-    '<td class="c-cpu"><vp-spark></vp-spark></td>'
-    '<td class="c-memory"><vp-meter total="{memory_kib}"></vp-meter></td>'
-    '<td class="c-io"><vp-rate of="disk"></vp-rate></td>'
-    '<td class="c-io"><vp-rate of="net"></vp-rate></td>'
+    '<td class="c-cpu"><vp-spark{off}></vp-spark></td>'
+    '<td class="c-memory"><vp-meter total="{memory_kib}"{off}></vp-meter></td>'
+    '<td class="c-io"><vp-rate of="disk"{off}></vp-rate></td>'
+    '<td class="c-io"><vp-rate of="net"{off}></vp-rate></td>'
     '<td class="c-menu"><details class="vp-menu vp-menu-end" data-src="{uuid}/menu/">'
     '<summary class="vp-icon-button" aria-label="{actions}: {name}">⋯</summary>'
     '<div class="vp-menu-items"></div></details></td>'
@@ -57,6 +58,7 @@ def _values(domain: Any, language: str | None) -> dict[str, Any]:
         "host": escape(domain.hypervisor_name or ""),
         "vcpus": domain.vcpu_count,
         "memory_kib": domain.memory_kib,
+        "off": "" if domain.state in ACTIVE_DOMAIN_STATES else " off",
     }
 
 

@@ -44,4 +44,9 @@ export function sheet(css) {
   return made;
 }
 
-export const OFF = new Set(["shutoff", "nostate"]);
+const OFF = new Set(["shutoff", "nostate"]);
+
+// Keeps the element's attribute `off`: whoever does not run uses nothing, whatever the last sample said.
+export function followOff(element, { state }) {
+  if (state !== undefined) element.toggleAttribute("off", OFF.has(state));
+}

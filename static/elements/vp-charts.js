@@ -1,21 +1,30 @@
-// <vp-charts domain src uplot memory>: four charts of the last hour, drawn by uPlot, one crosshair through all.
+// <vp-charts domain src uplot memory off>: four charts of the last hour, drawn by uPlot, one crosshair through all.
+// What is old, or of a machine that is `off`, is in the lines and not beside the titles.
 
-import { followUsage } from "./live.js";
+import { follow, followUsage } from "./live.js";
 import { clocks, HOUR_SECONDS, timeRange } from "./time-axis.js";
 import { memory, percent, rate } from "./units.js";
+import { followOff } from "./usage.js";
 import { word } from "./words.js";
 
 const NARROW_PX = 280;
 const GAP_SECONDS = 20;
+// The latest sample says for so long what is now.
+const LATEST_MS = 15_000;
+const LOOK_MS = 1000;
 const PLACES = { cpu: [0], memory: [1], disk: [2, 3], net: [4, 5] };
 const WORDS = { cpu: percent, memory, disk: rate, net: rate };
 
 class VpCharts extends HTMLElement {
+  static observedAttributes = ["off"];
+
   plots = new Map();
 
   async connectedCallback() {
     this.ended = false;
-    this.end = followUsage(this.getAttribute("domain"), this);
+    const domain = this.getAttribute("domain");
+    this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
+    this.looking = setInterval(() => this.sayAll(), LOOK_MS);
     document.addEventListener("vp:theme", this.redrawSoon);
     document.addEventListener("vp:resync", this.load);
     this.sizes = new ResizeObserver(() => this.resize());
@@ -30,7 +39,8 @@ class VpCharts extends HTMLElement {
 
   disconnectedCallback() {
     this.ended = true;
-    this.end();
+    for (const end of this.ends) end();
+    clearInterval(this.looking);
     document.removeEventListener("vp:theme", this.redrawSoon);
     document.removeEventListener("vp:resync", this.load);
     this.scheme.removeEventListener("change", this.redrawSoon);
@@ -44,7 +54,9 @@ class VpCharts extends HTMLElement {
     try {
       const answer = await fetch(this.getAttribute("src"));
       if (!answer.ok) return;
-      ({ at: this.at, columns: this.columns } = await answer.json());
+      const { now, at, columns } = await answer.json();
+      [this.at, this.columns] = [at, columns];
+      this.sampledAt = at.length ? performance.now() - 1000 * (now - at.at(-1)) : -Infinity;
     } catch {
       return;
     }
@@ -53,6 +65,7 @@ class VpCharts extends HTMLElement {
 
   applyUsage(at, values) {
     if (!this.at || at <= (this.at.at(-1) ?? 0)) return;
+    this.sampledAt = performance.now();
     this.at.push(Math.round(at));
     values.forEach((value, i) => this.columns[i].push(value));
     while (this.at[0] < at - HOUR_SECONDS) {
@@ -60,6 +73,14 @@ class VpCharts extends HTMLElement {
       for (const column of this.columns) column.shift();
     }
     this.show();
+  }
+
+  applyChange(fields) {
+    followOff(this, fields);
+  }
+
+  attributeChangedCallback() {
+    this.sayAll();
   }
 
   clear() {
@@ -152,10 +173,16 @@ class VpCharts extends HTMLElement {
   redrawSoon = () => requestAnimationFrame(() => this.UPlot && !this.ended && this.build());
 
   show() {
-    for (const [name, plot] of this.plots) {
-      plot.setData(this.data(name));
-      this.say(name, this.querySelector(`[data-chart="${name}"]`), plot.cursor.idx);
-    }
+    for (const [name, plot] of this.plots) plot.setData(this.data(name));
+    this.sayAll();
+  }
+
+  sayAll() {
+    for (const [name, plot] of this.plots) this.say(name, this.querySelector(`[data-chart="${name}"]`), plot.cursor.idx);
+  }
+
+  get isCurrent() {
+    return !this.hasAttribute("off") && performance.now() - this.sampledAt < LATEST_MS;
   }
 
   // Beside the title: what is under the crosshair, else the latest.
@@ -165,7 +192,8 @@ class VpCharts extends HTMLElement {
     const place = index ?? columns[0].length - 1;
     const values = columns.slice(1).map((column) => column[place]);
     const label = figure.querySelector("figcaption b");
-    if (name === "memory" && values[0] === null && place === columns[0].length - 1) label.textContent = word("not_reported");
+    if ((index ?? null) === null && !this.isCurrent) label.textContent = "–";
+    else if (name === "memory" && values[0] === null && place === columns[0].length - 1) label.textContent = word("not_reported");
     else if (values.some((value) => value === null || value === undefined)) label.textContent = "";
     else if (name === "memory") label.textContent = `${memory(values[0])} / ${memory(Number(this.getAttribute("memory")))}`;
     else if (name === "cpu") label.textContent = percent(values[0]);

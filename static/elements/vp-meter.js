@@ -1,8 +1,8 @@
-// <vp-meter domain="uuid" total="KiB">: memory used of what the machine has, as a bar and in words.
+// <vp-meter domain="uuid" total="KiB" off>: memory used of what the machine has, as a bar and in words; `off`: none.
 
 import { domainOf, follow, followUsage } from "./live.js";
 import { memory } from "./units.js";
-import { latestUsage, OFF, sheet } from "./usage.js";
+import { followOff, latestUsage, sheet } from "./usage.js";
 import { word } from "./words.js";
 
 const STYLE = sheet(`
@@ -15,7 +15,7 @@ const STYLE = sheet(`
 `);
 
 class VpMeter extends HTMLElement {
-  static observedAttributes = ["total"];
+  static observedAttributes = ["off", "total"];
 
   connectedCallback() {
     if (!this.shadowRoot) {
@@ -37,10 +37,16 @@ class VpMeter extends HTMLElement {
   }
 
   attributeChangedCallback() {
-    if (this.shadowRoot && this.isConnected) this.show();
+    if (!this.shadowRoot || !this.isConnected) return;
+    if (this.hasAttribute("off")) {
+      this.used = null;
+      this.isMeasured = false;
+    }
+    this.show();
   }
 
   applyUsage(at, values) {
+    if (this.hasAttribute("off")) return;
     this.used = values[1];
     this.isMeasured = true;
     this.show();
@@ -48,11 +54,7 @@ class VpMeter extends HTMLElement {
 
   applyChange(fields) {
     if (fields.memory_kib) this.setAttribute("total", fields.memory_kib);
-    if (OFF.has(fields.state)) {
-      this.used = null;
-      this.isMeasured = false;
-      this.show();
-    }
+    followOff(this, fields);
   }
 
   show() {

@@ -1,12 +1,15 @@
-// <vp-rate domain="uuid" of="disk|net">: bytes a second, both directions together; their parts in the tooltip.
+// <vp-rate domain="uuid" of="disk|net" off>: bytes a second, both directions together; their parts in the tooltip.
+// `off`: nothing.
 
 import { domainOf, follow, followUsage } from "./live.js";
 import { rate } from "./units.js";
-import { latestUsage, OFF } from "./usage.js";
+import { followOff, latestUsage } from "./usage.js";
 
 const PLACES = { disk: [2, 3], net: [4, 5] };
 
 class VpRate extends HTMLElement {
+  static observedAttributes = ["off"];
+
   connectedCallback() {
     const domain = domainOf(this);
     this.text = (this.shadowRoot ?? this.attachShadow({ mode: "open" })).appendChild(document.createTextNode(""));
@@ -22,6 +25,7 @@ class VpRate extends HTMLElement {
   }
 
   applyUsage(at, values) {
+    if (this.hasAttribute("off")) return;
     const [first, second] = PLACES[this.getAttribute("of")].map((place) => values[place]);
     this.text.data = rate(first + second);
     this.classList.toggle("is-idle", first + second < 1);
@@ -29,7 +33,13 @@ class VpRate extends HTMLElement {
   }
 
   applyChange(fields) {
-    if (OFF.has(fields.state)) this.text.data = "";
+    followOff(this, fields);
+  }
+
+  attributeChangedCallback() {
+    if (!this.text || !this.hasAttribute("off")) return;
+    this.text.data = "";
+    this.title = "";
   }
 }
 

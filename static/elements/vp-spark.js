@@ -1,8 +1,8 @@
-// <vp-spark domain="uuid">: CPU of the last minutes as a line, and the latest value.
+// <vp-spark domain="uuid" off>: CPU of the last minutes as a line, and the latest value; `off`: nothing.
 
 import { domainOf, follow, followUsage } from "./live.js";
 import { percent } from "./units.js";
-import { latestUsage, OFF, sheet } from "./usage.js";
+import { followOff, latestUsage, sheet } from "./usage.js";
 
 const POINTS = 40;
 const WIDTH = 80;
@@ -20,13 +20,15 @@ const MARKUP = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" aria-hidden="true" preserv
   <line x1="0" y1="${HEIGHT - 0.5}" x2="${WIDTH}" y2="${HEIGHT - 0.5}"/><polygon/><polyline/></svg><span></span>`;
 
 class VpSpark extends HTMLElement {
+  static observedAttributes = ["off"];
+
   connectedCallback() {
     if (!this.shadowRoot) this.build();
     const domain = domainOf(this);
     this.values = [];
     this.ends = [followUsage(domain, this), follow(`domain:${domain}`, this)];
     latestUsage(domain).then((usage) => {
-      if (!usage) return;
+      if (!usage || this.hasAttribute("off")) return;
       this.values = [...usage.cpu, ...this.values].slice(-POINTS);
       this.draw();
     });
@@ -44,13 +46,18 @@ class VpSpark extends HTMLElement {
   }
 
   applyUsage(at, values) {
+    if (this.hasAttribute("off")) return;
     this.values.push(values[0]);
     if (this.values.length > POINTS) this.values.shift();
     this.draw();
   }
 
   applyChange(fields) {
-    if (!OFF.has(fields.state)) return;
+    followOff(this, fields);
+  }
+
+  attributeChangedCallback() {
+    if (!this.shadowRoot || !this.hasAttribute("off")) return;
     this.values = [];
     this.draw();
   }

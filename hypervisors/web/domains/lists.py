@@ -1,5 +1,6 @@
 """The list of virtual machines, the menu to filter it by place, and what the machines used lately."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from hypervisors.broadcast import changes_group
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, read_recent
 from hypervisors.privileges import Privilege
+from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery
 from hypervisors.web.sequences import sequence_number
@@ -23,6 +25,8 @@ from hypervisors.web.sequences import sequence_number
 # A page of the list at most, and a little more.
 _MOST_USAGES = 200
 SPARKLINE_SAMPLES = 40
+# An older sample says nothing of now.
+_LATEST_SECONDS = 15
 
 
 @require_safe
@@ -69,10 +73,14 @@ def domain_places(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def domains_usage(request: HttpRequest) -> JsonResponse:
-    """CPU of the last minutes and the latest values, for `?uuid=` repeated; those one may not see are left out."""
+    """CPU of the last minutes and the latest values, for `?uuid=` repeated.
+
+    Those that do not run or that one may not see are left out.
+    """
     asked = _uuids(request.GET.getlist("uuid"))
-    visible = Domain.objects.visible_to(request.user).filter(uuid__in=asked).order_by().values_list("uuid", flat=True)
-    usage = read_recent([domain_key(uuid) for uuid in visible], SPARKLINE_SAMPLES)
+    seen = Domain.objects.visible_to(request.user).filter(uuid__in=asked, state__in=ACTIVE_DOMAIN_STATES)
+    uuids = seen.order_by().values_list("uuid", flat=True)
+    usage = read_recent([domain_key(uuid) for uuid in uuids], SPARKLINE_SAMPLES)
     return JsonResponse({"domains": {key.rpartition(":")[2]: _sparkline(samples) for key, samples in usage.items()}})
 
 
@@ -135,6 +143,8 @@ def _pages(domain_list: DomainList) -> list[tuple[int | None, str]]:
 
 
 def _sparkline(samples: list[UsageSample]) -> dict[str, Any]:
+    if samples and samples[-1].epoch < time.time() - _LATEST_SECONDS:
+        samples = []
     latest = samples[-1] if samples else None
     return {
         "at": latest.epoch if latest else 0,

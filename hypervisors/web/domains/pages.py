@@ -1,6 +1,7 @@
 """One virtual machine's page: its head, and the tabs, each with a URL of its own."""
 
 import json
+import time
 from typing import Any
 from uuid import UUID
 
@@ -73,12 +74,17 @@ def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 @require_safe
 def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """The head's buttons, asked for again after each change; when the machine is gone, its whole page."""
+    """The head's buttons, asked for again after each change.
+
+    The whole page when the machine is gone, or with `?gone=1` (asked by a page that shows it so) when it is back.
+    """
     machine = _visible(request, uuid)
-    if machine.vanished_at:
+    if bool(machine.vanished_at) != ("gone" in request.GET):
         page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
         swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
         return HttpResponse(headers={"HX-Location": json.dumps(page | swap)})
+    if machine.vanished_at:
+        return HttpResponse(status=204)
     return render(request, "domains/buttons.html", _head(request, machine))
 
 
@@ -91,11 +97,12 @@ def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 @require_safe
 def domain_usage(request: HttpRequest, uuid: UUID) -> JsonResponse:
-    """The last hour in columns: seconds since 1970, then the measures of models.usage."""
+    """The last hour in columns: seconds since 1970, then the measures of models.usage. `now` is the server's time."""
     machine = _visible(request, uuid)
     samples = read_usage(domain_key(machine.uuid))
     columns = [[_rounded(value) for value in column] for column in zip(*(s.values() for s in samples), strict=True)]
-    return JsonResponse({"at": [sample.epoch for sample in samples], "columns": columns or [[]] * 6})
+    at = [sample.epoch for sample in samples]
+    return JsonResponse({"now": round(time.time(), 1), "at": at, "columns": columns or [[]] * 6})
 
 
 def _rounded(value: float | None) -> float | None:

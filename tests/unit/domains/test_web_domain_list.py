@@ -273,7 +273,8 @@ def test_empty_lists_say_what_to_do_next(
 def test_usage_is_told_of_visible_machines_only(
     client: Client, bob: User, domain: Domain, make_domain: Callable[..., Domain]
 ) -> None:
-    secret = make_domain(name="secret")
+    secret = make_domain(name="secret", state="running")
+    Domain.objects.filter(pk=domain.pk).update(state="running")
     now = int(timezone.now().timestamp())
     record_usage(
         {domain_key(d.uuid): UsageSample(epoch=now, cpu_percent=12.34, memory_kib=2048) for d in (domain, secret)}
@@ -285,6 +286,25 @@ def test_usage_is_told_of_visible_machines_only(
     assert told[str(domain.uuid)]["cpu"] == [12.3]
     assert told[str(domain.uuid)]["latest"][:2] == [12.3, 2048]
     assert client.post("/vms/usage.json").status_code == 405
+
+
+def test_what_does_not_run_or_was_not_measured_lately_uses_nothing(
+    as_alice: Client, make_domain: Callable[..., Domain]
+) -> None:
+    now = int(timezone.now().timestamp())
+    runs, is_off = make_domain(name="runs", state="running"), make_domain(name="off", state="shutoff")
+    silent = make_domain(name="silent", state="running")
+    for machine, age in ((runs, 5), (is_off, 5), (silent, 60)):
+        record_usage({domain_key(machine.uuid): UsageSample(epoch=now - age, cpu_percent=50, memory_kib=2048)})
+    asked = [str(machine.uuid) for machine in (runs, is_off, silent)]
+    told = json.loads(as_alice.get("/vms/usage.json", {"uuid": asked}).content)["domains"]
+    assert told[str(runs.uuid)]["cpu"] == [50]
+    assert str(is_off.uuid) not in told
+    assert told[str(silent.uuid)]["latest"] == told[str(silent.uuid)]["cpu"] == []
+    page = as_alice.get("/vms/").content.decode()
+    rows = {machine: page.partition(f'id="vm-{machine.uuid}"')[2].partition("</tr>")[0] for machine in (runs, is_off)}
+    assert "<vp-spark off>" in rows[is_off]
+    assert "<vp-spark>" in rows[runs]
 
 
 def test_places_keep_the_other_filters(as_alice: Client, client: Client, charlie: User, domain: Domain) -> None:

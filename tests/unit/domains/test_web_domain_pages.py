@@ -159,6 +159,17 @@ def test_an_open_page_becomes_the_tombstone(as_alice: Client, make_domain: Calla
     assert json.loads(response.headers["HX-Location"])["path"] == f"/vms/{gone.uuid}/"
 
 
+def test_the_open_page_of_a_vanished_machine_becomes_its_page_again(
+    as_alice: Client, domain: Domain, make_domain: Callable[..., Domain]
+) -> None:
+    gone = make_domain(name="gone", vanished_at=timezone.now())
+    door = f"/vms/{gone.uuid}/buttons/?gone=1"
+    assert door in as_alice.get(f"/vms/{gone.uuid}/").content.decode()
+    assert as_alice.get(door).status_code == 204
+    Domain.objects.filter(pk=gone.pk).update(vanished_at=None)
+    assert json.loads(as_alice.get(door).headers["HX-Location"])["path"] == f"/vms/{gone.uuid}/"
+
+
 def test_parts_are_asked_for_alone(as_alice: Client, domain: Domain) -> None:
     for door, start in (("", '<vp-refresh id="vm-facts"'), ("history/", '<vp-refresh id="history"')):
         content = as_alice.get(f"/vms/{domain.uuid}/{door}", headers={"HX-Request": "true"}).content.decode()
@@ -173,6 +184,7 @@ def test_the_last_hour_comes_in_columns(as_alice: Client, domain: Domain) -> Non
         record_usage({domain_key(domain.uuid): sample})
     usage = json.loads(as_alice.get(f"/vms/{domain.uuid}/usage.json").content)
     assert usage["at"] == [now - 10, now - 5, now]
+    assert now <= usage["now"] < now + 60
     assert usage["columns"][0] == [10, 5, 0]
     assert len(usage["columns"]) == 6
 
