@@ -4,6 +4,7 @@ https://libvirt.org/formatdomain.html
 """
 
 import posixpath
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -20,6 +21,11 @@ def volume_references(xml: str, *, path: str, storage_pool: str, volume: str) ->
         if _names_path(element, path) or _names_volume(element, storage_pool, volume):
             found[_role(element)] = None
     return list(found)
+
+
+def text_in_xml(text: str) -> str:
+    """As libvirt writes it into XML: what does not contain this does not name it."""
+    return escape(text, {"'": "&apos;", '"': "&quot;"})
 
 
 def _names_path(element: etree._Element, path: str) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from hypervisors.errors import Conflict, ConnectionLost, NotPossible
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.storage.volumes import VolumeFacts, create_volume, list_volumes, read_volume
+from hypervisors.gateway.storage.volumes import VolumeFacts, create_volume, delete_volume, list_volumes, read_volume
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
 from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, OperationLock, StoragePool, Volume
@@ -22,6 +23,7 @@ from hypervisors.operations.engine.records import RecordsAway
 from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
 from hypervisors.operations.engine.runner import run_operation
 from hypervisors.operations.storage import create_volume as creation
+from hypervisors.operations.storage.volume_users import overlays_of
 from hypervisors.states import DomainState, OperationState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -407,6 +409,78 @@ def test_what_others_are_on_top_of_is_not_deleted(storage: Storage, alice: User)
     volume = storage.mirror("disk1.qcow2")
     Volume.objects.create(storage_pool=storage.row, name="clone.qcow2", backing_path=volume.path)
     assert "cannot be read without it: “clone.qcow2”" in why_not(volume, "delete_volume")
+
+
+def test_an_overlay_that_no_row_tells_of_yet_keeps_the_volume(storage: Storage, alice: User) -> None:
+    run_to_end(ask(storage, alice))
+    volume = storage.mirror("disk1.qcow2")
+    overlay = VolumeSpec(
+        name="over.qcow2",
+        format="qcow2",
+        capacity_bytes=GIB,
+        backing_path="/images//disk1.qcow2",
+        backing_format="qcow2",
+    )
+    create_volume(storage.connection, _UUID, overlay)
+    assert why_not(volume, "delete_volume") == ""
+    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
+    assert (operation.state, storage.names()) == (OperationState.FAILED, ["disk1.qcow2", "over.qcow2"])
+    assert "Other volumes are on top of it, and cannot be read without it: “over.qcow2”" in operation.outcome
+    delete_volume(storage.connection, _UUID, "over.qcow2")
+    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
+    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, [])
+
+
+@pytest.mark.parametrize("name", ["disk1.qcow2", "r&d's <1>.qcow2"])
+def test_a_machine_that_no_row_tells_of_yet_keeps_the_volume(
+    name: str, storage: Storage, alice: User, make_hypervisor: Callable[..., Hypervisor], tmp_path: Path
+) -> None:
+    (tmp_path / "other.xml").write_text("<node/>")
+    other = make_hypervisor(name="elsewhere", uri=f"test://{tmp_path}/other.xml")
+    run_to_end(ask(storage, alice, name=name))
+    volume = storage.mirror(name)
+    for hypervisor in (storage.row.hypervisor, other):
+        raw = cached_connection(endpoint_of(hypervisor)).raw
+        disk = f"<disk type='file'><source file={quoteattr(volume.path)}/><target dev='vdb'/></disk>"
+        domain = raw.defineXML(
+            f"<domain type='test'><name>db1</name><memory>65536</memory><os><type>hvm</type></os>"
+            f"<devices>{disk}</devices></domain>"
+        )
+        assert why_not(volume, "delete_volume") == ""
+        operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
+        assert (operation.state, storage.names()) == (OperationState.FAILED, [name])
+        assert operation.outcome == f"It is in use: vdb of “db1” on {hypervisor.name} (off)."
+        domain.undefine()
+    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
+    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, [])
+
+
+def test_rows_know_a_machine_whose_disk_is_written_with_entities(
+    storage: Storage, alice: User, make_domain: Callable[..., Domain]
+) -> None:
+    run_to_end(ask(storage, alice, name="r&d.qcow2"))
+    user = make_domain(name="db1", hypervisor=storage.row.hypervisor)
+    disk = "<disk type='file' device='disk'><source file='/images/r&amp;d.qcow2'/><target dev='vda'/></disk>"
+    _define(user, "inactive", f"<domain type='qemu'><name>db1</name><devices>{disk}</devices></domain>")
+    assert "vda of “db1”" in why_not(storage.mirror("r&d.qcow2"), "delete_volume")
+
+
+def test_another_host_that_cannot_be_asked_holds_up_no_deletion(
+    storage: Storage, alice: User, make_hypervisor: Callable[..., Hypervisor], tmp_path: Path
+) -> None:
+    make_hypervisor(name="elsewhere", uri=f"test://{tmp_path}/none.xml")
+    run_to_end(ask(storage, alice))
+    volume = storage.mirror("disk1.qcow2")
+    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
+    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, [])
+
+
+def test_an_overlay_with_a_relative_path_counts(storage: Storage, alice: User) -> None:
+    run_to_end(ask(storage, alice))
+    volume = storage.mirror("disk1.qcow2")
+    Volume.objects.create(storage_pool=storage.row, name="far", backing_path="/images/../images/disk1.qcow2")
+    Volume.objects.create(storage_pool=storage.row, name="near", backing_path="/images/other-disk1.qcow2")
+    assert [overlay.name for overlay in overlays_of(volume)] == ["far"]
 
 
 def _define(domain: Domain, at: str, xml: str) -> None:

@@ -1,35 +1,39 @@
-"""Which virtual machines and which other volumes need a volume: from rows alone.
+"""Which virtual machines and which other volumes need a volume: from rows alone, which may be minutes old.
 
 libvirt itself protects no volume in use. The rows are those of all hosts of the hypervisor pool: a machine of
-another host may have its disk on shared storage.
+another host may have its disk on shared storage. What is about to delete one asks the hosts too (latest_volume_users).
 """
 
-from collections.abc import Iterable
+import posixpath
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from hypervisors.libvirtxml.domain_references import volume_references
-from hypervisors.models import Domain, DomainDefinition, StoragePool, Volume
+from hypervisors.libvirtxml.domain_references import text_in_xml, volume_references
+from hypervisors.models import DomainDefinition, StoragePool, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeUser:
     """A virtual machine and what the volume is to it: a disk's target, "kernel" and the like."""
 
-    domain: Domain
+    name: str
     role: str
+    host: str
+    is_active: bool
 
 
 def volume_users(volume: Volume) -> list[VolumeUser]:
     """The machines whose XML names it anywhere, as they run or as they start next, by name."""
     found = {}
     for definition in _candidates(volume):
-        for xml in (definition.live_xml, definition.inactive_xml):
-            for role in _roles(xml, volume):
-                found[definition.domain.pk, role] = VolumeUser(domain=definition.domain, role=role)
-    return sorted(found.values(), key=lambda user: (user.domain.name, user.role))
+        domain = definition.domain
+        for role in (role for xml in (definition.live_xml, definition.inactive_xml) for role in _roles(xml, volume)):
+            host = domain.hypervisor.name if domain.hypervisor else "?"
+            found[domain.pk, role] = VolumeUser(name=domain.name, role=role, host=host, is_active=domain.is_active)
+    return sorted(found.values(), key=lambda user: (user.name, user.role))
 
 
 def overlays_of(volume: Volume) -> list[Volume]:
@@ -39,27 +43,34 @@ def overlays_of(volume: Volume) -> list[Volume]:
     )
     if not volume.path:
         return []
-    overlays = Volume.objects.present().filter(storage_pool__in=pools, backing_path=volume.path)
-    return list(overlays.select_related("storage_pool__hypervisor").order_by("name"))
+    path = posixpath.normpath(volume.path)
+    # A path that is relative in the file's header reaches us with its "..".
+    overlays = Volume.objects.present().filter(storage_pool__in=pools, backing_path__endswith=posixpath.basename(path))
+    found = overlays.select_related("storage_pool__hypervisor").order_by("name")
+    return [overlay for overlay in found if posixpath.normpath(overlay.backing_path) == path]
 
 
 def why_in_use(volume: Volume) -> str:
     """Who needs it, by name and host; "" when nobody does."""
-    users = volume_users(volume)
+    return in_use_text(volume_users(volume), [overlay.name for overlay in overlays_of(volume)])
+
+
+def in_use_text(users: Collection[VolumeUser], overlay_names: Collection[str]) -> str:
+    """ "" when there are none."""
     if users:
         return _("It is in use: %(users)s.") % {"users": _list(_user_text(user) for user in users)}
-    overlays = overlays_of(volume)
-    if overlays:
-        names = _list(f"“{name}”" for name in dict.fromkeys(overlay.name for overlay in overlays))
+    if overlay_names:
+        names = _list(f"“{name}”" for name in dict.fromkeys(overlay_names))
         return _("Other volumes are on top of it, and cannot be read without it: %(names)s.") % {"names": names}
     return ""
 
 
 def _candidates(volume: Volume) -> Iterable[DomainDefinition]:
     """The definitions whose XML names it at all: few, so that only these are looked at closely."""
-    mentions = Q(live_xml__contains=volume.name) | Q(inactive_xml__contains=volume.name)
-    if volume.path:
-        mentions |= Q(live_xml__contains=volume.path) | Q(inactive_xml__contains=volume.path)
+    mentions = Q()
+    for text in filter(None, (volume.name, posixpath.basename(volume.path))):
+        written = text_in_xml(text)
+        mentions |= Q(live_xml__contains=written) | Q(inactive_xml__contains=written)
     in_pool = Q(domain__hypervisor__hypervisor_pool=volume.storage_pool.hypervisor.hypervisor_pool_id)
     return (
         DomainDefinition.objects.filter(in_pool & mentions, domain__vanished_at=None)
@@ -81,9 +92,9 @@ def _roles(xml: str, volume: Volume) -> list[str]:
 def _user_text(user: VolumeUser) -> str:
     return _("%(role)s of “%(name)s” on %(host)s (%(state)s)") % {
         "role": user.role,
-        "name": user.domain.name,
-        "host": user.domain.hypervisor.name if user.domain.hypervisor else "?",
-        "state": _("running") if user.domain.is_active else _("off"),
+        "name": user.name,
+        "host": user.host,
+        "state": _("running") if user.is_active else _("off"),
     }
 
 

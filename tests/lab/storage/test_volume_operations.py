@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from deploy.lab import fault
 from deploy.lab.host import Host
 from hypervisors.errors import NotPossible
+from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
 from hypervisors.models import Operation, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine.requests import request_cancel, request_operation
 from hypervisors.states import OperationState
@@ -75,6 +77,66 @@ def test_a_disk_of_a_guest_is_not_deleted(portal: Portal, shared: StoragePool) -
         with pytest.raises(NotPossible, match=r"vda of “vol-user” on .* \(off\)"):
             request_operation(user=portal.alice, kind="delete_volume", subject=volume)
         assert Path(file_name).name in _names(portal.hosts[0])
+
+
+@pytest.mark.parametrize("maker", ["virsh on the other host", "qemu-img", "qemu-img with a relative path"])
+def test_what_is_under_an_overlay_made_a_second_ago_is_not_deleted(
+    maker: str, portal: Portal, shared: StoragePool, workers: dict[str, Worker]
+) -> None:
+    first, second = portal.hosts
+    first.virsh("vol-create-as", POOL, "base.qcow2", "1M", "--format", "qcow2")
+    path = first.virsh("vol-path", "base.qcow2", "--pool", POOL)
+    volume = _mirrored(portal, shared, "base.qcow2")
+    over = str(Path(path).with_name("over.qcow2"))
+    second.virsh("pool-refresh", POOL)
+    with _asked_before(portal, volume, workers["storage"]) as operation:
+        if maker == "virsh on the other host":
+            backing = ("--backing-vol", "base.qcow2", "--backing-vol-format", "qcow2")
+            second.virsh("vol-create-as", POOL, "over.qcow2", "1M", "--format", "qcow2", *backing)
+        else:
+            base = path if maker == "qemu-img" else "base.qcow2"
+            second.run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, over)
+    operation = ended(operation)
+    assert operation.state == OperationState.FAILED
+    assert "cannot be read without it: “over.qcow2”" in operation.outcome
+    assert {"base.qcow2", "over.qcow2"} <= set(_names(first))
+    second.run("qemu-img", "check", "-q", over)
+
+
+@pytest.mark.parametrize("state", ["defined", "running"])
+def test_a_disk_of_a_machine_made_on_the_other_host_a_second_ago_is_not_deleted(
+    state: str, portal: Portal, shared: StoragePool, workers: dict[str, Worker], tmp_path: Path
+) -> None:
+    first, second = portal.hosts
+    first.virsh("vol-create-as", POOL, "disk.qcow2", "1M", "--format", "qcow2")
+    path = first.virsh("vol-path", "disk.qcow2", "--pool", POOL)
+    volume = _mirrored(portal, shared, "disk.qcow2")
+    xml = tmp_path / "domain.xml"
+    xml.write_text(
+        "<domain type='qemu'><name>sudden</name><memory unit='MiB'>32</memory><os><type arch='x86_64'>hvm</type></os>"
+        "<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+        f"<source file='{path}'/><target dev='vda' bus='virtio'/></disk></devices></domain>"
+    )
+    try:
+        with _asked_before(portal, volume, workers["storage"]) as operation:
+            second.virsh("define" if state == "defined" else "create", str(xml))
+        operation = ended(operation)
+        assert operation.state == OperationState.FAILED
+        assert f"vda of “sudden” on {second.name}" in operation.outcome
+        assert "disk.qcow2" in _names(first)
+    finally:
+        second.virsh("undefine" if state == "defined" else "destroy", "sudden")
+
+
+def test_a_frozen_host_of_the_storage_holds_up_a_deletion_for_a_bounded_time(
+    portal: Portal, shared: StoragePool
+) -> None:
+    portal.hosts[0].virsh("vol-create-as", POOL, "lone.qcow2", "1M", "--format", "qcow2")
+    volume = _mirrored(portal, shared, "lone.qcow2")
+    with fault.during(fault.freeze, fault.thaw, portal.hosts[1]):
+        operation = ended(request_operation(user=portal.alice, kind="delete_volume", subject=volume), seconds=90)
+    assert operation.state == OperationState.SUCCEEDED, operation.outcome
+    assert "lone.qcow2" not in _names(portal.hosts[0])
 
 
 def test_a_worker_killed_while_it_creates_is_followed_by_one_that_looks(
@@ -163,6 +225,25 @@ def test_what_does_not_fit_leaves_nothing(portal: Portal, tmp_path: Path) -> Non
         host.virsh("pool-destroy", "tiny")
         host.run("umount", directory)
         host.run("rmdir", directory)
+
+
+@contextmanager
+def _asked_before(portal: Portal, volume: Volume, worker: Worker) -> Iterator[Operation]:
+    """The deletion is asked for, and allowed by the rows, before what is done inside; the worker begins after it."""
+    worker.kill()
+    try:
+        yield request_operation(user=portal.alice, kind="delete_volume", subject=volume)
+    finally:
+        worker.start()
+
+
+def _mirrored(portal: Portal, storage_pool: StoragePool, name: str) -> Volume:
+    """The row of a volume that virsh has made."""
+    request_storage_pool_refresh(portal.rows[0].pk, storage_pool.uuid)
+    volume: Volume = wait_until(
+        lambda: Volume.objects.present().filter(storage_pool=storage_pool, name=name).first(), seconds=60
+    )
+    return volume
 
 
 def _created_and_telling(portal: Portal, storage_pool: StoragePool) -> Operation:
