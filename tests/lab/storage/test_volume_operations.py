@@ -187,7 +187,7 @@ def test_cancelled_between_two_steps_the_volume_is_gone_on_both_hosts(
 
 @pytest.mark.parametrize(("format_", "pattern"), [("qcow2", "write -P 7 0 4M"), ("raw", "write -P 7 0 64k")])
 def test_what_was_written_into_it_meanwhile_is_not_undone(
-    format_: str, pattern: str, portal: Portal, shared: StoragePool
+    format_: str, pattern: str, portal: Portal, shared: StoragePool, workers: dict[str, Worker]
 ) -> None:
     with fault.during(fault.freeze, fault.thaw, portal.hosts[1]):
         operation = ask(portal, shared, format=format_)
@@ -195,6 +195,8 @@ def test_what_was_written_into_it_meanwhile_is_not_undone(
         path = portal.hosts[0].virsh("vol-path", "made.qcow2", "--pool", POOL).strip()
         portal.hosts[0].run("qemu-io", "-f", format_, "-c", pattern, path)
         request_cancel(operation, user=portal.alice)
+        workers["storage"].kill()
+    workers["storage"].start()
     operation = ended(operation, seconds=120)
     assert operation.state == OperationState.CANCELLED
     assert "“made.qcow2” stays in the storage pool “shared”" in operation.outcome
