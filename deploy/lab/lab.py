@@ -157,6 +157,9 @@ def _build(plan: LabPlan, *, guest_count: int) -> Lab:
         list(pool.map(lambda host: _begin(plan, host), lab.hosts))
         list(pool.map(Host.wait_until_up, lab.hosts))
     guests = define_example_guests(lab.hosts, guest_count)
+    for host in lab.hosts:
+        # libvirtd looked into it before the guests' disks were made.
+        host.virsh("pool-refresh", storage.POOL_NAME)
     lab = Lab(plan=plan, example_guests=guests)
     write_lab_file(lab)
     return lab

@@ -12,6 +12,8 @@ from pathlib import Path
 from deploy.lab.plan import LabPlan
 from deploy.lab.process import LabError, kill, run, running_script, wait_until
 
+POOL_NAME = "shared"
+
 
 def mount_shared(plan: LabPlan) -> None:
     source = _source(plan)
@@ -40,12 +42,12 @@ def is_mounted(path: Path) -> bool:
 
 
 def write_pool(plan: LabPlan, etc_libvirt: Path) -> None:
-    """The storage pool "shared", active and autostarted, as libvirtd finds it in its own files."""
-    pool = f"<pool type='dir'><name>shared</name><target><path>{plan.pool_path}</path></target></pool>"
+    """The storage pool, active and autostarted, as libvirtd finds it in its own files."""
+    pool = f"<pool type='dir'><name>{POOL_NAME}</name><target><path>{plan.pool_path}</path></target></pool>"
     autostart = etc_libvirt / "storage" / "autostart"
     autostart.mkdir(parents=True, exist_ok=True)
-    (etc_libvirt / "storage" / "shared.xml").write_text(pool)
-    (autostart / "shared.xml").symlink_to("/etc/libvirt/storage/shared.xml")
+    (etc_libvirt / "storage" / f"{POOL_NAME}.xml").write_text(pool)
+    (autostart / f"{POOL_NAME}.xml").symlink_to(f"/etc/libvirt/storage/{POOL_NAME}.xml")
 
 
 def make_disk(plan: LabPlan, file_name: str, *, capacity_mib: int) -> Path:

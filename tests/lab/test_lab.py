@@ -199,6 +199,16 @@ def test_a_name_or_directory_in_use_is_refused(lab: Lab, tmp_path: Path) -> None
     assert (tmp_path / "mine").read_text() == "precious"
 
 
+def test_a_first_look_shows_the_disks_of_its_guests(lab: Lab, tmp_path: Path) -> None:
+    other = bring_up(f"{lab.name}-disks", tmp_path / "lab", host_count=2, guest_count=2)
+    try:
+        for host in other.hosts:
+            listed = host.virsh("vol-list", "shared")
+            assert all(Path(guest.disk_path).name in listed for guest in other.example_guests)
+    finally:
+        take_down(other.plan)
+
+
 @pytest.mark.parametrize("harm", ["none", "crash"])
 def test_nothing_is_left_of_a_lab_that_is_down(lab: Lab, tmp_path: Path, harm: str) -> None:
     name = f"{lab.name}-gone"
