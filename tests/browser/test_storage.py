@@ -64,3 +64,43 @@ def test_what_virsh_makes_shows_up_by_the_refresh_button(page: Page, storage: st
         host.virsh("vol-delete", "by-virsh.img", "--pool", POOL)
     page.get_by_role("button", name="Refresh").click()
     expect(line).to_have_count(0, timeout=SEEN_MS)
+
+
+def test_only_what_can_be_reserved_can_be_ticked_and_a_size_without_room_is_asked_about(
+    page: Page, storage: str
+) -> None:
+    page.get_by_role("button", name="New volume…").click()
+    dialog = page.locator("dialog#dialog[open]")
+    reserve = dialog.get_by_label("Reserve the whole size")
+    expect(reserve).to_be_disabled()
+    dialog.get_by_label("Format", exact=True).select_option("raw")
+    reserve.check()
+    dialog.get_by_label("Format", exact=True).select_option("qcow2")
+    expect(reserve).to_be_disabled()
+    expect(reserve).not_to_be_checked()
+    dialog.get_by_label("Name", exact=True).fill("huge.qcow2")
+    dialog.get_by_label("Size", exact=True).fill("900")
+    dialog.get_by_label("Unit", exact=True).select_option("TiB")
+    expect(dialog.get_by_label("although it is larger")).to_have_count(0)
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    expect(dialog).to_contain_text("It can grow to 921600.0 GiB")
+    expect(dialog.get_by_label("although it is larger")).to_be_visible()
+    expect(reserve).to_be_disabled()
+
+
+def test_the_bin_of_a_volume_in_use_says_why(page: Page, storage: str, lab: Lab) -> None:
+    host = lab.hosts[0]
+    host.virsh("vol-create-as", POOL, "under.qcow2", "1M", "--format", "qcow2")
+    backing = ("--backing-vol", "under.qcow2", "--backing-vol-format", "qcow2")
+    host.virsh("vol-create-as", POOL, "top.qcow2", "1M", "--format", "qcow2", *backing)
+    try:
+        page.get_by_role("button", name="Refresh").click()
+        line = page.locator(".vp-volumes tbody tr").filter(has_text="1 volume is on top of it")
+        button = line.get_by_role("button", name="Why under.qcow2 cannot be deleted")
+        button.click(timeout=SEEN_MS)
+        expect(line.get_by_text("other volumes are on top of it, and cannot be read")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(line.get_by_text("other volumes are on top of it, and cannot be read")).to_be_hidden()
+    finally:
+        for name in ("top.qcow2", "under.qcow2"):
+            host.virsh("vol-delete", name, "--pool", POOL)

@@ -137,6 +137,17 @@ def test_what_cannot_be_is_refused(parameters: dict[str, Any], reason: str, stor
     assert not Operation.objects.exists()
 
 
+def test_a_storage_pool_that_filled_up_since_it_was_asked_for_is_seen(storage: Storage, alice: User) -> None:
+    free = storage.connection.raw.storagePoolLookupByUUID(_UUID.bytes).info()[3]
+    StoragePool.objects.filter(pk=storage.row.pk).update(available_bytes=2 * free)
+    storage.row.refresh_from_db()
+    operation = run_to_end(ask(storage, alice, capacity_bytes=free + GIB))
+    assert (operation.state, storage.names()) == (OperationState.FAILED, [])
+    assert "It can grow to" in operation.outcome
+    operation = run_to_end(ask(storage, alice, capacity_bytes=free + GIB, overcommitted=True))
+    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, ["disk1.qcow2"]), operation.outcome
+
+
 def test_two_requests_for_one_name_file_one_operation(storage: Storage, alice: User, dora: User) -> None:
     ask(storage, alice)
     with pytest.raises(Conflict, match="“Create volume”, asked for by alice"):

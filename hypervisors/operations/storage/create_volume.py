@@ -34,6 +34,7 @@ from hypervisors.privileges import Privilege
 FORMATS = {"qcow2": gettext_lazy("qcow2: grows as it is written to"), "raw": gettext_lazy("raw: plain and fast")}
 # A full file system loses the end of what is written to it: so much is left free.
 RESERVE_BYTES = 64 * 1024**2
+_GIB = 1024**3
 _LEAST_BYTES, _MOST_BYTES = 1024**2, 2**50
 # Storage rounds up to its own unit.
 _ROUNDING_BYTES = 64 * 1024**2
@@ -44,12 +45,16 @@ _SILENT_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class CreateVolumeParameters:
-    """`reserved`: its whole size is taken on the storage at once (raw only)."""
+    """`reserved`: its whole size is taken on the storage at once (raw only).
+
+    `overcommitted`: somebody knows that it can grow beyond what is free.
+    """
 
     name: str
     format: str
     capacity_bytes: int
     reserved: bool = False
+    overcommitted: bool = False
 
     @property
     def allocation_bytes(self) -> int:
@@ -81,7 +86,11 @@ class CreateVolume(OperationType[StoragePool]):
         if reserved and format_ != "raw":
             raise NotPossible(_("Only a raw volume can be reserved as a whole; qcow2 grows as it is written to."))
         parameters = CreateVolumeParameters(
-            name=str(given.get("name", "")), format=format_, capacity_bytes=capacity, reserved=reserved
+            name=str(given.get("name", "")),
+            format=format_,
+            capacity_bytes=capacity,
+            reserved=reserved,
+            overcommitted=bool(given.get("overcommitted")),
         )
         try:
             _spec(parameters)
@@ -96,11 +105,13 @@ class CreateVolume(OperationType[StoragePool]):
             raise NotPossible(
                 _("There is a volume called “%(name)s” in this storage pool already.") % {"name": parameters.name}
             )
-        if parameters.allocation_bytes + RESERVE_BYTES > storage_pool.available_bytes and parameters.reserved:
+        free = storage_pool.available_bytes
+        if parameters.reserved and parameters.allocation_bytes + RESERVE_BYTES > free:
             raise NotPossible(
-                _("It does not fit: %(free).1f GiB are free in the storage pool.")
-                % {"free": storage_pool.available_bytes / 1024**3}
+                _("It does not fit: %(free).1f GiB are free in the storage pool.") % {"free": free / _GIB}
             )
+        if _lacks_room(parameters, free):
+            raise NotPossible(_no_room_text(parameters, free))
 
     def subject_name(self, storage_pool: StoragePool, parameters: CreateVolumeParameters) -> str:
         return f"{storage_pool.name}/{parameters.name}"
@@ -134,8 +145,10 @@ class _Create(Step):
         if wanted.allocation_bytes + RESERVE_BYTES > free:
             raise StoragePoolFull(
                 _("The storage pool is full: %(free).1f GiB are free, and %(reserve)d MiB stay in reserve.")
-                % {"free": free / 1024**3, "reserve": RESERVE_BYTES // 1024**2}
+                % {"free": free / _GIB, "reserve": RESERVE_BYTES // 1024**2}
             )
+        if _lacks_room(wanted, free):
+            raise StoragePoolFull(_no_room_text(wanted, free))
         return {"name": wanted.name}
 
     def do(self, run: Run, intent: Made) -> Made:
@@ -232,6 +245,18 @@ class _Create(Step):
         run.ask(lambda connection: delete_volume(connection, uuid, name), seconds=_SILENT_SECONDS)
         if self._read(run) is not None:
             raise StorageBusy(_("The volume “%(name)s” is still there.") % {"name": name})
+
+
+def _lacks_room(parameters: CreateVolumeParameters, free_bytes: int) -> bool:
+    """Whether it can grow beyond what is free, and nobody has said that this is known."""
+    return not parameters.overcommitted and parameters.capacity_bytes > free_bytes
+
+
+def _no_room_text(parameters: CreateVolumeParameters, free_bytes: int) -> str:
+    return _(
+        "It can grow to %(size).1f GiB, and %(free).1f GiB are free: when the storage is full, "
+        "virtual machines that write to it are paused."
+    ) % {"size": parameters.capacity_bytes / _GIB, "free": free_bytes / _GIB}
 
 
 def _spec(parameters: CreateVolumeParameters) -> VolumeSpec:

@@ -24,14 +24,17 @@ class CreateVolumeForm(forms.Form):
     size = forms.DecimalField(label=_("Size"), max_digits=12, decimal_places=3, min_value=Decimal("0.001"), initial=20)
     unit = forms.ChoiceField(label=_("Unit"), choices=[(unit, unit) for unit in _UNITS], initial="GiB")
     reserved = forms.BooleanField(label=_("Reserve the whole size on the storage now (raw only)"), required=False)
+    overcommitted = forms.BooleanField(label=_("Make it although it is larger than what is free"), required=False)
 
     def __init__(self, *args: Any, storage_pool: StoragePool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.storage_pool = storage_pool
         self.parameters: dict[str, Any] = {}
+        # Whether to ask if that is meant: only one that grows as it is written to can be larger.
+        self.is_beyond_free = False
         for name, field in self.fields.items():
-            kind = {"format": "form-select", "unit": "form-select", "reserved": "form-check-input"}
-            field.widget.attrs["class"] = kind.get(name, "form-control")
+            kind = {forms.ChoiceField: "form-select", forms.BooleanField: "form-check-input"}
+            field.widget.attrs["class"] = kind.get(type(field), "form-control")
             if self.is_bound and name in self.errors:
                 field.widget.attrs["class"] += " is-invalid"
 
@@ -44,7 +47,9 @@ class CreateVolumeForm(forms.Form):
             "format": data["format"],
             "capacity_bytes": int(data["size"] * _UNITS[data["unit"]]),
             "reserved": data["reserved"],
+            "overcommitted": data["overcommitted"],
         }
+        self.is_beyond_free = not data["reserved"] and given["capacity_bytes"] > self.storage_pool.available_bytes
         try:
             operation_type("create_volume").check(self.storage_pool, given)
         except NotPossible as error:

@@ -52,6 +52,7 @@ def test_a_volume_is_asked_for(operator: Client, storage_pool: StoragePool) -> N
         "format": "qcow2",
         "capacity_bytes": 3 * GIB // 2,
         "reserved": False,
+        "overcommitted": False,
     }
     page = operator.get(storage_pool.get_absolute_url()).content.decode()
     assert "images/new &lt;b&gt;.qcow2" in page
@@ -70,6 +71,9 @@ def test_a_volume_is_asked_for(operator: Client, storage_pool: StoragePool) -> N
         ({"format": "vmdk"}, "Select a valid choice"),
         ({"reserved": "on"}, "Only a raw volume"),
         ({"format": "raw", "reserved": "on", "size": "60"}, "It does not fit: 50.0 GiB are free"),
+        ({"size": "60"}, "It can grow to 60.0 GiB, and 50.0 GiB are free"),
+        ({"format": "raw", "size": "999", "unit": "TiB"}, "It can grow to 1022976.0 GiB, and 50.0 GiB are free"),
+        ({"format": "raw", "reserved": "on", "size": "60", "overcommitted": "on"}, "It does not fit"),
         ({"name": "disk1.qcow2"}, "There is a volume called “disk1.qcow2” in this storage pool already"),
     ],
 )
@@ -80,6 +84,14 @@ def test_what_is_wrong_is_said_in_the_dialog(
     assert answer.status_code == 200
     assert reason in answer.content.decode()
     assert not Operation.objects.exists()
+
+
+def test_one_larger_than_what_is_free_is_made_when_that_is_meant(operator: Client, storage_pool: StoragePool) -> None:
+    url = f"/storage/{storage_pool.pk}/volumes/create/"
+    assert 'name="overcommitted"' not in operator.get(url, headers=HTMX).content.decode()
+    assert 'name="overcommitted"' in operator.post(url, wanted(size="60"), headers=HTMX).content.decode()
+    assert operator.post(url, wanted(size="60", overcommitted="on"), headers=HTMX).status_code == 204
+    assert Operation.objects.get().parameters["overcommitted"] is True
 
 
 def test_a_host_that_is_away_is_named_before_anything_is_typed(operator: Client, storage_pool: StoragePool) -> None:
@@ -121,4 +133,5 @@ def test_a_volume_in_use_has_no_button_to_delete_it(
     Volume.objects.create(storage_pool=volume.storage_pool, name="clone.qcow2", backing_path=volume.path)
     page = operator.get(volume.storage_pool.get_absolute_url()).content.decode()
     assert f'action="/storage/volumes/{volume.pk}/delete/"' not in page
-    assert "Other volumes are on top of it" in page
+    assert f'popovertarget="why-kept-{volume.pk}"' in page
+    assert "“disk1.qcow2” cannot be deleted: other volumes are on top of it" in page
