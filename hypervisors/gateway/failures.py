@@ -67,6 +67,8 @@ def translate_opening(error: libvirt.libvirtError, endpoint: Endpoint) -> errors
         ((kind, advice) for pattern, kind, advice in _OPENING if pattern.search(said)),
         _OPENING_BY_CODE.get(code, (errors.ConnectionFailed, "Could not connect to {host}: {said}")),
     )
+    if kind is errors.HostKeyChanged and not endpoint.ssh_known_hosts.strip():
+        advice = _NO_HOST_KEY
     text = advice.format(
         host=host_label(endpoint), port=endpoint.uri.port, said=_condensed(said), user=_user_label(endpoint)
     )
@@ -89,7 +91,8 @@ def _condensed(said: str) -> str:
     if fingerprint:
         return f"The host showed the {fingerprint[1]} key {fingerprint[2]}."
     said = re.sub(r"[^\s\"']*/vmportal-endpoint-[^/\s]+/", "", said)
-    return _sentence(" ".join(said.removeprefix("Cannot recv data: ").split()))
+    # libvirt appends the system's error to ssh's own sentence.
+    return _sentence(" ".join(said.removeprefix("Cannot recv data: ").split()).replace(".: ", ": "))
 
 
 def _sentence(said: str) -> str:
@@ -102,12 +105,16 @@ def _rule(
     return re.compile(pattern, re.IGNORECASE), kind, advice
 
 
+_NO_HOST_KEY = (
+    "No ssh host key is stored for {host} yet. Compare its key on its own console "
+    "(/etc/ssh/ssh_host_ed25519_key.pub), and store it. ssh said: {said}"
+)
 # First match wins.
 _OPENING = [
     _rule(
         "host key verification failed|host identification has changed|no .* host key is known",
         errors.HostKeyChanged,
-        "The ssh host key of {host} is unknown or not the one stored here. If the machine was reinstalled, compare "
+        "The ssh host key of {host} is not the one stored here. If the machine was reinstalled, compare "
         "its key on its own console (/etc/ssh/ssh_host_ed25519_key.pub) and store the new one. ssh said: {said}",
     ),
     _rule(

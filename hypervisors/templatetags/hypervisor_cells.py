@@ -48,6 +48,12 @@ def host_rows(hypervisors: Iterable[Any]) -> SafeString:
     return mark_safe("".join(_ROW.format(**_values(row), **labels) for row in hypervisors))  # noqa: S308
 
 
+@register.filter
+def breakable(uri: str) -> SafeString:
+    """A URI that goes on in the next line after a slash, and not within a word."""
+    return mark_safe("/<wbr>".join(escape(part) for part in uri.split("/")))  # noqa: S308
+
+
 @register.simple_tag
 def seen(hypervisor: Hypervisor) -> SafeString:
     """Status, and when it was last seen or since when and why it is away."""

@@ -1,4 +1,4 @@
-// <vp-host-banner hypervisor="3" hidden>: shown while the host does not answer.
+// <vp-host-banner hypervisor="3" status="online" hidden>: shown while the host does not answer, or is `disabled`.
 
 import { follow } from "./live.js";
 
@@ -11,9 +11,13 @@ class VpHostBanner extends HTMLElement {
     this.end?.();
   }
 
-  applyChange({ status, status_reason: reason }) {
-    if (status === undefined) return;
-    this.hidden = status === "online";
+  applyChange({ status, status_reason: reason, admin_state: adminState }) {
+    if (status !== undefined) this.setAttribute("status", status);
+    if (adminState !== undefined) this.toggleAttribute("disabled", adminState === "disabled");
+    const isDisabled = this.hasAttribute("disabled");
+    this.hidden = !isDisabled && this.getAttribute("status") === "online";
+    this.querySelector(".vp-host-disabled").hidden = !isDisabled;
+    this.querySelector(".vp-host-away").hidden = isDisabled;
     if (reason !== undefined) this.querySelector(".vp-host-reason").textContent = reason;
   }
 }

@@ -67,6 +67,7 @@ class VpMeter extends HTMLElement {
     // It runs, and its guest does not tell what it uses.
     const isSilent = this.isMeasured && this.used === null;
     if (isSilent) of.textContent += ` · ${word("not_reported")}`;
+    bar.parentElement.style.display = isSilent ? "none" : "";
     words.replaceChildren(this.used === null ? "" : memory(Math.min(this.used, total)), of);
     this.title = isSilent ? word("why_not_reported") : this.used > total ? memory(this.used) : "";
   }

@@ -3,8 +3,11 @@
 import configparser
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,24 @@ def test_a_stack_takes_nothing_of_vmportals_from_the_environment_around_it(
     assert environment["DATABASE_URL"] == f"sqlite:///{tmp_path}/db.sqlite3"
     assert environment["VMPORTAL_LOG_LEVEL"] == "DEBUG"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_after_stopping_the_database_is_one_file(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    stack.claim()
+    with closing(sqlite3.connect(tmp_path / "written.sqlite3")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE hosts (name TEXT)")
+        database.execute("INSERT INTO hosts VALUES ('host1')")
+        database.commit()
+        # As a process that was killed leaves them.
+        for suffix in ("", "-wal"):
+            shutil.copy(tmp_path / f"written.sqlite3{suffix}", stack.data_dir / f"db.sqlite3{suffix}")
+    assert (stack.data_dir / "db.sqlite3-wal").stat().st_size > 0
+    stack.stop()
+    assert not (stack.data_dir / "db.sqlite3-wal").exists()
+    with closing(sqlite3.connect(stack.data_dir / "db.sqlite3")) as database:
+        assert database.execute("SELECT name FROM hosts").fetchall() == [("host1",)]
 
 
 def test_two_stacks_cannot_share_a_data_directory(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         if not said.endswith("already."):
             audit.record(
                 None,
-                "register a host",
+                "add a host",
                 subject_type="hypervisor",
                 subject_name=options["name"],
                 after={"uri": values["uri"], "pool": options["pool"]},

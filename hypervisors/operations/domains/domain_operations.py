@@ -62,6 +62,18 @@ def saved(domain: Domain) -> str:
     return ""
 
 
+def still_on(domain: Domain) -> str:
+    """It must be off; why it is not, and how it gets there."""
+    texts = {
+        DomainState.RUNNING: _("It is running; shut it down first."),
+        DomainState.BLOCKED: _("It is running; shut it down first."),
+        DomainState.PAUSED: _("It is paused; resume it and shut it down first."),
+        DomainState.CRASHED: _("It has crashed, and is kept as it was: force it off first."),
+        DomainState.PMSUSPENDED: _("Its guest sleeps; wake it up and shut it down first."),
+    }
+    return texts.get(DomainState(domain.state)) or OFF(domain)
+
+
 def nothing_saved(domain: Domain) -> str:
     return "" if domain.has_managed_save else _("It has no saved state.")
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domains.actions import domain_name, rename_domain
 from hypervisors.models import Domain
-from hypervisors.operations.domains.domain_operations import OFF, saved, transient
+from hypervisors.operations.domains.domain_operations import saved, still_on, transient
 from hypervisors.operations.domains.names import checked_name
 from hypervisors.operations.domains.single_calls import SingleCall
 from hypervisors.operations.engine.runs import Run
@@ -30,7 +30,7 @@ class Rename(SingleCall):
     icon = "cursor-text"
     position = 20
     privilege = Privilege.DOMAIN_CONFIGURE
-    obstacles = (transient, OFF, saved)
+    obstacles = (transient, still_on, saved)
     done = gettext_lazy("It is called “%(name)s” now.")
     Parameters: ClassVar[type[Any]] = RenameParameters
 

@@ -106,9 +106,14 @@ def hypervisor_admin_state(request: HttpRequest, pk: int) -> HttpResponse:
         require_changing(person(request), hypervisor)
         template = "hypervisors/admin_state.html"
         return render(request, f"{template}#dialog" if wants_part(request) else template, _at_stake(hypervisor, wanted))
+    was_in_maintenance = hypervisor.in_maintenance
     set_admin_state(person(request), hypervisor, AdminState(wanted), reason=request.POST.get("reason", ""))
-    said = _ADMIN_STATE_SAID[AdminState(wanted)] % {"name": hypervisor.name}
-    return done(request, str(said), back=hypervisor.get_absolute_url())
+    said = (
+        _MAINTENANCE_LEFT
+        if was_in_maintenance and wanted == AdminState.ENABLED
+        else _ADMIN_STATE_SAID[AdminState(wanted)]
+    )
+    return done(request, said % {"name": hypervisor.name}, back=hypervisor.get_absolute_url())
 
 
 _ADMIN_STATE_SAID = {
@@ -116,6 +121,7 @@ _ADMIN_STATE_SAID = {
     AdminState.MAINTENANCE: gettext_lazy("“%(name)s” is in maintenance"),
     AdminState.DISABLED: gettext_lazy("“%(name)s” is disabled"),
 }
+_MAINTENANCE_LEFT = gettext_lazy("“%(name)s” has left maintenance")
 
 
 def _at_stake(hypervisor: Hypervisor, wanted: str) -> dict[str, Any]:

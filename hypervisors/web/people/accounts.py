@@ -31,6 +31,8 @@ from hypervisors.web.methods import is_page
 from hypervisors.web.permissions import person
 
 _BINDINGS_SHOWN = 50
+# In the audit's words.
+_FACTORS = {"totp": "authenticator app", "recovery_codes": "recovery codes"}
 # An address that somebody signed in from is theirs for so long.
 _KNOWN_ADDRESS = timedelta(days=90)
 
@@ -135,7 +137,7 @@ def _on_authenticator_changed(
         authenticator_removed: "switch a second factor off",
         authenticator_reset: "renew a second factor",
     }
-    _note(user, actions[signal], detail=str(authenticator.type))
+    _note(user, actions[signal], detail=_FACTORS.get(authenticator.type, str(authenticator.type)))
 
 
 @receiver(authentication_failed)

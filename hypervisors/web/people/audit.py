@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 from hypervisors.access import require
 from hypervisors.models import AuditRecord
 from hypervisors.models.access import Outcome
+from hypervisors.operations.engine.registry import kind_label
 from hypervisors.privileges import Privilege
 from hypervisors.templatetags.units import memory, size
 from hypervisors.web.boosting import wants_part
@@ -29,6 +30,7 @@ PAGE_SIZE = 50
 _MOST_CHARACTERS = 200
 # Amounts are recorded as their parameters are, in these units.
 _UNITS = {"_bytes": size, "_kib": memory}
+_CANCEL = "cancel "
 _OPERATION = re.compile(r"operation ([0-9a-f-]{36})")
 # Of the object that a role is on: its name is enough for people.
 _FOR_PROGRAMS = {"type", "key"}
@@ -108,7 +110,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "records": [
             {
                 "row": row,
-                "action": row.action.replace("_", " "),
+                "action": action_label(row.action),
                 "url": _subject_url(row),
                 "operation_url": _operation_url(row),
                 "is_about_oneself": row.subject_type == "person" and row.subject_name == row.actor_name,
@@ -117,7 +119,7 @@ def audit(request: HttpRequest) -> HttpResponse:
             for row in records
         ],
         "total": page.paginator.count,
-        "actions": AuditRecord.objects.order_by("action").values_list("action", flat=True).distinct(),
+        "actions": _actions(),
         "outcomes": [
             {
                 "value": value,
@@ -134,6 +136,19 @@ def audit(request: HttpRequest) -> HttpResponse:
     if wants_part(request):
         response.headers["HX-Replace-Url"] = f"{reverse('audit')}?{query.url()}"
     return response
+
+
+def action_label(action: str) -> str:
+    """An operation by its kind's label; what else was done is recorded in words."""
+    if action.startswith(_CANCEL):
+        return _("cancel: %(operation)s") % {"operation": action_label(action.removeprefix(_CANCEL))}
+    return kind_label(action).rstrip("…").replace("_", " ")
+
+
+def _actions() -> list[tuple[str, str]]:
+    """Each action that is recorded with its label, by label."""
+    recorded = AuditRecord.objects.order_by("action").values_list("action", flat=True).distinct()
+    return sorted(((action, action_label(action)) for action in recorded), key=lambda one: one[1].casefold())
 
 
 def changes(record: AuditRecord) -> list[dict[str, Any]]:
@@ -179,7 +194,7 @@ def _matches(text: str) -> Q:
     found = Q()
     for column in columns:
         found |= Q(**{f"{column}__icontains": text})
-    return found
+    return found | Q(action__icontains=text.replace(" ", "_"))
 
 
 def _operation_url(row: AuditRecord) -> str:

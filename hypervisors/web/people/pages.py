@@ -48,6 +48,7 @@ class PersonForm(ModelForm):
     class Meta:
         model = User
         fields = ("username", "first_name", "last_name")
+        labels = {"username": gettext_lazy("User name")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

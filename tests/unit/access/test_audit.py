@@ -192,6 +192,16 @@ class TestPage:
         assert "vm0<" not in text
         assert "vm0<" in self.text(administrator, "?page=2")
 
+    def test_operations_are_called_as_on_their_buttons(self, administrator: Client, alice: User) -> None:
+        audit.record(alice, "create_volume", subject_name="disk1")
+        audit.record(alice, "cancel set_autostart", subject_name="web1")
+        text = self.text(administrator)
+        for label in ("Create volume", "Cancel: "):
+            assert f"{label}" in text
+        assert '<option value="create_volume">' in text
+        assert "et_autostart</" not in text
+        assert "reate_volume</" not in text
+
     @pytest.mark.parametrize(
         ("query", "count"),
         [

@@ -46,6 +46,8 @@ def test_each_state_allows_what_it_allows(state: DomainState, make_domain: Calla
     [
         ("start", {"state": "running"}, "It is running."),
         ("shut_down", {"state": "shutoff"}, "It is shut off."),
+        ("rename", {"state": "paused"}, "It is paused; resume it and shut it down first."),
+        ("rename", {"state": "running"}, "It is running; shut it down first."),
         ("shut_down", {"state": "paused"}, "It is paused; resume it first."),
         ("pause", {"state": "paused"}, "It is paused already."),
         ("rename", {"persistent": False}, "It is transient"),

@@ -115,7 +115,7 @@ def test_a_form_shows_why_the_operation_is_refused(as_alice: Client, make_domain
     running = make_domain(name="runs", state=DomainState.RUNNING)
     answer = as_alice.post(f"/vms/{running.uuid}/operations/rename/", {"name": "walks"}, headers=HTMX)
     assert answer.status_code == 200
-    assert "runs: It is running." in answer.content.decode()
+    assert "runs: It is running; shut it down first." in answer.content.decode()
 
 
 def test_title_and_description_are_edited_together(as_alice: Client, domain: Domain) -> None:

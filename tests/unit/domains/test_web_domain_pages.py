@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from hypervisors.models import Domain, DomainCopy, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
-from hypervisors.states import DomainState, HypervisorStatus, OperationState
+from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationState
 from hypervisors.web.consoles.pages import why_no_console
 from tests.roles import bind
 from tests.rows import make_operation
@@ -132,6 +132,24 @@ def test_a_host_that_does_not_answer_is_said(as_alice: Client, domain: Domain) -
     page = as_alice.get(f"/vms/{domain.uuid}/").content.decode()
     assert "No route to host" in page
     assert hidden_banner not in page
+
+
+def test_a_disabled_host_is_said_to_be_disabled_and_by_whom_to_those_who_manage_it(
+    as_alice: Client, client: Client, domain: Domain, charlie: User
+) -> None:
+    assert domain.hypervisor is not None
+    domain.hypervisor.admin_state, domain.hypervisor.admin_state_by = AdminState.DISABLED, "zoe"
+    domain.hypervisor.admin_state_reason = "new memory"
+    domain.hypervisor.save()
+    page = as_alice.get(f"/vms/{domain.uuid}/").content.decode()
+    assert "by zoe: new memory" in page
+    assert '<span class="vp-host-away" hidden>' in page
+    bind(charlie, "viewer", domain)
+    client.force_login(charlie)
+    page = client.get(f"/vms/{domain.uuid}/").content.decode()
+    assert "is disabled: vmportal leaves it alone" in page
+    assert "zoe" not in page
+    assert "new memory" not in page
 
 
 def test_a_machine_that_is_gone_keeps_its_history(

@@ -66,6 +66,15 @@ def test_a_changed_host_key_is_told_by_its_fingerprint_alone() -> None:
     assert "vmportal-endpoint" not in text
 
 
+def test_a_host_key_that_is_not_stored_is_not_said_to_differ() -> None:
+    said = "Cannot recv data: Host key verification failed.: Connection reset by peer"
+    unknown = str(translate_opening(_Said(38, said), _endpoint()))
+    assert unknown.startswith("No ssh host key is stored for")
+    assert unknown.endswith("ssh said: Host key verification failed: Connection reset by peer.")
+    stored = _endpoint(ssh_known_hosts="h ssh-ed25519 AAAA")
+    assert "is not the one stored here" in str(translate_opening(_Said(38, said), stored))
+
+
 @pytest.mark.parametrize(
     ("code", "domain", "kind"),
     [

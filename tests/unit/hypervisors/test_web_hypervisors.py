@@ -138,6 +138,14 @@ def test_maintenance_is_asked_for_with_numbers_and_shown_everywhere(
     assert "Leave maintenance" in page
 
 
+def test_leaving_maintenance_is_said_in_the_buttons_words(operator: Client, hypervisor: Hypervisor) -> None:
+    url = reverse("hypervisor_admin_state", args=[hypervisor.pk])
+    operator.post(url, {"state": "maintenance"})
+    assert "Leave maintenance on “" in operator.get(f"{url}?state=enabled").content.decode()
+    answer = operator.post(url, {"state": "enabled"}, headers={"HX-Request": "true"})
+    assert "has left maintenance" in json.loads(answer.headers["HX-Trigger"])["vp:toast"]["title"]
+
+
 def test_an_unknown_admin_state_is_refused(operator: Client, hypervisor: Hypervisor) -> None:
     answer = operator.post(reverse("hypervisor_admin_state", args=[hypervisor.pk]), {"state": "online"})
     assert answer.status_code == 422
