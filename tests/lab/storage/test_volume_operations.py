@@ -12,8 +12,9 @@ from deploy.lab import fault
 from deploy.lab.host import Host
 from hypervisors.errors import NotPossible
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
-from hypervisors.models import Operation, OperationLock, StoragePool, Volume
+from hypervisors.models import DomainDefinition, Operation, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine.requests import request_cancel, request_operation
+from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.states import OperationState
 from tests.lab.portals import Portal, ended, wait_for_operation
 from tests.watching import wait_until
@@ -85,10 +86,12 @@ def test_what_is_under_an_overlay_made_a_second_ago_is_not_deleted(
 ) -> None:
     first, second = portal.hosts
     first.virsh("vol-create-as", POOL, "base.qcow2", "1M", "--format", "qcow2")
+    second.virsh("pool-refresh", POOL)
+    # The watcher has heard of that, so that it does not look again below.
+    wait_until(lambda: Volume.objects.present().filter(name="base.qcow2").exclude(storage_pool=shared).exists())
     path = first.virsh("vol-path", "base.qcow2", "--pool", POOL)
     volume = _mirrored(portal, shared, "base.qcow2")
     over = str(Path(path).with_name("over.qcow2"))
-    second.virsh("pool-refresh", POOL)
     with _asked_before(portal, volume, workers["storage"]) as operation:
         if maker == "virsh on the other host":
             backing = ("--backing-vol", "base.qcow2", "--backing-vol-format", "qcow2")
@@ -120,6 +123,11 @@ def test_a_disk_of_a_machine_made_on_the_other_host_a_second_ago_is_not_deleted(
     try:
         with _asked_before(portal, volume, workers["storage"]) as operation:
             second.virsh("define" if state == "defined" else "create", str(xml))
+            # The watcher hears of it within milliseconds: as if it had not.
+            rows = DomainDefinition.objects.filter(domain__name="sudden")
+            wait_until(lambda: rows.exclude(inactive_xml="", live_xml="").exists())
+            rows.update(inactive_xml="", live_xml="")
+            assert why_in_use(volume) == ""
         operation = ended(operation)
         assert operation.state == OperationState.FAILED
         assert f"vda of “sudden” on {second.name}" in operation.outcome
