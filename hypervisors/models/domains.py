@@ -88,11 +88,6 @@ class Domain(models.Model):
     def is_active(self) -> bool:
         return self.state in ACTIVE_DOMAIN_STATES
 
-    @property
-    def label(self) -> str:
-        """The title where there is one, else the name."""
-        return self.title or self.name
-
 
 class DomainDefinition(models.Model):
     """A domain's XML and what was parsed of it; apart from Domain, so that lists stay slim."""

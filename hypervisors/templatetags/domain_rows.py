@@ -15,12 +15,13 @@ from django.utils.translation import gettext as _
 
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.templatetags.units import domain_state
+from hypervisors.web.naming import visible
 
 register = template.Library()
 
 _ROW = (
     '<tr id="vm-{uuid}" data-uuid="{uuid}" data-href>'
-    '<td class="c-check"><input type="checkbox" aria-label="{name}"></td>'
+    '<td class="c-check"><input type="checkbox" aria-label="{shown}"></td>'
     '<td class="c-state">{state}</td>'
     '<td class="c-name"><a href="{uuid}/"><vp-text field="name">{name}</vp-text></a>'
     '<vp-text class="vp-title" field="title">{title}</vp-text>'
@@ -32,7 +33,7 @@ _ROW = (
     '<td class="c-io"><vp-rate of="disk"{off}></vp-rate></td>'
     '<td class="c-io"><vp-rate of="net"{off}></vp-rate></td>'
     '<td class="c-menu"><details class="vp-menu vp-menu-end" data-src="{uuid}/menu/">'
-    '<summary class="vp-icon-button" aria-label="{actions}: {name}">⋯</summary>'
+    '<summary class="vp-icon-button" aria-label="{actions}: {shown}">⋯</summary>'
     '<div class="vp-menu-items"></div></details></td>'
     "</tr>\n"
 )
@@ -50,6 +51,7 @@ def _values(domain: Any, language: str | None) -> dict[str, Any]:
     return {
         "uuid": str(domain.uuid),
         "name": escape(domain.name),
+        "shown": escape(visible(domain.name)),
         "title": escape(domain.title),
         "trouble": escape(domain.trouble) if domain.trouble else "",
         "state": _state(domain.vanished_at, domain.state, domain.state_reason, language),

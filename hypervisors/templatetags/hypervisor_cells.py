@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from hypervisors.models import Hypervisor
 from hypervisors.states import AdminState
 from hypervisors.templatetags.icons import icon
-from hypervisors.templatetags.units import epoch, hypervisor_state, memory
+from hypervisors.templatetags.units import epoch, memory, state_of_hypervisor
 
 register = template.Library()
 
@@ -57,7 +57,7 @@ def breakable(uri: str) -> SafeString:
 @register.simple_tag
 def seen(hypervisor: Hypervisor) -> SafeString:
     """Status, and when it was last seen or since when and why it is away."""
-    parts: list[str] = [hypervisor_state(hypervisor)]
+    parts: list[str] = [state_of_hypervisor(hypervisor, reason=hypervisor.status_reason)]
     if hypervisor.admin_state != AdminState.ENABLED:
         since = render_to_string("hypervisors/admin_state_since.html", {"hypervisor": hypervisor})
         parts.append(f'<span class="vp-sub vp-clamp">{since}</span>')

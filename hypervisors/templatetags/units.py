@@ -6,13 +6,16 @@ from html import escape
 from typing import Any
 
 from django import template
+from django.template import Context
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
+from hypervisors.access import can
 from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_types
 from hypervisors.operations.engine.subjects import subject_url
+from hypervisors.privileges import Privilege
 
 register = template.Library()
 
@@ -112,13 +115,22 @@ def domain_state(domain: Any, *, in_row: bool = False) -> SafeString:
     )
 
 
-@register.simple_tag
-def hypervisor_state(hypervisor: Any) -> SafeString:
-    """What a host's line says of it, which stays true: its status, or people's will where that matters more."""
-    state, reason = hypervisor.shown_state, escape(hypervisor.status_reason)
+@register.simple_tag(takes_context=True)
+def hypervisor_state(context: Context, hypervisor: Any) -> SafeString:
+    """What a host's line says of it, which stays true: its status, or people's will where that matters more.
+
+    The reason, which names addresses, is for those who may see the host itself.
+    """
+    request = context.get("request")
+    may_see = request is not None and can(request.user, Privilege.HYPERVISOR_VIEW, hypervisor)
+    return state_of_hypervisor(hypervisor, reason=hypervisor.status_reason if may_see else "")
+
+
+def state_of_hypervisor(hypervisor: Any, *, reason: str) -> SafeString:
+    state = hypervisor.shown_state
     return mark_safe(  # noqa: S308
         f'<vp-state hypervisor="{hypervisor.pk}" state="{state}" status="{hypervisor.status}"'
-        f' admin="{hypervisor.admin_state}" title="{reason}">'
+        f' admin="{hypervisor.admin_state}" title="{escape(reason)}">'
         f'<span class="vp-state-word">{escape(state_word(state))}</span></vp-state>'
     )
 

@@ -7,12 +7,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from hypervisors.models import Domain
+from hypervisors.web.naming import visible
 
 
 def done(
     request: HttpRequest, text: str, *, back: Domain | str, events: dict[str, object] | None = None
 ) -> HttpResponse:
     """What was asked for is on its way. `events` are dispatched in the page, beside the notice."""
+    text = visible(text)
     if "HX-Request" not in request.headers:
         messages.success(request, text)
         return redirect(back)
@@ -22,4 +24,4 @@ def done(
 
 def refused(request: HttpRequest, reason: str, *, status: int) -> HttpResponse:
     """What was asked for cannot be; the reason is the whole body, which pages show as a notice."""
-    return HttpResponse(reason, content_type="text/plain; charset=utf-8", status=status)
+    return HttpResponse(visible(reason), content_type="text/plain; charset=utf-8", status=status)

@@ -1,7 +1,9 @@
-// <vp-confirm>: asks before what cannot be undone, naming the machines. `confirmed({title, text, names, yes, danger})`
+// <vp-confirm>: asks before what cannot be undone, naming the machines. `confirmed({title, about, text, names, yes, danger})`
 // resolves to true or false; an htmx element says the same with data-confirm, data-confirm-text, data-confirm-yes.
+// `about` is {name, host, title} of the one machine, in data-confirm-name, -host and -title: each has an element of its own,
+// since whoever may describe a machine could title it like another. "%s" in the question stands for the name.
 
-import { word } from "./words.js";
+import { visible, word } from "./words.js";
 
 const NAMES_SHOWN = 8;
 
@@ -16,20 +18,26 @@ class VpConfirm extends HTMLElement {
   }
 
   ask = async (event) => {
-    const { confirm, confirmText, confirmYes, confirmDanger } = event.detail.elt.dataset;
+    const { confirm, confirmName, confirmHost, confirmTitle, confirmText, confirmYes, confirmDanger } = event.detail.elt.dataset;
     if (!confirm) return;
     event.preventDefault();
-    if (await this.confirmed({ title: confirm, text: confirmText, yes: confirmYes, danger: Boolean(confirmDanger) })) event.detail.issueRequest(true);
+    const about = { name: confirmName, host: confirmHost, title: confirmTitle };
+    const isMeant = await this.confirmed({ title: confirm, about, text: confirmText, yes: confirmYes, danger: Boolean(confirmDanger) });
+    if (isMeant) event.detail.issueRequest(true);
   };
 
-  confirmed({ title, text = "", names = [], yes, danger = false }) {
+  confirmed({ title, about = {}, text = "", names = [], yes, danger = false }) {
     const part = (name) => this.dialog.querySelector(name);
-    part(".vp-dialog-title").textContent = title;
+    part(".vp-dialog-title").replaceChildren(...withName(title, about.name));
+    for (const row of this.dialog.querySelectorAll(".vp-identity [data-of]")) {
+      row.querySelector("dd").textContent = visible(about[row.dataset.of] ?? "");
+      row.hidden = !about[row.dataset.of];
+    }
     part(".vp-dialog-text").textContent = text;
     part(".vp-dialog-text").hidden = !text;
     const shown = names.slice(0, NAMES_SHOWN);
     if (names.length > shown.length) shown.push(word("and_more", names.length - shown.length));
-    part(".vp-dialog-names").replaceChildren(...shown.map((name) => Object.assign(document.createElement("li"), { textContent: name })));
+    part(".vp-dialog-names").replaceChildren(...shown.map((name) => Object.assign(document.createElement("li"), { textContent: visible(name) })));
     const button = part(".vp-dialog-yes");
     button.textContent = yes;
     button.className = `btn vp-dialog-yes ${danger ? "btn-danger" : "btn-primary"}`;
@@ -40,6 +48,13 @@ class VpConfirm extends HTMLElement {
       this.dialog.addEventListener("close", () => resolve(this.dialog.returnValue === "yes"), { once: true });
     });
   }
+}
+
+// The question's words with the name in an element of its own.
+function withName(question, name) {
+  if (name === undefined) return [question];
+  const [before, after = ""] = question.split("%s");
+  return [before, Object.assign(document.createElement("bdi"), { textContent: visible(name) }), after];
 }
 
 customElements.define("vp-confirm", VpConfirm);

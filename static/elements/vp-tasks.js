@@ -5,7 +5,7 @@
 import { progressWords } from "./progress-words.js";
 import { remember } from "./shell.js";
 import { duration } from "./units.js";
-import { word } from "./words.js";
+import { visible, word } from "./words.js";
 
 const UNFINISHED = new Set(["queued", "running"]);
 const FAILED = new Set(["failed", "interrupted"]);
@@ -190,9 +190,9 @@ class VpTasks extends HTMLElement {
     part("toggle").hidden = !task.progress?.children;
     row.classList.toggle("is-parent", Boolean(task.progress?.children));
     if (task.progress?.children) this.parents.add(task.id);
-    text(part("route"), task.target_hypervisor_name ? `${task.hypervisor_name} → ${task.target_hypervisor_name}` : task.hypervisor_name ?? "");
+    text(part("route"), visible(task.target_hypervisor_name ? `${task.hypervisor_name} → ${task.target_hypervisor_name}` : task.hypervisor_name ?? ""));
     text(part("who"), task.requested_by ?? "");
-    text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) || stepWords(task.steps) : task.outcome);
+    text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) || stepWords(task.steps) : visible(task.outcome));
     const bar = part("bar");
     bar.hidden = task.state !== "running";
     if (task.progress?.percent === undefined) bar.removeAttribute("value");

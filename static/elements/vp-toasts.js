@@ -1,6 +1,8 @@
 // <vp-toasts>: short notices at the corner. Anybody dispatches vp:toast on document: {title, text, kind: "info" | "error"}.
 // An error stays until it is closed; the rest goes by itself.
 
+import { visible } from "./words.js";
+
 const STAYS_MS = 6000;
 const AT_MOST = 4;
 
@@ -32,7 +34,7 @@ class VpToasts extends HTMLElement {
     toast.className = `vp-toast is-${kind}`;
     toast.setAttribute("role", kind === "error" ? "alert" : "status");
     const heading = document.createElement("strong");
-    heading.textContent = title;
+    heading.textContent = visible(title);
     const close = document.createElement("button");
     close.type = "button";
     close.className = "vp-icon-button";
@@ -42,7 +44,7 @@ class VpToasts extends HTMLElement {
     toast.append(heading, close);
     if (text) {
       const words = document.createElement("p");
-      words.textContent = text;
+      words.textContent = visible(text);
       toast.append(words);
     }
     this.append(toast);

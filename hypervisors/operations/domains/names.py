@@ -38,12 +38,16 @@ def checked_text(text: object, *, multiline: bool, max_length: int, what: str) -
     allowed = "\n\t" if multiline else ""
     if any(_is_unprintable(character) and character not in allowed for character in text):
         raise NotPossible(_("The %(what)s contains a control character or a line break.") % {"what": what})
+    if any(_is_invisible(character) for character in text):
+        raise NotPossible(_("The %(what)s contains an invisible character.") % {"what": what})
     return text
 
 
 def _problem(name: str) -> str:
     if any(_is_unprintable(character) for character in name):
         return _("A name cannot contain control characters or line breaks.")
+    if any(_is_invisible(character) for character in name):
+        return _("A name cannot contain invisible characters.")
     if "/" in name:
         return _("A name cannot contain “/”: hosts keep each machine in a file of its name.")
     if name in (".", ".."):
@@ -58,6 +62,11 @@ def _problem(name: str) -> str:
     return ""
 
 
+def _is_invisible(character: str) -> bool:
+    # Joiners belong to some scripts; everything else of this kind is made for looking like something else.
+    return unicodedata.category(character) == "Cf" and character not in "\u200c\u200d"
+
+
 def _is_unprintable(character: str) -> bool:
     # Control characters, lone surrogates, and what XML 1.0 leaves out.
     return unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff\u2028\u2029"
@@ -66,15 +75,7 @@ def _is_unprintable(character: str) -> bool:
 def _check_free(name: str, domain: Domain) -> None:
     if domain.hypervisor is None:
         return
-    namesake = (
-        Domain.objects.present()
-        .filter(name=name, hypervisor__hypervisor_pool=domain.hypervisor.hypervisor_pool)
-        .exclude(pk=domain.pk)
-        .select_related("hypervisor")
-        .first()
-    )
-    if namesake is not None:
-        raise NotPossible(
-            _("There is a virtual machine called “%(name)s” on %(host)s already; names are unique in a pool.")
-            % {"name": name, "host": namesake.hypervisor}
-        )
+    in_pool = Domain.objects.present().filter(hypervisor__hypervisor_pool=domain.hypervisor.hypervisor_pool)
+    if in_pool.filter(name=name).exclude(pk=domain.pk).exists():
+        # Not where: whoever asks may not be allowed to see that one.
+        raise NotPossible(_("The name “%(name)s” is taken; names are unique in a pool.") % {"name": name})

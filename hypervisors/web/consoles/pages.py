@@ -21,6 +21,7 @@ from hypervisors.models.consoles.seats import why_no_seat
 from hypervisors.models.consoles.viewers import read_viewers
 from hypervisors.privileges import Privilege
 from hypervisors.web.methods import require_POST
+from hypervisors.web.naming import visible
 from hypervisors.web.permissions import person
 
 PROXY_PATH = "/console/vnc"
@@ -101,7 +102,7 @@ def why_no_console(domain: Domain) -> str:
     if domain.vanished_at is not None or domain.hypervisor is None:
         return _("This virtual machine is on no host any more.")
     if not domain.is_active:
-        return _("%(name)s is off.") % {"name": domain.label}
+        return _("%(name)s is off.") % {"name": visible(domain.name)}
     parsed = _parsed(domain)
     shown = parsed.get("graphics", [])
     kinds = {graphics.get("kind", "") for graphics in shown if graphics.get("listen_kind") != "none"}
@@ -109,12 +110,12 @@ def why_no_console(domain: Domain) -> str:
     if "vnc" in kinds or not parsed:
         return ""
     if "spice" in kinds:
-        return _("%(name)s has a SPICE display only; give it a VNC display.") % {"name": domain.label}
+        return _("%(name)s has a SPICE display only; give it a VNC display.") % {"name": visible(domain.name)}
     if shown and not kinds:
         return _(
             "%(name)s has no network display; its display listens on “none”. Give it one that listens on an address."
-        ) % {"name": domain.label}
-    return _("%(name)s has no display; give it a VNC display.") % {"name": domain.label}
+        ) % {"name": visible(domain.name)}
+    return _("%(name)s has no display; give it a VNC display.") % {"name": visible(domain.name)}
 
 
 def _parsed(domain: Domain) -> dict[str, Any]:

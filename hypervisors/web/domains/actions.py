@@ -19,7 +19,10 @@ from hypervisors.web.domains.forms import DIALOGS
 
 @dataclass(frozen=True, kw_only=True)
 class DomainAction:
-    """One button or menu entry. `reason` says why it cannot be done now; empty when it can."""
+    """One button or menu entry. `reason` says why it cannot be done now; empty when it can.
+
+    In `question` stands "%s" for the name, which the page sets apart from it.
+    """
 
     kind: str
     word: str
@@ -104,7 +107,7 @@ def _action(found: DomainOperation, domain: Domain, reason: str) -> DomainAction
         reason=reason,
         url=dialog(domain) if dialog else reverse("operate_domain", args=[domain.uuid, found.kind]),
         has_form=dialog is not None,
-        question=str(found.question) % domain.label if found.question else "",
+        question=str(found.question),
         warning=str(found.warning) if found.question else "",
         is_dangerous=found.is_dangerous,
         values=tuple(found.click_values(domain).items()),

@@ -5,14 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from hypervisors.access import can, permitted
+from hypervisors.access import can, can_somewhere, permitted
 from hypervisors.broadcast import changes_group
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, read_recent
@@ -42,8 +42,8 @@ def domains(request: HttpRequest) -> HttpResponse:
         "list": domain_list,
         "state_filters": _state_filters(domain_list),
         "pages": _pages(domain_list),
-        "has_hypervisors": bool(domain_list.total) or Hypervisor.objects.exists(),
-        "place": _place(query),
+        "has_hypervisors": bool(domain_list.total) or _has_hypervisors(request.user),
+        "place": _place(query, request.user),
         "columns": _columns(query),
         "page_sizes": [(size, query.url(page_size=size)) for size in PAGE_SIZES],
         "clear_url": DomainListQuery(page_size=query.page_size).url(),
@@ -84,24 +84,34 @@ def domains_usage(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"domains": {key.rpartition(":")[2]: _sparkline(samples) for key, samples in usage.items()}})
 
 
-def _place(query: DomainListQuery) -> str:
-    """The name of the host or pool that the list is limited to."""
+def _place(query: DomainListQuery, user: AbstractBaseUser | AnonymousUser) -> str:
+    """The name of the host or pool that the list is limited to; "?" for one that the person knows nothing of."""
+    known = _known_hypervisors(user)
     if query.hypervisor:
-        return Hypervisor.objects.filter(pk=query.hypervisor).values_list("name", flat=True).first() or "?"
+        return known.filter(pk=query.hypervisor).values_list("name", flat=True).first() or "?"
     if query.hypervisor_pool:
-        pools = Hypervisor.objects.filter(hypervisor_pool=query.hypervisor_pool)
+        pools = known.filter(hypervisor_pool=query.hypervisor_pool)
         return pools.values_list("hypervisor_pool__name", flat=True).first() or "?"
     return ""
 
 
+def _has_hypervisors(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Who may not see hosts is not told that there are none."""
+    return not can_somewhere(user, Privilege.HYPERVISOR_VIEW) or Hypervisor.objects.exists()
+
+
 def _hypervisors_of(user: AbstractBaseUser | AnonymousUser) -> list[Hypervisor]:
+    return list(_known_hypervisors(user).only("name", "status", "hypervisor_pool__name"))
+
+
+def _known_hypervisors(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Hypervisor]:
     """Those that one may see, and those that hold machines that one may see."""
     hypervisors = Hypervisor.objects.select_related("hypervisor_pool").order_by("hypervisor_pool__name", "name")
     if not can(user, Privilege.HYPERVISOR_VIEW):
         seen = permitted(user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).order_by().values("pk")
         holding = Domain.objects.visible_to(user).present().order_by().values("hypervisor")
         hypervisors = hypervisors.filter(Q(pk__in=seen) | Q(pk__in=holding))
-    return list(hypervisors.only("name", "status", "hypervisor_pool__name"))
+    return hypervisors
 
 
 def _columns(query: DomainListQuery) -> dict[str, dict[str, str]]:

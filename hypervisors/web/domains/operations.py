@@ -50,7 +50,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
             form.add_error(None, str(error))
             return _form(request, domain, kind, form)
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
-    return done(request, f"{found.label}: {domain.label}", back=domain)
+    return done(request, f"{found.label}: {domain.name}", back=domain)
 
 
 @require_safe
@@ -84,7 +84,7 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
             except (Conflict, NotPossible) as refusal:
                 error = str(refusal)
             else:
-                text = _("%(name)s moves to %(host)s") % {"name": domain.label, "host": target.hypervisor.name}
+                text = _("%(name)s moves to %(host)s") % {"name": domain.name, "host": target.hypervisor.name}
                 return done(request, text, back=domain)
     context = {
         "domain": domain,

@@ -12,9 +12,9 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from hypervisors.access import can
+from hypervisors.access import can, permitted
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainDefinition, Operation
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
@@ -172,11 +172,14 @@ def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
 
 
 def _others(request: HttpRequest, machine: Domain) -> dict[str, Any]:
-    """What other hosts of its pool have of it, and other pools' machines with its UUID that one may see."""
+    """What other hosts of its pool have of it, and other pools' machines with its UUID, as far as one may see them."""
+    hosts = permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).order_by()
     same_uuid = Q(uuid=machine.libvirt_uuid) | Q(shared_uuid=machine.libvirt_uuid)
     twins = Domain.objects.visible_to(request.user).present().filter(same_uuid).exclude(pk=machine.pk)
     return {
-        "copies": machine.copies.select_related("hypervisor").order_by("hypervisor__name"),
+        "copies": machine.copies.filter(hypervisor__in=hosts.values("pk"))
+        .select_related("hypervisor")
+        .order_by("hypervisor__name"),
         "twins": twins.select_related("hypervisor__hypervisor_pool"),
     }
 

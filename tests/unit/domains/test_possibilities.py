@@ -134,7 +134,7 @@ def test_the_reasons_of_all_kinds_take_one_query(
         ("x" * 241, "takes 241 bytes; 240 fit"),
         ("😀" * 61, "takes 244 bytes; 240 fit"),
         ("web1", "called “web1” already"),
-        ("db1", "“db1” on host2 already; names are unique in a pool"),
+        ("db1", "The name “db1” is taken; names are unique in a pool"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(

@@ -168,7 +168,7 @@ def test_many_are_asked_at_once_and_the_refused_are_named(
     answer = as_alice.post("/vms/operations/start/", {"uuid": uuids}, headers=HTMX)
     assert answer.status_code == 200
     assert {name for _, name in asked()} == {"web1", "third"}
-    assert "<b>runs</b><span>It is running.</span>" in answer.content.decode()
+    assert "<b>runs</b> <span>host1</span></span><span>It is running.</span>" in answer.content.decode()
 
 
 def test_many_without_refusals_need_no_dialog(as_alice: Client, domain: Domain) -> None:

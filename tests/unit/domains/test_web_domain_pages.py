@@ -93,7 +93,10 @@ def test_what_cannot_be_done_says_why(
     running = make_domain(name="runs", state=DomainState.RUNNING)
     buttons = client.get(f"/vms/{running.uuid}/buttons/").content.decode()
     assert f'action="/vms/{running.uuid}/operations/shut_down/"' in buttons
-    assert 'data-confirm="Force “runs” off?"' in buttons
+    assert (
+        'data-confirm="Force “%s” off?" data-confirm-name="runs" data-confirm-host="host1" data-confirm-title=""'
+        in buttons
+    )
     assert "operations/start/" not in buttons
     client.force_login(bob)
     buttons = client.get(f"/vms/{domain.uuid}/buttons/").content.decode()
@@ -246,8 +249,11 @@ def test_copies_on_other_hosts_are_shown_on_its_page_and_on_theirs(
     copy = DomainCopy.objects.create(domain=twice, hypervisor=other, name="old-web9", state="shutoff")
     page = as_alice.get(f"/vms/{twice.uuid}/").content.decode()
     assert "Left over on" in page
-    assert "as “old-web9”, shut off: never start it there" in page
-    assert "“old-web9” here is a left-over definition" in as_alice.get(f"/hypervisors/{other.pk}/").content.decode()
+    assert "as “<bdi>old-web9</bdi>”, shut off: never start it there" in page
+    assert (
+        "“<bdi>old-web9</bdi>” here is a left-over definition"
+        in as_alice.get(f"/hypervisors/{other.pk}/").content.decode()
+    )
     assert "old-web9" not in as_alice.get(f"/hypervisors/{twice.hypervisor_id}/").content.decode()
     DomainCopy.objects.filter(pk=copy.pk).update(state="running", runs_too_since=timezone.now())
     for pk in (other.pk, twice.hypervisor_id):

@@ -42,8 +42,8 @@ def wanted(**fields: object) -> dict[str, object]:
 def test_a_volume_is_asked_for(operator: Client, storage_pool: StoragePool) -> None:
     url = f"/storage/{storage_pool.pk}/volumes/create/"
     dialog = operator.get(url, headers=HTMX).content.decode()
-    assert "New volume in “images”" in dialog
-    assert "50 GiB of 100 GiB are free on host1" in dialog
+    assert "New volume in “<bdi>images</bdi>”" in dialog
+    assert "50 GiB of 100 GiB are free on <bdi>host1</bdi>" in dialog
     answer = operator.post(url, wanted(), headers=HTMX)
     assert answer.status_code == 204
     operation = Operation.objects.get()
