@@ -120,6 +120,8 @@ def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
     return {
         "domain": machine,
         "host": machine.hypervisor,
+        # Its name is the machine's; reasons of its own, which name addresses and people, are for those who may see it.
+        "may_see_host": can(request.user, Privilege.HYPERVISOR_VIEW, machine.hypervisor),
         "actions": None if machine.vanished_at else domain_actions(machine, request.user),
         "operation": Operation.objects.unfinished()
         .filter(domain=machine)

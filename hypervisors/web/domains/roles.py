@@ -27,8 +27,9 @@ def domain_roles(request: HttpRequest, uuid: UUID) -> HttpResponse:
     Taking it back closes the person's consoles of this machine, see models/consoles/kicks.py.
     """
     domain = get_object_or_404(Domain.objects.visible_to(request.user).select_related("hypervisor"), uuid=uuid)
-    # Before it is said who exists.
-    require(person(request), Privilege.DOMAIN_GRANT, domain, what="give roles")
+    what = "give a role" if request.POST.get("role") else "take a role back"
+    # First: whoever may not is not told which people there are.
+    require(request.user, Privilege.DOMAIN_GRANT, domain, what=what)
     try:
         holder = _holder(request)
         if request.POST.get("role"):
