@@ -13,7 +13,7 @@ class HypervisorsConfig(AppConfig):
 
     def ready(self) -> None:
         # Their receivers keep account flags in step with roles, and end sessions and consoles when a right is lost.
-        from hypervisors.access import account_flags, ended_sessions  # noqa: F401
+        from hypervisors.access import account_flags, audited_groups, ended_sessions  # noqa: F401
         from hypervisors.models.consoles import kicks  # noqa: F401
         from hypervisors.models.stock_roles import synchronise_stock_roles
 

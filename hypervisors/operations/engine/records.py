@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisors import broadcast
+from hypervisors.access import audit
 from hypervisors.models import Hypervisor, Operation
 from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.engine.locks import release_locks
@@ -218,6 +219,7 @@ def finish(operation: Operation, state: OperationState, outcome: str, progress: 
             release_locks(operation)
             if operation.parent_id is not None:
                 child_ended(operation.parent_id)
+            _audit_failure(operation, state, outcome)
         return True
 
     # What was done is done; somebody else would have to find out again what we know.
@@ -227,6 +229,20 @@ def finish(operation: Operation, state: OperationState, outcome: str, progress: 
         setattr(operation, name, value)
     _publish(operation)
     return True
+
+
+def _audit_failure(operation: Operation, state: OperationState, outcome: str) -> None:
+    """That it was asked for stands there already, and is taken for done."""
+    if state in (OperationState.FAILED, OperationState.INTERRUPTED):
+        audit.record(
+            operation.requested_by,
+            operation.kind,
+            subject_type=operation.subject_type,
+            subject_key=operation.subject_key,
+            subject_name=operation.subject_name,
+            outcome="failed",
+            detail=f"operation {operation.pk}: {outcome}",
+        )
 
 
 def _insist(write: Callable[[], T], *, what: str) -> T:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from hypervisors import broadcast
 from hypervisors.access import audit, can, require
+from hypervisors.access.subjects import subject_of
 from hypervisors.errors import Conflict, NotPossible, VmportalError
 from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.operations.engine.delivery import deliver_soon
@@ -77,6 +78,7 @@ def request_of_many(
     for subject, reason in preflight(kind=kind, subjects=subjects, user=user).items():
         if reason:
             refusals.append((subject, reason))
+            _audit_refusal(user, found, subject)
         else:
             possible.append(subject)
     if not possible:
@@ -167,6 +169,21 @@ def _require_cancel(operation: Operation, user: Requester) -> None:
     if found is not None:
         subject = find_subject(operation)
         require(user, found.privilege, operation if subject is None else subject, what=f"cancel {operation.kind}")
+
+
+def _audit_refusal(user: Requester, found: OperationType[Any], subject: models.Model) -> None:
+    """As `require` does for one alone: the others of a bulk request go on."""
+    if not can(user, found.privilege, subject):
+        about = subject_of(subject)
+        audit.record(
+            user,
+            found.kind,
+            subject_type=about.type,
+            subject_key=about.key,
+            subject_name=about.name,
+            outcome="refused",
+            detail=f"needs {found.privilege}",
+        )
 
 
 def _audit(user: Requester, operation: Operation, *, what: str = "") -> None:

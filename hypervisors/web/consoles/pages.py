@@ -62,6 +62,14 @@ def console_grant(request: HttpRequest, uuid: UUID) -> JsonResponse:
         token = issue_grant(grant)
     except redis.RedisError:
         return JsonResponse({"reason": _("Redis does not answer; try again in a moment.")}, status=503)
+    audit.record(
+        person(request),
+        "open a console",
+        subject_type="domain",
+        subject_key=str(domain.uuid),
+        subject_name=domain.name,
+        after={"mode": grant.mode},
+    )
     return JsonResponse(_answer(request, domain, token, grant))
 
 

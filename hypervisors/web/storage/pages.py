@@ -12,7 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from hypervisors.access import permitted, require
+from hypervisors.access import audit, permitted, require
 from hypervisors.broadcast import changes_group
 from hypervisors.inventory.refresh_requests import request_shared_storage_refresh
 from hypervisors.models import StoragePool, Volume
@@ -59,6 +59,13 @@ def storage_pool_refresh(request: HttpRequest, pk: int) -> HttpResponse:
     row = _visible(request, pk)
     require(person(request), Privilege.STORAGE_MANAGE, row, what="refresh a storage pool")
     request_shared_storage_refresh(row)
+    audit.record(
+        person(request),
+        "refresh a storage pool",
+        subject_type="storage_pool",
+        subject_key=str(row.pk),
+        subject_name=row.name,
+    )
     return done(request, _("“%(name)s” is being read again.") % {"name": row.name}, back=row.get_absolute_url())
 
 
