@@ -18,6 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from hypervisors.access import audit
@@ -39,6 +40,10 @@ _KNOWN_ADDRESS = timedelta(days=90)
 
 class ClosedSignupAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """No self-service registration, and a place to go after a password change."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": gettext_lazy("The user name or the password is wrong."),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False

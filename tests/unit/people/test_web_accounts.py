@@ -36,7 +36,7 @@ def test_a_wrong_name_and_a_wrong_password_look_the_same(client: Client, alice: 
 
     wrong_password = sign_in(client, "alice", "wrong")
     assert wrong_password.status_code == 200
-    assert "not correct" in text(wrong_password)
+    assert "The user name or the password is wrong." in text(wrong_password)
     assert text(wrong_password) == text(sign_in(Client(), "nobody-of-this-name", "wrong"))
     assert client.get(reverse("profile")).status_code == 302
 
