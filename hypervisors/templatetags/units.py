@@ -150,6 +150,7 @@ def _page_words(language: str | None) -> SafeString:
         "failed": _("Failed: %s"),
         "asked": _("Asked for: %s"),
         "cancel": _("Cancel"),
+        "cancelling": _("Cancelling…"),
         "close": _("Close"),
         "left": _("%s left"),
         "unsent": _("The server did not answer"),

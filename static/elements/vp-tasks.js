@@ -120,6 +120,8 @@ class VpTasks extends HTMLElement {
     if (parent && !this.opened.has(parent)) return;
     const before = known?.state;
     const task = { id, progress: {}, outcome: "", ...known, ...fields };
+    // The worker tells how far it is, and may not know yet that it shall stop.
+    task.cancel_requested_at ??= known?.cancel_requested_at;
     this.tasks.set(id, task);
     if (known) this.fill(this.rows.get(id), task);
     else (parent ? this.rows.get(parent)?.querySelector(".vp-task-children") : this.list)?.prepend(this.row(task));
@@ -192,7 +194,8 @@ class VpTasks extends HTMLElement {
     if (task.progress?.children) this.parents.add(task.id);
     text(part("route"), visible(task.target_hypervisor_name ? `${task.hypervisor_name} → ${task.target_hypervisor_name}` : task.hypervisor_name ?? ""));
     text(part("who"), task.requested_by ?? "");
-    text(part("outcome"), UNFINISHED.has(task.state) ? progressWords(task.progress) || stepWords(task.steps) : visible(task.outcome));
+    text(part("outcome"), UNFINISHED.has(task.state) ? unfinishedWords(task) : visible(task.outcome));
+    part("outcome").title = part("outcome").textContent;
     const bar = part("bar");
     bar.hidden = task.state !== "running";
     if (task.progress?.percent === undefined) bar.removeAttribute("value");
@@ -233,6 +236,11 @@ class VpTasks extends HTMLElement {
     badge.textContent = failed && !running ? "!" : running;
     this.classList.toggle("is-empty", !this.tasks.size);
   }
+}
+
+function unfinishedWords(task) {
+  const words = progressWords(task.progress) || stepWords(task.steps);
+  return [task.cancel_requested_at ? word("cancelling") : "", words].filter(Boolean).join(" · ");
 }
 
 // What a request of several steps is at.

@@ -23,6 +23,14 @@ from tests.browser.people import (
     wait_for,
 )
 
+# All that an element says, as it changes.
+_WORDS_FROM_NOW_ON = """element => {
+  const said = [];
+  const note = () => { if (/Cancel/.test(element.textContent) || said.length) said.push(element.textContent); };
+  new MutationObserver(note).observe(element, {childList: true});
+  return said;
+}"""
+
 
 @pytest.fixture
 def guest(lab: Lab) -> Iterator[Guest]:
@@ -132,9 +140,13 @@ def test_a_move_that_is_cancelled_by_click_leaves_the_machine_where_it_ran(page:
     dialog.get_by_role("button", name="Migrate", exact=True).click()
     task = page.locator(".vp-task").filter(has_text=guest.name).first
     expect(task).to_contain_text(re.compile(r"MiB/s|KiB/s"), timeout=SEEN_MS)
+    said = task.locator(".vp-task-outcome").evaluate_handle(_WORDS_FROM_NOW_ON)
     task.get_by_role("button", name="Cancel").click()
     expect(task).to_contain_text(f"It still runs on {source.name}.", timeout=SEEN_MS)
     expect(task).to_contain_text("Cancelled")
+    *while_it_ended, _ = said.json_value()
+    assert while_it_ended
+    assert all(words.startswith("Cancelling…") for words in while_it_ended)
     assert source.virsh("domstate", guest.uuid).strip() == "running"
     wait_for(page, lambda: guest.uuid not in target.virsh("list", "--all", "--uuid"))
     see_console(page)
