@@ -10,6 +10,7 @@ const FOLLOW_MS = 30_000;
 const CONNECT_MS = 20_000;
 const VIEWERS_MS = 10_000;
 const OFF_STATES = new Set(["shutoff", "nostate", "vanished"]);
+const ALONE = new Set(["off", "kicked", "denied"]);
 const CONTROL = [0xffe3, "ControlLeft"];
 const ALT = [0xffe9, "AltLeft"];
 const KEYS = {
@@ -173,6 +174,7 @@ class VpConsole extends HTMLElement {
   }
 
   #gaveUp(error) {
+    this.#showViewers([]);
     if (error instanceof Refusal && error.status === 409 && OFF_STATES.has(error.answer.state)) {
       this.#frozen?.remove();
       this.#show("off", error.answer.state === "vanished" ? error.message : "", { canStart: error.answer.can_start });
@@ -248,7 +250,8 @@ class VpConsole extends HTMLElement {
   async #lookForViewers() {
     const place = this.querySelector(".vp-console-viewers");
     const response = await fetch(place.dataset.viewers, { headers: { Accept: "application/json" } }).catch(() => null);
-    if (response?.ok && !response.redirected) this.#showViewers((await response.json()).viewers);
+    // Who is disconnected meanwhile learns of nobody; who could not connect learns who has the screen.
+    if (response?.ok && !response.redirected && !ALONE.has(this.#state)) this.#showViewers((await response.json()).viewers);
   }
 
   async #disconnect(button) {

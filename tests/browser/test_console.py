@@ -153,6 +153,8 @@ def test_who_may_only_view_cannot_type(page: Page, chromium: Browser, portal: St
     viewers.get_by_role("button", name="Disconnect viewer").click()
     becomes(viewer, "kicked")
     expect(viewer.locator(".vp-console-detail")).to_have_text("Disconnected by admin.")
+    # It is no longer told who else watches.
+    expect(viewer.locator(".vp-console-viewers")).to_be_hidden()
     viewer.click(".vp-console-again")
     becomes(viewer, "viewing")
     # The right taken back ends it.
