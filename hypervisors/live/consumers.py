@@ -2,7 +2,8 @@
 
 From the browser: {"watch": [domain uuids], "watch_hypervisors": [ids]} replaces what is watched; {"ping": 1}.
 To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …},
-{"type": "pong", "seq"}. `seq` is the number of the group's latest change; null in a pong while Redis is away.
+{"type": "rights"} (one may see or do more or less than before: look anew), {"type": "pong", "seq"}. `seq` is the
+number of the group's latest change; null in a pong while Redis is away.
 While the database cannot be written, hello and pong have a "trouble" that says so.
 """
 
@@ -27,6 +28,7 @@ from hypervisors.access import permitted
 from hypervisors.broadcast import changes_group, read_sequence, rights_group, usage_group
 from hypervisors.live.groups import group_listener
 from hypervisors.models import Domain, Hypervisor
+from hypervisors.models.rights import Rights, rights_of
 from hypervisors.models.troubles import current_trouble, known_lately
 from hypervisors.privileges import Privilege
 
@@ -64,6 +66,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "none"
     recheck_seconds: float = RECHECK_SECONDS
     user: User
+    # As the page was last told of them.
+    rights: Rights
     # The group whose changes this page hears; empty until it is let in.
     group: str = ""
     asked: tuple[list[str], list[int]] = ([], [])
@@ -83,6 +87,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         self.user = user
         self.group = await database_sync_to_async(changes_group)(user)
+        self.rights = await database_sync_to_async(rights_of)(user)
         self.rights_changed = asyncio.Event()
         try:
             for group in (self.group, rights_group(user.pk)):
@@ -182,6 +187,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return False
         self.user = user
         await self._watch()
+        rights = await database_sync_to_async(rights_of)(user)
+        if rights != self.rights:
+            self.rights = rights
+            await self._send({"type": "rights"})
         return True
 
     async def _end(self, code: int) -> None:

@@ -1,5 +1,7 @@
 // What belongs to the frame: boosted navigation into #main, the theme, the inventory's width, menus, the keyboard.
 
+import { resync } from "./live.js";
+
 const root = document.documentElement;
 
 export function remember(key, value) {
@@ -48,7 +50,20 @@ document.addEventListener("htmx:afterSettle", ({ detail }) => {
 });
 document.addEventListener("htmx:historyRestore", arrived);
 
+// The search on top says what the list is narrowed to, and nothing elsewhere; what somebody types there stays.
+export function showSearch() {
+  const field = document.getElementById("search");
+  if (!field || field === document.activeElement) return;
+  field.value = location.pathname === "/vms/" ? new URLSearchParams(location.search).get("q") ?? "" : "";
+}
+
+// The list's own filters swap it without a new page.
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.target?.id === "list") showSearch();
+});
+
 function arrived() {
+  showSearch();
   markCurrent();
   closeMenus();
   root.classList.remove("vp-side-over");
@@ -63,6 +78,28 @@ function markCurrent() {
   }
   document.dispatchEvent(new CustomEvent("vp:navigated"));
 }
+
+// What one may see has changed: the page shows it, or that it is not for one to see any more.
+document.addEventListener("vp:rights", async () => {
+  let page = null;
+  try {
+    const answer = await fetch(location.href);
+    if (!answer.ok && answer.status < 500) {
+      location.reload();
+      return;
+    }
+    if (answer.ok) page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    // Without a server the page stays; the socket's next greeting makes it look again.
+  }
+  const places = page?.querySelector(".vp-nav");
+  if (places) {
+    document.querySelector(".vp-nav")?.replaceWith(places);
+    window.htmx.process(places);
+    markCurrent();
+  }
+  resync();
+});
 
 // --- theme -------------------------------------------------------------------------------------------------------
 
@@ -249,3 +286,4 @@ function moveLine(step) {
 }
 
 markCurrent();
+showSearch();

@@ -43,7 +43,8 @@ class VpConfirm extends HTMLElement {
     button.className = `btn vp-dialog-yes ${danger ? "btn-danger" : "btn-primary"}`;
     this.dialog.returnValue = "";
     this.dialog.showModal();
-    button.focus();
+    // Enter, pressed once too often, does no harm.
+    (danger ? part("button[value='']") : button).focus();
     return new Promise((resolve) => {
       this.dialog.addEventListener("close", () => resolve(this.dialog.returnValue === "yes"), { once: true });
     });

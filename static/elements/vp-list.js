@@ -1,6 +1,7 @@
 // <vp-list src="/vms/?…">: the list of machines: fetches itself anew when it must, and keeps the selection.
 
 import { isBehind } from "./live.js";
+import { showSearch } from "./shell.js";
 import { word } from "./words.js";
 import { confirmed } from "./vp-confirm.js";
 
@@ -106,6 +107,7 @@ class VpList extends HTMLElement {
     const url = new URL(search, location.origin + "/vms/");
     await this.load(url.pathname + url.search);
     history.pushState({ htmx: true }, "", url);
+    showSearch();
     this.querySelector(".vp-table-frame")?.scrollTo({ top: 0 });
     document.getElementById("main").scrollTop = 0;
   }
@@ -203,14 +205,14 @@ class VpList extends HTMLElement {
 
   async ask(button) {
     const bar = button.closest(".vp-bulk");
-    const { kind, danger } = button.dataset;
+    const { kind, danger, warning } = button.dataset;
     const { count } = this;
     const ask = bar.querySelector(".vp-bulk-ask").dataset;
     const title = (count === 1 ? ask.one : ask.words).replace("%s", word(`kind.${kind}`)).replace("%s", count);
     for (const menu of bar.querySelectorAll("details[open]")) menu.open = false;
     const names = [...this.selected.values()];
     if (this.allMatching) names.push(...Array(Math.max(0, count - names.length)).fill(""));
-    if (!(await confirmed({ title, names, yes: word(`kind.${kind}`), danger: Boolean(danger) }))) return;
+    if (!(await confirmed({ title, text: warning, names, yes: word(`kind.${kind}`), danger: Boolean(danger) }))) return;
     const url = bar.dataset.url.replace("KIND", kind) + (this.allMatching ? new URL(this.getAttribute("src"), location.origin).search : "");
     const values = this.allMatching ? { all: "1", count } : { uuid: [...this.selected.keys()] };
     let isAccepted = false;

@@ -243,6 +243,41 @@ def test_nonsense_does_not_end_the_socket(alice: User) -> None:
     async_to_sync(scenario)()
 
 
+def test_a_page_is_told_of_a_role_that_is_given(bob: User, make_domain: Callable[..., Domain]) -> None:
+    machine = make_domain(name="shared")
+    client = logged_in(bob)
+
+    async def scenario() -> None:
+        async with opened(client) as socket:
+            await hears(socket, "hello")
+            await in_thread(bind)(bob, "viewer", machine)
+            await hears(socket, "rights")
+
+    async_to_sync(scenario)()
+
+
+def test_a_page_is_not_told_of_rights_that_did_not_change(bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)
+    client = logged_in(bob)
+    looked = []
+    look = consumers.LiveConsumer._watch
+
+    async def counted(self: consumers.LiveConsumer) -> None:
+        looked.append(self)
+        await look(self)
+
+    monkeypatch.setattr(consumers.LiveConsumer, "_watch", counted)
+
+    async def scenario() -> None:
+        async with opened(client) as socket, asyncio.timeout(10):
+            await hears(socket, "hello")
+            while len(looked) < 3:
+                await asyncio.sleep(0.02)
+            assert await socket.receive_nothing()
+
+    async_to_sync(scenario)()
+
+
 @pytest.mark.parametrize("ending", ["logout", "deactivation", "password", "demotion"])
 def test_a_session_that_ends_closes_its_socket_soon(alice: User, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers.LiveConsumer, "recheck_seconds", 0.05)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from html import escape
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
+from hypervisors.operations.engine.registry import operation_type
 from hypervisors.states import DomainState, OperationState
 from hypervisors.web.domains import list_queries
 from tests.rows import make_operation
@@ -305,6 +307,11 @@ def test_what_does_not_run_or_was_not_measured_lately_uses_nothing(
     rows = {machine: page.partition(f'id="vm-{machine.uuid}"')[2].partition("</tr>")[0] for machine in (runs, is_off)}
     assert "<vp-spark off>" in rows[is_off]
     assert "<vp-spark>" in rows[runs]
+
+
+def test_many_at_once_are_asked_for_with_the_warning_of_one(as_alice: Client, domain: Domain) -> None:
+    bar = as_alice.get("/vms/").content.decode().partition('class="vp-bulk"')[2].partition("vp-bulk-ask")[0]
+    assert f'data-kind="force_off" data-warning="{escape(str(operation_type("force_off").warning))}"' in bar
 
 
 def test_places_keep_the_other_filters(as_alice: Client, client: Client, charlie: User, domain: Domain) -> None:
