@@ -23,6 +23,16 @@ def volume_references(xml: str, *, path: str, storage_pool: str, volume: str) ->
     return list(found)
 
 
+def is_backed_by(backing_path: str, path: str) -> bool:
+    """Whether a volume's backing path, as libvirt says it, is the file at `path`.
+
+    QEMU's "json:{…}" may name it in many ways: any that has the file's name in it counts.
+    """
+    if backing_path.startswith("json:"):
+        return posixpath.basename(path) in backing_path
+    return bool(backing_path) and posixpath.normpath(backing_path) == posixpath.normpath(path)
+
+
 def text_in_xml(text: str) -> str:
     """As libvirt writes it into XML: what does not contain this does not name it."""
     return escape(text, {"'": "&apos;", '"': "&quot;"})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from xml.sax.saxutils import quoteattr
 
 import pytest
@@ -399,6 +399,26 @@ def test_a_volume_in_use_is_not_deleted_and_its_user_is_named(
     assert reason == f"It is in use: vda of “db1” on {storage.row.hypervisor.name} (running)."
     with pytest.raises(NotPossible, match="db1"):
         request_operation(user=alice, kind="delete_volume", subject=volume)
+
+
+def test_a_volume_of_a_pool_that_another_host_calls_otherwise_is_not_deleted(
+    storage: Storage, alice: User, make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    run_to_end(ask(storage, alice))
+    volume = storage.mirror("disk1.qcow2")
+    other = make_hypervisor(name="kvm2", hypervisor_pool=storage.row.hypervisor.hypervisor_pool)
+    StoragePool.objects.create(
+        hypervisor=other,
+        uuid=uuid4(),
+        name="bilder",
+        pool_type="dir",
+        active=True,
+        autostart=False,
+        target_path="/images/",
+    )
+    disk = "<disk type='volume'><source pool='bilder' volume='disk1.qcow2'/><target dev='vdc'/></disk>"
+    _define(make_domain(name="db1", hypervisor=other), "inactive", f"<domain><devices>{disk}</devices></domain>")
+    assert why_not(volume, "delete_volume") == "It is in use: vdc of “db1” on kvm2 (off)."
 
 
 def test_a_volume_given_to_a_machine_after_it_was_asked_for_is_not_deleted(

@@ -15,7 +15,7 @@ from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
 from hypervisors.gateway.storage.volumes import list_volumes
-from hypervisors.libvirtxml.domain_references import text_in_xml, volume_references
+from hypervisors.libvirtxml.domain_references import is_backed_by, text_in_xml, volume_references
 
 _UNREADABLE = "?"
 
@@ -73,9 +73,8 @@ def read_overlays(
     except StorageBusy:
         if not even_when_busy:
             raise
-    wanted = {posixpath.normpath(path) for path in paths if path}
     volumes = list_volumes(connection, pool_uuid)
-    return [one.name for one in volumes if one.backing_path and posixpath.normpath(one.backing_path) in wanted]
+    return [one.name for one in volumes if any(is_backed_by(one.backing_path, path) for path in paths if path)]
 
 
 def _roles(xml: str, places: Collection[VolumePlace]) -> list[str]:

@@ -20,7 +20,7 @@ from hypervisors.operations.engine.bounded_calls import BackgroundCall
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.storage.storage_operations import storage_pools_of
-from hypervisors.operations.storage.volume_users import VolumeUser, in_use_text
+from hypervisors.operations.storage.volume_users import VolumeUser, in_use_text, names_of_its_storage
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,8 @@ class _Questions(Generic[T]):
 def _places_of(volume: Volume) -> list[VolumePlace]:
     """Its own, and what the other hosts call it if theirs is the same storage."""
     own = volume.storage_pool
-    places = [VolumePlace(storage_pool=own.name, volume=volume.name, path=volume.path)]
+    names = names_of_its_storage(volume)
+    places = [VolumePlace(storage_pool=name, volume=volume.name, path=volume.path) for name in names]
     for other in StoragePool.objects.present().same_storage_as(own).exclude(pk=own.pk):
         # A volume that is new has no row there yet.
         path = posixpath.join(other.target_path, volume.name) if other.target_path else volume.path

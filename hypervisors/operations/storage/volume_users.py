@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from hypervisors.libvirtxml.domain_references import text_in_xml, volume_references
+from hypervisors.libvirtxml.domain_references import is_backed_by, text_in_xml, volume_references
 from hypervisors.models import DomainDefinition, StoragePool, Volume
 
 
@@ -28,9 +28,11 @@ class VolumeUser:
 def volume_users(volume: Volume) -> list[VolumeUser]:
     """The machines whose XML names it anywhere, as they run or as they start next, by name."""
     found = {}
+    storage_pools = names_of_its_storage(volume)
     for definition in _candidates(volume):
         domain = definition.domain
-        for role in (role for xml in (definition.live_xml, definition.inactive_xml) for role in _roles(xml, volume)):
+        texts = (definition.live_xml, definition.inactive_xml)
+        for role in (role for xml in texts for role in _roles(xml, volume, storage_pools)):
             host = domain.hypervisor.name if domain.hypervisor else "?"
             found[domain.pk, role] = VolumeUser(name=domain.name, role=role, host=host, is_active=domain.is_active)
     return sorted(found.values(), key=lambda user: (user.name, user.role))
@@ -43,11 +45,20 @@ def overlays_of(volume: Volume) -> list[Volume]:
     )
     if not volume.path:
         return []
-    path = posixpath.normpath(volume.path)
     # A path that is relative in the file's header reaches us with its "..".
-    overlays = Volume.objects.present().filter(storage_pool__in=pools, backing_path__endswith=posixpath.basename(path))
+    mentions = Q(backing_path__contains=posixpath.basename(posixpath.normpath(volume.path)))
+    overlays = Volume.objects.present().filter(mentions, storage_pool__in=pools)
     found = overlays.select_related("storage_pool__hypervisor").order_by("name")
-    return [overlay for overlay in found if posixpath.normpath(overlay.backing_path) == path]
+    return [overlay for overlay in found if is_backed_by(overlay.backing_path, volume.path)]
+
+
+def names_of_its_storage(volume: Volume) -> list[str]:
+    """What the storage pools of its directory are called on any host of the hypervisor pool, its own first."""
+    own = volume.storage_pool
+    others = StoragePool.objects.present().filter(hypervisor__hypervisor_pool=own.hypervisor.hypervisor_pool_id)
+    here = posixpath.normpath(own.target_path) if own.target_path else ""
+    named = others.exclude(target_path="").values_list("name", "target_path")
+    return list(dict.fromkeys([own.name, *(name for name, path in named if posixpath.normpath(path) == here)]))
 
 
 def why_in_use(volume: Volume) -> str:
@@ -79,14 +90,16 @@ def _candidates(volume: Volume) -> Iterable[DomainDefinition]:
     )
 
 
-def _roles(xml: str, volume: Volume) -> list[str]:
-    if not xml:
-        return []
-    try:
-        return volume_references(xml, path=volume.path, storage_pool=volume.storage_pool.name, volume=volume.name)
-    except ValueError:
-        # It mentions the volume and cannot be read: what cannot be ruled out counts.
-        return ["?"]
+def _roles(xml: str, volume: Volume, storage_pools: Collection[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for storage_pool in storage_pools if xml else ():
+        try:
+            roles = volume_references(xml, path=volume.path, storage_pool=storage_pool, volume=volume.name)
+        except ValueError:
+            # It mentions the volume and cannot be read: what cannot be ruled out counts.
+            roles = ["?"]
+        found |= dict.fromkeys(roles)
+    return list(found)
 
 
 def _user_text(user: VolumeUser) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypervisors.libvirtxml.domain_references import volume_references
+from hypervisors.libvirtxml.domain_references import is_backed_by, volume_references
 
 PATH = "/images/disk1.qcow2"
 
@@ -41,3 +41,19 @@ def test_a_volume_is_found_where_it_is_named(xml: str, roles: list[str]) -> None
 def test_a_volume_without_a_path_is_known_by_its_names_alone() -> None:
     xml = "<domain><os><kernel></kernel></os></domain>"
     assert volume_references(xml, path="", storage_pool="images", volume="disk1.qcow2") == []
+
+
+@pytest.mark.parametrize(
+    ("backing_path", "is_so"),
+    [
+        (PATH, True),
+        ("/images/../images//disk1.qcow2", True),
+        ('json:{"driver":"qcow2","file":{"driver":"file","filename":"/images/disk1.qcow2"}}', True),
+        ('json:{"file.filename":"/images/disk1.qcow2"}', True),
+        ("/images/disk1.qcow2.old", False),
+        ('json:{"file.filename":"/images/other.qcow2"}', False),
+        ("", False),
+    ],
+)
+def test_a_volume_on_top_of_another_is_known_by_its_backing_path(backing_path: str, is_so: bool) -> None:
+    assert is_backed_by(backing_path, PATH) is is_so
