@@ -194,7 +194,7 @@ def test_clones_with_one_uuid_in_two_pools_are_two_machines(fake_hosts: FakeHost
     client.force_login(alice)
     page = client.get(f"/vms/{uuid}/").content.decode()
     assert f'<a href="/vms/{second.uuid}/">theirs</a>' in page
-    assert "in the pool rack two: another machine" in page
+    assert "in the pool <bdi>rack two</bdi>: another machine" in page
     listed = client.get(f"/vms/?q={uuid}").content.decode()
     assert ">ours<" in listed
     assert ">theirs<" in listed
