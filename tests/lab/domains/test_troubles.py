@@ -33,7 +33,7 @@ def test_the_same_machine_running_twice_is_said_everywhere_within_five_seconds(p
         _define(second, xml.replace("<name>twice</name>", "<name>twice-clone</name>").replace(disk, ""))
         wait_until(lambda: DomainCopy.objects.filter(domain__uuid=guest.uuid, state="shutoff").exists())
         host_page = f"/hypervisors/{portal.rows[1].pk}/"
-        assert "“twice-clone” here is a left-over definition" in pages.get(host_page).content.decode()
+        assert "“<bdi>twice-clone</bdi>” here is a left-over definition" in pages.get(host_page).content.decode()
         assert pages.get("/healthz").json()["alarms"] == {"total": 0, "each": []}
         second.virsh("start", guest.uuid)
         started = time.monotonic()
