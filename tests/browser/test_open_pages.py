@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from deploy.lab.guest import Guest, define_guest, remove_guest
 from deploy.lab.lab import Lab
 from deploy.stack import Stack
-from tests.browser.people import SEEN_MS, open_machine, row, see_heading_state, see_state
+from tests.browser.people import SEEN_MS, confirm, open_machine, row, see_heading_state, see_state
 
 _PASSWORD = "opens-a-page-and-waits"
 
@@ -110,7 +110,8 @@ def test_a_role_reaches_the_pages_that_are_open(page: Page, chromium: Browser, p
     expect(theirs.get_by_role("heading", level=1)).to_contain_text(guest.name)
     assert theirs.evaluate("window.notReloaded")
     # To take a role back ends the sessions.
-    page.locator("#roles tbody tr", has_text="waits").get_by_role("button", name="Take the role of").click()
+    page.locator("#roles tbody tr", has_text="waits").get_by_role("button", name="Take back").click()
+    confirm(page, "waits")
     expect(theirs.get_by_label("Password")).to_be_visible(timeout=SEEN_MS)
     context.close()
 
