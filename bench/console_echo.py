@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -212,18 +212,24 @@ def console_session(port: int) -> Session:
 
 @contextmanager
 def on_one_core(*pids: int) -> Iterator[None]:
-    """What these processes open from now on stays on one core.
+    """These processes, every thread of them and what they open from now on stay on one core.
 
     Otherwise the scheduler's choice weighs more than the proxy: to wake another core takes longer than an echo.
     """
     cores = os.sched_getaffinity(0)
-    for pid in pids:
-        os.sched_setaffinity(pid, {min(cores)})
+    _allow(pids, {min(cores)})
     try:
         yield
     finally:
-        for pid in pids:
-            os.sched_setaffinity(pid, cores)
+        _allow(pids, cores)
+
+
+def _allow(pids: tuple[int, ...], cores: set[int]) -> None:
+    for pid in pids:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            # It may have ended meanwhile.
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), cores)
 
 
 def echo_us(session: Session, count: int) -> float:
