@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import redis
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
 from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -31,6 +30,7 @@ from hypervisors.models.consoles import redis as console_redis
 from hypervisors.models.consoles.grants import ConsoleGrant, ConsoleMode, hash_session, issue_grant
 from hypervisors.models.consoles.kicks import ConsoleKick, kick_consoles, kick_moved
 from hypervisors.models.consoles.viewers import read_viewers
+from hypervisors.models.login_sessions import SessionStore
 from hypervisors.states import DomainState
 from tests.lab.consoles.screens import NAME, free_port, start_screen, until
 from tests.roles import bind
