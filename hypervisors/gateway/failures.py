@@ -111,8 +111,9 @@ _NO_HOST_KEY = (
 )
 # First match wins.
 _OPENING = [
+    _rule("no .* host key is known", errors.HostKeyChanged, _NO_HOST_KEY),
     _rule(
-        "host key verification failed|host identification has changed|no .* host key is known",
+        "host key verification failed|host identification has changed",
         errors.HostKeyChanged,
         "The ssh host key of {host} is not the one stored here. If the machine was reinstalled, compare "
         "its key on its own console (/etc/ssh/ssh_host_ed25519_key.pub) and store the new one. ssh said: {said}",

@@ -102,7 +102,7 @@ def test_a_changed_host_key(lab: Lab, host: Host) -> None:
 
 
 def test_an_unknown_host_key(lab: Lab, host: Host) -> None:
-    with pytest.raises(errors.HostKeyChanged, match="unknown"):
+    with pytest.raises(errors.HostKeyChanged, match="No ssh host key is stored"):
         open_connection(_endpoint(host.ssh_uri, **(_ssh(lab, host) | {"ssh_known_hosts": "# none yet"})))
 
 
