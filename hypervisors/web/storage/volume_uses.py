@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 
 from hypervisors.access import permitted
+from hypervisors.libvirtxml.domain_references import text_in_xml
 from hypervisors.models import Domain, DomainDefinition, StoragePool, Volume
 from hypervisors.models.rights import Requester
 from hypervisors.privileges import Privilege
@@ -63,7 +64,7 @@ _DISKS = {"live_disks": F("live_parsed__disks"), "inactive_disks": F("inactive_p
 
 def _definitions(storage_pool: StoragePool, user: Requester) -> "QuerySet[DomainDefinition]":
     """Those whose XML names the storage pool or its path at all."""
-    pattern = storage_pool.target_path or storage_pool.name
+    pattern = text_in_xml(storage_pool.target_path or storage_pool.name)
     mentions = Q(live_xml__contains=pattern) | Q(inactive_xml__contains=pattern)
     if storage_pool.target_path:
         mentions |= Q(live_xml__contains=_pool_attribute(storage_pool))
@@ -77,7 +78,7 @@ def _definitions(storage_pool: StoragePool, user: Requester) -> "QuerySet[Domain
 
 
 def _pool_attribute(storage_pool: StoragePool) -> str:
-    return f"pool='{storage_pool.name}'"
+    return f"pool='{text_in_xml(storage_pool.name)}'"
 
 
 def _volume_of(
