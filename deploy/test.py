@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
+from typing import IO
 
 from deploy.environment import REPOSITORY, new_secrets
 from deploy.services import ServiceError, private_postgresql, private_redis
@@ -97,12 +98,17 @@ def _fakehost(environment: dict[str, str], pytest_arguments: list[str]) -> list[
 
 
 def _on_both_databases(tier: str, environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
-    with _redis(environment) as with_redis:
-        outcomes = [_pytest(tier, tier, with_redis, pytest_arguments)]
-        with private_postgresql() as url:
-            with_both = with_redis | {"DATABASE_URL": url}
-            outcomes.append(_pytest(f"{tier}, PostgreSQL", tier, with_both, pytest_arguments))
-    return outcomes
+    """On SQLite and, at the same time, on PostgreSQL, whose output is shown afterwards."""
+    with _redis(environment) as with_redis, _redis(environment) as other_redis, private_postgresql() as url:
+        beside = _Started(
+            f"{tier}, PostgreSQL", _pytest_command(tier, pytest_arguments), other_redis | {"DATABASE_URL": url}
+        )
+        try:
+            first = _pytest(tier, tier, with_redis, pytest_arguments)
+        except BaseException:
+            beside.stop()
+            raise
+        return [first, beside.finish()]
 
 
 def _lab(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
@@ -134,16 +140,18 @@ def _redis(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _pytest(name: str, tier: str, environment: dict[str, str], arguments: list[str]) -> Outcome:
-    return _step(name, [sys.executable, "-m", "pytest", f"tests/{tier}", *arguments], environment, is_pytest=True)
+    return _step(name, _pytest_command(tier, arguments), environment, is_pytest=True)
+
+
+def _pytest_command(tier: str, arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "pytest", f"tests/{tier}", *arguments]
 
 
 def _step(name: str, command: list[str], environment: dict[str, str], *, is_pytest: bool = False) -> Outcome:
     """Run it, its output shown as it comes."""
     print(f"\n=== {name}", flush=True)
     started = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
+    process = _start(command, environment, subprocess.PIPE)
     assert process.stdout is not None
     last_line = ""
     try:
@@ -153,13 +161,54 @@ def _step(name: str, command: list[str], environment: dict[str, str], *, is_pyte
             last_line = line.strip() or last_line
         returncode = process.wait()
     except BaseException:
-        # pytest's fixtures take down what they brought up.
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        _interrupt(process)
         raise
+    return _outcome(name, returncode, time.monotonic() - started, last_line, is_pytest=is_pytest)
+
+
+class _Started:
+    """A run of pytest beside another: its output waits in a file until `finish` shows it."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self._name = name
+        self._started = time.monotonic()
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed when it is shown)
+        self._process = _start(command, environment, self._output)
+
+    def finish(self) -> Outcome:
+        try:
+            returncode = self._process.wait()
+        except BaseException:
+            self.stop()
+            raise
+        seconds = time.monotonic() - self._started
+        with self._output:
+            self._output.seek(0)
+            lines = self._output.read().splitlines()
+        print(f"\n=== {self._name}", *lines, sep="\n", flush=True)
+        last_line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return _outcome(self._name, returncode, seconds, last_line, is_pytest=True)
+
+    def stop(self) -> None:
+        _interrupt(self._process)
+        self._output.close()
+
+
+def _start(command: list[str], environment: dict[str, str], output: int | IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=output, text=True
+    )
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """pytest's fixtures take down what they brought up."""
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+
+def _outcome(name: str, returncode: int, seconds: float, last_line: str, *, is_pytest: bool) -> Outcome:
     status = {0: "passed", _NO_TESTS: "found no tests"}.get(returncode, "failed") if is_pytest else _plain(returncode)
-    tests = _counts(last_line) if is_pytest else {}
-    return Outcome(name=name, status=status, seconds=time.monotonic() - started, tests=tests)
+    return Outcome(name=name, status=status, seconds=seconds, tests=_counts(last_line) if is_pytest else {})
 
 
 def _plain(returncode: int) -> str:
