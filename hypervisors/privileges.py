@@ -11,6 +11,7 @@ class Privilege(StrEnum):
     DOMAIN_OPERATE = "domain.operate"  # start, stop, pause, save, reset
     DOMAIN_CONFIGURE = "domain.configure"  # rename, describe, start with the host
     DOMAIN_MIGRATE = "domain.migrate"
+    DOMAIN_CREATE = "domain.create"  # make new ones on a host
     DOMAIN_GRANT = "domain.grant"  # give others a role on it, of what one may oneself
     HYPERVISOR_VIEW = "hypervisor.view"
     HYPERVISOR_MANAGE = "hypervisor.manage"  # add, change, remove, enable; pools too
@@ -27,4 +28,6 @@ VIEW_PRIVILEGES = frozenset(
     {Privilege.DOMAIN_VIEW, Privilege.HYPERVISOR_VIEW, Privilege.STORAGE_VIEW, Privilege.NETWORK_VIEW}
 )
 # What a role can give on a single virtual machine.
-DOMAIN_PRIVILEGES = frozenset(privilege for privilege in Privilege if privilege.startswith("domain."))
+DOMAIN_PRIVILEGES = frozenset(privilege for privilege in Privilege if privilege.startswith("domain.")) - {
+    Privilege.DOMAIN_CREATE
+}
