@@ -8,6 +8,8 @@ from lxml import etree
 from hypervisors.libvirtxml.documents import attribute_of, child_at, children_of, number, parse_document, text_of
 
 VolumeFormat = Literal["qcow2", "raw"]
+# What is taken on the storage when it is made: nothing; qcow2's tables, so that writing is faster; its whole size.
+Preallocation = Literal["off", "metadata", "full"]
 
 # What file systems take.
 _MAX_NAME_BYTES = 255
@@ -18,7 +20,8 @@ class VolumeSpec:
     """A volume to create. Raises: ValueError, fit for an operator, when it cannot be one.
 
     Format and allocation are always stated: libvirt's own defaults are qcow2 0.10 and full allocation. An overlay
-    (`backing_path`) needs the format of what it is on top of: without it QEMU would take that for raw.
+    (`backing_path`) needs the format of what it is on top of: without it QEMU would take that for raw. It grows as it
+    is written to: nothing is reserved for one.
     """
 
     name: str
@@ -28,6 +31,7 @@ class VolumeSpec:
     allocation_bytes: int = 0
     backing_path: str = ""
     backing_format: str = ""
+    preallocation: Preallocation = "off"
 
     def __post_init__(self) -> None:
         check_volume_name(self.name)
@@ -39,6 +43,20 @@ class VolumeSpec:
             raise ValueError("An overlay needs both the path and the format of what it is on top of.")
         if self.backing_path and self.format != "qcow2":
             raise ValueError("Only a qcow2 volume can be on top of another.")
+        self._check_preallocation()
+
+    def _check_preallocation(self) -> None:
+        if self.preallocation not in get_args(Preallocation):
+            raise ValueError(f"A volume is reserved off, metadata or full, not {self.preallocation}.")
+        if self.preallocation == "metadata" and self.format != "qcow2":
+            raise ValueError("Only a qcow2 volume has tables that can be made in advance.")
+        if self.preallocation != "off" and self.backing_path:
+            raise ValueError("A volume on top of another grows as it is written to; nothing of it is reserved.")
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What the storage must have at once."""
+        return self.capacity_bytes if self.preallocation == "full" else self.allocation_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +92,17 @@ def check_volume_name(name: str) -> None:
 
 
 def build_volume(spec: VolumeSpec) -> str:
-    """The XML for virStorageVolCreateXML."""
+    """The XML for virStorageVolCreateXML. What is preallocated of qcow2 takes a flag of that call too."""
     root = etree.Element("volume")
     _add(root, "name", spec.name)
     _add(root, "capacity", str(spec.capacity_bytes), unit="bytes")
-    _add(root, "allocation", str(spec.allocation_bytes), unit="bytes")
+    _add(root, "allocation", str(spec.reserved_bytes), unit="bytes")
     target = etree.SubElement(root, "target")
     etree.SubElement(target, "format", type=spec.format)
     if spec.format == "qcow2":
         # libvirt's default, 0.10, knows no checkpoints and no lazy reference counts.
         _add(target, "compat", "1.1")
+        etree.SubElement(etree.SubElement(target, "features"), "lazy_refcounts")
     if spec.backing_path:
         backing = etree.SubElement(root, "backingStore")
         _add(backing, "path", spec.backing_path)

@@ -5,13 +5,15 @@ for the operations to know.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import libvirt
 
+from hypervisors.errors import StoragePoolFull
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.failures import translated_storage
@@ -21,6 +23,8 @@ from hypervisors.libvirtxml.storage_volumes import ParsedVolume, VolumeSpec, bui
 logger = logging.getLogger(__name__)
 
 _LOOKED_AT_BYTES, _CHUNK_BYTES = 1024**2, 64 * 1024
+# libvirt takes no more in one packet.
+_PACKET_BYTES = 262_120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,94 @@ def create_volume(connection: Connection, pool_uuid: UUID, spec: VolumeSpec) -> 
     """
     with translated_storage(f"create volume {spec.name}"):
         pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
-        return _facts(pool.createXML(build_volume(spec), 0))
+        return _facts(pool.createXML(build_volume(spec), _creation_flags(spec)))
+
+
+def clone_volume(
+    connection: Connection, pool_uuid: UUID, spec: VolumeSpec, *, source_pool_uuid: UUID, source_name: str
+) -> VolumeFacts:
+    """Copy what is in a volume of the same hypervisor into a new one, flattened, in the format of the spec.
+
+    It returns when all is copied, which may take hours, and goes on without whoever asked: libvirt can neither cancel
+    it nor say what became of it. Meanwhile the new volume is listed, its allocation grows, and the source, the new one
+    and any refresh of both storage pools are refused. libvirt passes over the spec's capacity: the new one is as large
+    as the source, see resize_volume(). Where the file system can share blocks between two files, they are.
+
+    libvirt believes what the source's header says, whoever wrote that: look at it first.
+    Raises: errors.NameTaken, StoragePoolFull, StorageBusy (the source), NotFound, and other HypervisorErrors.
+    """
+    if spec.backing_path:
+        raise ValueError("A copy is on top of nothing.")
+    with translated_storage(f"copy volume {source_name} to {spec.name}"):
+        pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
+        source = connection.raw.storagePoolLookupByUUID(source_pool_uuid.bytes).storageVolLookupByName(source_name)
+        xml, flags = build_volume(spec), _creation_flags(spec)
+        if spec.format == "raw":
+            try:
+                return _facts(pool.createXMLFrom(xml, source, flags | libvirt.VIR_STORAGE_VOL_CREATE_REFLINK))
+            except libvirt.libvirtError as error:
+                if not _is_without_reflinks(error):
+                    raise
+        return _facts(pool.createXMLFrom(xml, source, flags))
+
+
+def resize_volume(
+    connection: Connection, pool_uuid: UUID, name: str, capacity_bytes: int, *, shrink: bool = False
+) -> VolumeFacts:
+    """Give a volume that nothing has open another size; what is beyond a smaller one is lost.
+
+    libvirt itself changes a raw disk under a running machine: see gateway/domains/disks.py for that.
+    Raises: errors.StorageBusy, StoragePoolFull, NotFound, OperationRefused (smaller without `shrink`), and others.
+    """
+    with translated_storage(f"resize volume {name}"):
+        pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
+        volume = pool.storageVolLookupByName(name)
+        volume.resize(capacity_bytes, libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if shrink else 0)
+        return _facts(volume)
+
+
+def wipe_volume(connection: Connection, pool_uuid: UUID, name: str) -> None:
+    """Write zeros over a volume, a qcow2 header included; a sparse file is cut and made anew.
+
+    Raises: errors.StorageBusy, NotFound, and other HypervisorErrors.
+    """
+    with translated_storage(f"wipe volume {name}"):
+        connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).storageVolLookupByName(name).wipe(0)
+
+
+def read_volume_bytes(connection: Connection, pool_uuid: UUID, name: str, offset: int, length: int) -> bytes:
+    """Bytes of a volume's file as they lie there, a qcow2 header included; fewer when it ends before.
+
+    For heads and small files: it is held in memory. Raises: errors.NotFound, StorageBusy, and other HypervisorErrors.
+    """
+    found = bytearray()
+    with translated_storage(f"read volume {name}"):
+        pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
+        with _stream(connection) as stream:
+            pool.storageVolLookupByName(name).download(stream, offset, length)
+            while len(found) < length and (data := stream.recv(min(_PACKET_BYTES, length - len(found)))):
+                found += data
+    return bytes(found)
+
+
+def write_volume(connection: Connection, pool_uuid: UUID, name: str, blocks: Iterable[bytes]) -> int:
+    """Write bytes to the beginning of a volume's file as they are, a seed or a kernel; how many there were.
+
+    Raises: errors.StoragePoolFull when the file is shorter afterwards (libvirt loses the tail on a full storage pool
+    without a word), NotFound, StorageBusy, and other HypervisorErrors.
+    """
+    count = 0
+    with translated_storage(f"write volume {name}"):
+        volume = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).storageVolLookupByName(name)
+        with _stream(connection) as stream:
+            volume.upload(stream, 0, 0)
+            for block in blocks:
+                _send(stream, block)
+                count += len(block)
+        facts = _facts(volume)
+    if facts.physical_bytes is not None and facts.physical_bytes < count:
+        raise StoragePoolFull(f"Could not write volume {name}: its end is missing. The storage pool is full.")
+    return count
 
 
 def delete_volume(connection: Connection, pool_uuid: UUID, name: str) -> None:
@@ -127,6 +218,40 @@ def begins_with_zeros(connection: Connection, pool_uuid: UUID, name: str) -> boo
                 return True
             raise
     return True
+
+
+def _creation_flags(spec: VolumeSpec) -> int:
+    is_tables_first = spec.format == "qcow2" and spec.preallocation != "off"
+    return libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if is_tables_first else 0
+
+
+def _is_without_reflinks(error: libvirt.libvirtError) -> bool:
+    """Whether only the wish to share blocks was refused; libvirt has removed what it began."""
+    return error.get_error_code() in (
+        libvirt.VIR_ERR_SYSTEM_ERROR,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+        libvirt.VIR_ERR_NO_SUPPORT,
+        libvirt.VIR_ERR_INVALID_ARG,
+    )
+
+
+@contextmanager
+def _stream(connection: Connection) -> Iterator["libvirt.virStream"]:
+    """One that is finished, or given up after an error."""
+    stream = connection.raw.newStream(0)
+    try:
+        yield stream
+    except BaseException:
+        with suppress(libvirt.libvirtError):
+            stream.abort()
+        raise
+    stream.finish()
+
+
+def _send(stream: "libvirt.virStream", block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[stream.send(bytes(rest[:_PACKET_BYTES])) :]
 
 
 def _find(connection: Connection, pool_uuid: UUID, name: str) -> Any:
