@@ -59,3 +59,25 @@ class OperationState(StrEnum):
 
 
 UNFINISHED_OPERATION_STATES = frozenset({OperationState.QUEUED, OperationState.RUNNING})
+
+
+class UploadState(StrEnum):
+    """waiting -> making -> open -> checking -> received -> done; or failed, or discarded at any time before.
+
+    A worker makes the volume and ends the upload; in between, the transfer process alone changes it.
+    """
+
+    WAITING = "waiting"
+    MAKING = "making"  # the volume is being made
+    OPEN = "open"  # bytes may come
+    CHECKING = "checking"  # all are there; what the host has is compared with the checksum
+    RECEIVED = "received"
+    DONE = "done"
+    MISMATCHED = "mismatched"  # it is there and whole, but its checksum is another than was expected
+    FAILED = "failed"
+    DISCARDED = "discarded"
+
+
+UNFINISHED_UPLOAD_STATES = frozenset(
+    {UploadState.WAITING, UploadState.MAKING, UploadState.OPEN, UploadState.CHECKING, UploadState.RECEIVED}
+)

@@ -11,6 +11,7 @@ from hypervisors.models.networks import Network
 from hypervisors.models.operations import Operation, OperationLock
 from hypervisors.models.shared_storage import SharedStorage
 from hypervisors.models.storage_pools import StoragePool
+from hypervisors.models.uploads import TransferLease, Upload
 from hypervisors.models.volumes import Volume
 from hypervisors.models.watcher_leases import WatcherLease
 
@@ -30,6 +31,8 @@ __all__ = [
     "RoleBinding",
     "SharedStorage",
     "StoragePool",
+    "TransferLease",
+    "Upload",
     "Volume",
     "WatcherLease",
 ]

@@ -3,17 +3,31 @@
 from typing import Self
 
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from hypervisors.models.operations import Operation
 from hypervisors.models.storage_pools import StoragePool
+
+# Kinds of operations that fill a new volume with what comes from outside; the volume counts once they are over.
+ARRIVING_KINDS = ("upload_volume", "fetch_url")
 
 
 class VolumeQuerySet(models.QuerySet["Volume"]):
     def present(self) -> Self:
         """Those that their storage pool had when it was last read; the others are tombstones."""
         return self.filter(vanished_at__isnull=True)
+
+    def whole(self) -> Self:
+        """Those that nothing is still on its way into, be it from a browser or from a URL."""
+        arriving = Q()
+        for storage_pool_id, name in volumes_arriving():
+            storage_pool = Q(storage_pool=storage_pool_id)
+            storage_pool |= Q(storage_pool__shared_storage__storage_pools=storage_pool_id)
+            arriving |= Q(pk__in=Volume.objects.filter(storage_pool, name=name).values("pk"))
+        return self.exclude(arriving) if arriving else self.all()
 
 
 class Volume(models.Model):
@@ -50,3 +64,9 @@ class Volume(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("volume", args=[self.pk])
+
+
+def volumes_arriving() -> list[tuple[int, str]]:
+    """The storage pool and name of each volume that is still being filled from outside; one query."""
+    rows = Operation.objects.unfinished().filter(kind__in=ARRIVING_KINDS, subject_type="storage_pool")
+    return [(int(key), name) for key, name in rows.values_list("subject_key", "parameters__name") if key.isdecimal()]
