@@ -9,7 +9,7 @@ middle ends nothing.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -40,9 +40,9 @@ class Step:
     """One step of one operation, made anew for each run. Everything it needs to know later goes through JSON."""
 
     # Differs from those of the operation's other steps.
-    name: ClassVar[str] = ""
+    name: str = ""
     # "Create the volume", as the list of steps shows it.
-    label: ClassVar[Text] = ""
+    label: Text = ""
 
     def intend(self, run: Run) -> Made:
         """What it is about to make, looked up before it begins: by this alone it is found again and undone.
@@ -61,6 +61,10 @@ class Step:
     def is_done(self, run: Run, intent: Made) -> bool:
         """Whether what was intended is so now. Raises: one of UNASKABLE when that cannot be asked."""
         raise NotImplementedError
+
+    def found(self, run: Run, intent: Made) -> Made:
+        """What `do` would have told, of what `is_done` has just found to be so."""
+        return {}
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         """Take it back; does nothing when it was taken back already. Raises: errors.VmportalError."""
@@ -104,6 +108,7 @@ class _StepRunner:
             if entry is None:
                 entry = self._begin(step)
             elif step.is_done(self._run, entry["intent"]):
+                entry["made"] = dict(step.found(self._run, entry["intent"]))
                 self._note(entry, DONE)
                 return None
             entry["made"] = dict(step.do(self._run, entry["intent"]))

@@ -1,0 +1,234 @@
+"""Steps that make a volume: empty, on top of another, a copy, or with content that we write; each safe when adopted.
+
+What stands under the name before a step begins is never touched. What a dead worker's step has left there is taken for
+ours only if it is as what was begun would be, and nothing of anybody else's is in it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from hypervisors.errors import NameTaken, NotPossible, StorageBusy, StoragePoolFull
+from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
+from hypervisors.gateway.storage.volumes import (
+    VolumeFacts,
+    begins_with_zeros,
+    create_volume,
+    delete_volume,
+    read_volume,
+)
+from hypervisors.libvirtxml.storage_volumes import VolumeSpec
+from hypervisors.models import StoragePool
+from hypervisors.operations.engine.runs import Run
+from hypervisors.operations.engine.steps import Made, Step
+from hypervisors.operations.storage.storage_operations import storage_pools_of, tell_host
+
+# A full file system loses the end of what is written to it: so much is left free.
+RESERVE_BYTES = 64 * 1024**2
+# Storage rounds up to its own unit.
+_ROUNDING_BYTES = 64 * 1024**2
+_GIB = 1024**3
+_ANSWER_SECONDS, _SILENT_SECONDS = 15.0, 120.0
+
+
+class VolumeStep(Step):
+    """Base: makes `spec` in the storage pool, asking the storage pool's own host. `number` tells two disks apart."""
+
+    def __init__(self, storage_pool: StoragePool, spec: VolumeSpec, *, number: int = 1) -> None:
+        self.name = f"{self.noun}_{number}"
+        self.label = self.words % {"name": spec.name}
+        self._storage_pool = storage_pool
+        self._spec = spec
+
+    noun = "disk"
+    words = gettext_lazy("Create the disk %(name)s")
+
+    def intend(self, run: Run) -> Made:
+        """Looks that nothing is there and that it fits: what stands under the name later is ours."""
+        pool, name = self._storage_pool, self._spec.name
+        self._ask_slowly(run, lambda connection: refresh_storage_pool(connection, pool.uuid))
+        if self._read(run) is not None:
+            raise NameTaken(
+                _("There is a volume called “%(name)s” in the storage pool “%(pool)s” already.")
+                % {"name": name, "pool": pool.name}
+            )
+        self._look_for_room(run)
+        return {"storage_pool": pool.pk, "name": name}
+
+    def is_done(self, run: Run, intent: Made) -> bool:
+        facts = self._read(run)
+        if facts is None:
+            return False
+        if not self._is_as_begun(run, facts):
+            raise NameTaken(
+                _("There is another volume called “%(name)s” now; it is left alone.") % {"name": intent["name"]}
+            )
+        if self._is_whole(facts):
+            return True
+        self._delete(run)
+        return False
+
+    def found(self, run: Run, intent: Made) -> Made:
+        facts = self._read(run)
+        return {} if facts is None else _made(facts)
+
+    def undo(self, run: Run, intent: Made, made: Made) -> None:
+        """Deletes what this operation is known to have made, else only what has nothing in it.
+
+        Raises: errors.NotPossible for anything else.
+        """
+        facts = self._read(run)
+        if facts is None:
+            return
+        if not made and not self._is_as_begun(run, facts):
+            raise NotPossible(_("It is not the one that was begun here."))
+        self._delete(run)
+        tell_host(run, self._storage_pool)
+
+    def leftover(self, intent: Made, made: Made) -> str:
+        return _("The volume “%(name)s” stays in the storage pool “%(pool)s”.") % {
+            "name": intent["name"],
+            "pool": self._storage_pool.name,
+        }
+
+    @property
+    def needed_bytes(self) -> int:
+        """What it takes of the storage at once."""
+        return self._spec.allocation_bytes
+
+    def _look_for_room(self, run: Run) -> None:
+        pool = self._storage_pool
+        read = run.ask(lambda connection: read_storage_pool(connection, pool.uuid), hypervisor=pool.hypervisor)
+        if read is None:
+            raise NotPossible(_("The storage pool “%(pool)s” is gone.") % {"pool": pool.name})
+        if self.needed_bytes + RESERVE_BYTES > read.available_bytes:
+            raise StoragePoolFull(
+                _("The storage pool “%(pool)s” is full: %(free).1f GiB are free, and %(reserve)d MiB stay in reserve.")
+                % {
+                    "pool": pool.name,
+                    "free": read.available_bytes / _GIB,
+                    "reserve": RESERVE_BYTES // 1024**2,
+                }
+            )
+
+    def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
+        """Whether taking it for what was begun here loses nobody anything."""
+        raise NotImplementedError
+
+    def _is_whole(self, facts: VolumeFacts) -> bool:
+        return facts.capacity_bytes >= self._spec.capacity_bytes
+
+    def _read(self, run: Run) -> VolumeFacts | None:
+        pool, name = self._storage_pool, self._spec.name
+        return run.ask(
+            lambda connection: read_volume(connection, pool.uuid, name),
+            hypervisor=pool.hypervisor,
+            seconds=_ANSWER_SECONDS,
+        )
+
+    def _delete(self, run: Run) -> None:
+        """Raises: StorageBusy while libvirt still works on it."""
+        pool, name = self._storage_pool, self._spec.name
+        self._ask_slowly(run, lambda connection: delete_volume(connection, pool.uuid, name))
+        if self._read(run) is not None:
+            raise StorageBusy(_("The volume “%(name)s” is still there.") % {"name": name})
+
+    def _ask_slowly(self, run: Run, question: Callable[..., None]) -> None:
+        run.ask(question, hypervisor=self._storage_pool.hypervisor, seconds=_SILENT_SECONDS)
+
+
+class NewDisk(VolumeStep):
+    """An empty volume."""
+
+    def do(self, run: Run, intent: Made) -> Made:
+        pool, spec = self._storage_pool, self._spec
+        facts = run.ask(
+            lambda connection: create_volume(connection, pool.uuid, spec),
+            hypervisor=pool.hypervisor,
+            seconds=_SILENT_SECONDS,
+        )
+        return _made(facts)
+
+    def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
+        return is_empty_one(run, self._storage_pool, self._spec, facts)
+
+
+class OverlayDisk(NewDisk):
+    """A volume on top of another, `spec.backing_path`."""
+
+    words = gettext_lazy("Create the disk %(name)s on top of its image")
+
+    def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
+        return facts.backing_path == self._spec.backing_path and super()._is_as_begun(run, facts)
+
+
+class CopiedDisk(VolumeStep):
+    """All of another volume of the same host, in the format of `spec`, then grown to its capacity (0: as it is)."""
+
+    words = gettext_lazy("Copy the disk %(name)s")
+
+    def __init__(
+        self,
+        storage_pool: StoragePool,
+        spec: VolumeSpec,
+        *,
+        source_storage_pool: StoragePool,
+        source_name: str,
+        number: int = 1,
+    ) -> None:
+        super().__init__(storage_pool, spec, number=number)
+        self._source_storage_pool = source_storage_pool
+        self._source_name = source_name
+
+
+class WrittenDisk(VolumeStep):
+    """A raw volume with these bytes: a seed, a kernel. `content` is called when they are needed, and again."""
+
+    noun = "file"
+    words = gettext_lazy("Write %(name)s")
+
+    def __init__(
+        self, storage_pool: StoragePool, spec: VolumeSpec, *, content: Callable[[], Iterable[bytes]], number: int = 1
+    ) -> None:
+        super().__init__(storage_pool, spec, number=number)
+        self._content = content
+
+
+class TellStorage(Step):
+    """Have every host that sees one of these storage pools read it again; one that cannot be told finds out later."""
+
+    name = "tell_hosts"
+    label = gettext_lazy("Refresh the storage pools on their hosts")
+
+    def __init__(self, storage_pools: Sequence[StoragePool]) -> None:
+        self._storage_pools = list({pool.pk: pool for pool in storage_pools}.values())
+
+    def do(self, run: Run, intent: Made) -> Made:
+        for storage_pool in self._storage_pools:
+            for one in storage_pools_of(storage_pool):
+                tell_host(run, one)
+        return {}
+
+    def is_done(self, run: Run, intent: Made) -> bool:
+        # Nothing shows it, and twice does no harm.
+        return False
+
+
+def is_empty_one(run: Run, storage_pool: StoragePool, spec: VolumeSpec, facts: VolumeFacts) -> bool:
+    """Whether it is as an empty volume of the spec would be, and nothing is in it."""
+    if facts.format != spec.format or facts.capacity_bytes > spec.capacity_bytes + _ROUNDING_BYTES:
+        return False
+    if spec.format != "raw":
+        # What qcow2 needs for itself grows with its capacity.
+        empty_bytes = 1024**2 + spec.capacity_bytes // 2**24
+        return facts.capacity_bytes >= spec.capacity_bytes and facts.allocation_bytes <= empty_bytes
+    return run.ask(
+        lambda connection: begins_with_zeros(connection, storage_pool.uuid, spec.name),
+        hypervisor=storage_pool.hypervisor,
+        seconds=_SILENT_SECONDS,
+    )
+
+
+def _made(facts: VolumeFacts) -> Made:
+    return {"path": facts.path, "capacity_bytes": facts.capacity_bytes}
