@@ -12,6 +12,7 @@ class Privilege(StrEnum):
     DOMAIN_CONFIGURE = "domain.configure"  # rename, describe, start with the host
     DOMAIN_MIGRATE = "domain.migrate"
     DOMAIN_CREATE = "domain.create"  # make new ones on a host
+    DOMAIN_DELETE = "domain.delete"  # with those of its disks that nobody else needs
     DOMAIN_GRANT = "domain.grant"  # give others a role on it, of what one may oneself
     HYPERVISOR_VIEW = "hypervisor.view"
     HYPERVISOR_MANAGE = "hypervisor.manage"  # add, change, remove, enable; pools too

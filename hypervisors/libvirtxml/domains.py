@@ -31,9 +31,10 @@ from hypervisors.libvirtxml.domain_devices import (
     parse_host_devices,
     parse_interfaces,
 )
+from hypervisors.libvirtxml.template_marker import template_name
 
 # Raise it with every change of what parse_domain finds: the watcher then parses anew what it has stored.
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 
 _LIBOSINFO_OS = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}os"
 _GUEST_AGENT_CHANNEL = "org.qemu.guest_agent.0"
@@ -53,6 +54,7 @@ class ParsedDomain:
     machine: str = ""
     firmware: str = "bios"  # or "efi"
     os_name: str = ""  # "Debian 12", from libosinfo's metadata
+    template: str = ""  # the name of the template that it is; empty for what may run
     boot_devices: tuple[str, ...] = ()
     vcpu_count: int = 1
     max_vcpu_count: int = 1
@@ -170,6 +172,7 @@ def _system(parts: _Parts) -> dict[str, Any]:
         "keeps_uefi_variables": child_at(system, "nvram") is not None or (uses_efi and not is_stateless),
         "kernel": text_at(system, "kernel"),
         "os_name": _os_name(parts.get("metadata")),
+        "template": template_name(parts.get("metadata")),
         "boot_devices": () if system is None else tuple(boot.get("dev", "") for boot in system.iterchildren("boot")),
     }
 

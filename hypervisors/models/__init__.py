@@ -2,6 +2,7 @@
 
 from hypervisors.models.access import AuditRecord, Role, RoleBinding
 from hypervisors.models.domain_copies import DomainCopy
+from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
@@ -20,6 +21,7 @@ __all__ = [
     "Domain",
     "DomainCopy",
     "DomainDefinition",
+    "DomainTemplate",
     "Hypervisor",
     "HypervisorCredentials",
     "HypervisorPool",

@@ -30,7 +30,7 @@ class DomainQuerySet(models.QuerySet["Domain"]):
 
 
 class Domain(models.Model):
-    """A virtual machine as its hypervisor last told us. The inventory writes it; nobody else does."""
+    """A virtual machine as its hypervisor last told us. The inventory writes it, all but what people want with it."""
 
     # What URLs, messages, consoles and locks name it by: libvirt's UUID, unless a domain of another pool has that.
     uuid = models.UUIDField(unique=True)
@@ -58,6 +58,10 @@ class Domain(models.Model):
     vcpu_count = models.PositiveIntegerField(default=1)
     memory_kib = models.BigIntegerField(default=0)
     os_name = models.CharField(max_length=100, blank=True)
+    # Its XML says that it is a template: it is never started, and its disks stay as they are.
+    is_template = models.BooleanField(default=False)
+    # What people want, not the inventory: nobody may delete it until this is taken back.
+    delete_protected = models.BooleanField(default=False)
     first_seen_at = models.DateTimeField(auto_now_add=True)
     # Set when no hypervisor has it any more; cleared when it comes back.
     vanished_at = models.DateTimeField(null=True, blank=True)

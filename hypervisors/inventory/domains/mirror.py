@@ -388,6 +388,7 @@ class DomainMirror:
                 "vcpu_count": parsed.vcpu_count,
                 "memory_kib": parsed.memory_kib,
                 "os_name": parsed.os_name[:100],
+                "is_template": bool(parsed.template),
             },
         )
 

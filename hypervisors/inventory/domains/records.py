@@ -33,6 +33,7 @@ FIELDS = (
     "vcpu_count",
     "memory_kib",
     "os_name",
+    "is_template",
     "vanished_at",
 )
 # Rows per statement: SQLite takes 32,766 variables.
@@ -61,6 +62,7 @@ class DomainRecord:
     vcpu_count: int = 1
     memory_kib: int = 0
     os_name: str = ""
+    is_template: bool = False
     vanished_at: datetime | None = None
     # 0 until it is inserted.
     pk: int = 0
