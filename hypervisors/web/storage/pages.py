@@ -49,7 +49,7 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
     }
     # The filter asks for the table alone; what else is fetched anew is picked out of the page.
     is_table = wants_part(request) and request.headers.get("HX-Target") == "volumes"
-    return render(request, "storage/page.html#volumes" if is_table else "storage/page.html", context)
+    return render(request, "storage/volumes.html" if is_table else "storage/page.html", context)
 
 
 @require_POST
