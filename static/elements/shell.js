@@ -261,6 +261,8 @@ document.addEventListener("keydown", (event) => {
     if (event.target.id === "search") event.target.blur();
   }
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
+  // Beside a screen every letter may be meant for it.
+  if (document.querySelector("vp-console")) return;
   if (Date.now() - afterG < 1000 && event.key === "v") {
     afterG = 0;
     document.querySelector('[data-nav="/vms/"]')?.click();

@@ -3,6 +3,8 @@
 // that takes the first one's place when it stands.
 
 import { Close, Refusal, Viewer, requestGrant } from "./console-viewer.js";
+import { ViewerList } from "./console-viewers.js";
+import "./vp-screen-keyboard.js";
 
 const RETRY_FIRST_MS = 150;
 const RETRY_MOST_MS = 2000;
@@ -10,7 +12,9 @@ const FOLLOW_MS = 30_000;
 const CONNECT_MS = 20_000;
 const VIEWERS_MS = 10_000;
 const OFF_STATES = new Set(["shutoff", "nostate", "vanished"]);
-const ALONE = new Set(["off", "kicked", "denied"]);
+const ALONE = new Set(["off", "kicked", "denied", "nodisplay"]);
+const OVER = new Set(["off", "kicked", "denied", "lost", "unreachable", "nodisplay"]);
+const AGAIN = new Set(["off", "lost", "unreachable", "nodisplay"]);
 const CONTROL = [0xffe3, "ControlLeft"];
 const ALT = [0xffe9, "AltLeft"];
 const KEYS = {
@@ -30,7 +34,8 @@ class VpConsole extends HTMLElement {
   #session = ""; // of the connection that is shown, or was last
 
   connectedCallback() {
-    this.#focusWanted = "autofocus" in this.dataset;
+    // Whoever opens a console wants to type there, unless a field of the page has been entered meanwhile.
+    this.#focusWanted = true;
     this.bar = this.querySelector(".vp-console-bar");
     this.stage = this.querySelector(".vp-console-stage");
     this.status = this.querySelector(".vp-console-status");
@@ -44,12 +49,19 @@ class VpConsole extends HTMLElement {
     this.addEventListener("focusin", () => this.#showFocus(), { signal });
     this.addEventListener("focusout", () => this.#showFocus(), { signal });
     document.addEventListener("vp:change", ({ detail }) => this.#changed(detail), { signal });
-    document.addEventListener("vp:resync", () => { if (["off", "lost"].includes(this.#state)) this.connect(); }, { signal });
+    document.addEventListener("vp:resync", () => { if (AGAIN.has(this.#state)) this.connect(); }, { signal });
     document.addEventListener("pointerdown", (event) => this.#closeKeys(event.target), { signal });
     document.addEventListener("fullscreenchange", () => this.#fullScreenChanged(), { signal });
+    this.addEventListener("vp:key", ({ detail }) => { if (this.#viewer) this.#sendKeys(detail.strokes); }, { signal });
     const viewers = this.querySelector(".vp-console-viewers");
-    viewers.addEventListener("toggle", () => { if (viewers.open) this.#lookForViewers(); }, { signal });
-    this.looking = setInterval(() => { if (this.#viewer && !document.hidden) this.#lookForViewers(); }, VIEWERS_MS);
+    this.viewers = new ViewerList(viewers, {
+      csrfToken: () => this.#csrfToken(),
+      session: () => this.#session,
+      // Who is disconnected meanwhile learns of nobody; who could not connect learns who has the screen.
+      isAsked: () => !ALONE.has(this.#state),
+    });
+    viewers.addEventListener("toggle", () => { if (viewers.open) this.viewers.look(); }, { signal });
+    this.looking = setInterval(() => { if (this.#viewer && !document.hidden) this.viewers.look(); }, VIEWERS_MS);
     this.#showScale();
     this.#connectWhenSeen();
   }
@@ -123,16 +135,17 @@ class VpConsole extends HTMLElement {
 
   #swapIn(viewer, grant) {
     const old = this.#viewer;
-    const hadFocus = this.stage.contains(document.activeElement) || this.#focusWanted;
+    const hadFocus = this.stage.contains(document.activeElement) || (this.#focusWanted && !isElsewhere(this));
     this.#viewer = viewer;
     this.#session = viewer.session;
     viewer.target.classList.remove("is-waiting");
     viewer.addEventListener("close", ({ detail }) => this.#closed(viewer, detail));
     viewer.rfb.scaleViewport = this.#scales;
     viewer.canvas?.setAttribute("aria-label", this.dataset.screenName);
+    this.#followSize(viewer);
     this.#frozen?.remove();
     this.#drop(old);
-    this.#showViewers(grant.viewers ?? []);
+    this.viewers.show(grant.viewers ?? []);
     this.#show(grant.mode === "view" ? "viewing" : "connected");
     if (hadFocus) viewer.rfb.focus();
     this.#focusWanted = false;
@@ -150,8 +163,20 @@ class VpConsole extends HTMLElement {
     else if (!this.#attempt) this.connect();
   }
 
+  // The stage has the screen's proportions where that leaves no bands around it, see console.css.
+  #followSize(viewer) {
+    const show = () => {
+      const { width, height } = viewer.canvas ?? {};
+      if (width && height) this.stage.style.setProperty("--vp-screen-ratio", `${width} / ${height}`);
+    };
+    viewer.sizes = new MutationObserver(show);
+    if (viewer.canvas) viewer.sizes.observe(viewer.canvas, { attributeFilter: ["width", "height"] });
+    show();
+  }
+
   #drop(viewer) {
     if (!viewer) return;
+    viewer.sizes?.disconnect();
     viewer.close();
     viewer.target.remove();
   }
@@ -174,7 +199,7 @@ class VpConsole extends HTMLElement {
   }
 
   #gaveUp(error) {
-    this.#showViewers([]);
+    this.viewers.show([]);
     if (error instanceof Refusal && error.status === 409 && OFF_STATES.has(error.answer.state)) {
       this.#frozen?.remove();
       this.#show("off", error.answer.state === "vanished" ? error.message : "", { canStart: error.answer.can_start });
@@ -184,9 +209,13 @@ class VpConsole extends HTMLElement {
       this.#show("kicked", error.reason);
     } else if (error.code === Close.NOT_ALLOWED || [403, 404].includes(error.status)) {
       this.#show("denied", error.reason || error.message);
+    } else if (error instanceof Refusal && error.answer.why === "no_display") {
+      this.#frozen?.remove();
+      this.#show("nodisplay", error.message);
     } else {
-      this.#lookForViewers();
-      this.#show("lost", error.reason || (error instanceof Refusal ? error.message : ""));
+      this.viewers.look();
+      const reason = error.reason || (error instanceof Refusal ? error.message : "");
+      this.#show(this.#frozen && !reason ? "lost" : "unreachable", reason);
     }
   }
 
@@ -195,9 +224,9 @@ class VpConsole extends HTMLElement {
     const { state, hypervisor } = change.fields;
     const moved = hypervisor !== undefined && hypervisor !== null && String(hypervisor) !== this.#hypervisor;
     if (moved) this.#hypervisor = String(hypervisor);
-    const cameBack = state !== undefined && !OFF_STATES.has(state) && ["off", "lost"].includes(this.#state);
+    const cameBack = state !== undefined && !OFF_STATES.has(state) && AGAIN.has(this.#state);
     if (cameBack || (moved && this.#state !== "kicked" && this.#state !== "denied" && this.#state !== "")) this.connect();
-    else if (OFF_STATES.has(state) && ["lost", "reconnecting"].includes(this.#state) && !this.#viewer) this.connect();
+    else if (OFF_STATES.has(state) && ["lost", "unreachable", "nodisplay", "reconnecting"].includes(this.#state) && !this.#viewer) this.connect();
     else if (OFF_STATES.has(state) && this.#state === "off") this.#enable(".vp-console-start", true);
   }
 
@@ -211,8 +240,7 @@ class VpConsole extends HTMLElement {
     const text = this.panel.querySelector(".vp-console-detail");
     text.textContent = detail;
     text.hidden = !detail;
-    const isOver = ["off", "kicked", "denied", "lost"].includes(state);
-    this.#reveal(".vp-console-again", isOver && state !== "off");
+    this.#reveal(".vp-console-again", OVER.has(state) && state !== "off");
     this.#reveal(".vp-console-start", state === "off" && canStart && Boolean(this.dataset.start));
     this.#enable(".vp-console-start", true);
     for (const button of this.bar.querySelectorAll("[data-needs=control]")) button.disabled = state !== "connected";
@@ -225,45 +253,6 @@ class VpConsole extends HTMLElement {
 
   #enable(selector, isEnabled) {
     for (const element of this.querySelectorAll(selector)) element.disabled = !isEnabled;
-  }
-
-  #showViewers(viewers) {
-    const place = this.querySelector(".vp-console-viewers");
-    const others = viewers.filter((viewer) => viewer.session !== this.#session);
-    place.hidden = !others.length;
-    place.querySelector(".vp-console-names").textContent = [...new Set(others.map((viewer) => viewer.username))].join(", ");
-    const template = place.querySelector("template");
-    const lines = others.map((viewer) => {
-      const line = template.content.cloneNode(true);
-      const mode = line.querySelector(".vp-console-viewer-mode");
-      line.querySelector(".vp-console-viewer-name").textContent = viewer.username;
-      mode.textContent = viewer.mode === "view" ? mode.dataset.textView : mode.dataset.textControl;
-      const button = line.querySelector("button");
-      button.hidden = !viewer.can_disconnect;
-      button.dataset.session = viewer.session;
-      line.querySelector(".vp-console-viewer-whom").textContent = viewer.username;
-      return line;
-    });
-    place.querySelector("ul").replaceChildren(...lines);
-  }
-
-  async #lookForViewers() {
-    const place = this.querySelector(".vp-console-viewers");
-    const response = await fetch(place.dataset.viewers, { headers: { Accept: "application/json" } }).catch(() => null);
-    // Who is disconnected meanwhile learns of nobody; who could not connect learns who has the screen.
-    if (response?.ok && !response.redirected && !ALONE.has(this.#state)) this.#showViewers((await response.json()).viewers);
-  }
-
-  async #disconnect(button) {
-    button.disabled = true;
-    const place = this.querySelector(".vp-console-viewers");
-    const response = await fetch(place.dataset.disconnect, {
-      method: "POST",
-      headers: { "X-CSRFToken": this.#csrfToken(), Accept: "application/json" },
-      body: new URLSearchParams({ session: button.dataset.session }),
-    }).catch(() => null);
-    if (response?.ok) this.#showViewers((await response.json()).viewers);
-    else this.#lookForViewers();
   }
 
   #showFocus() {
@@ -285,10 +274,12 @@ class VpConsole extends HTMLElement {
       keys: () => this.#typed(() => this.#sendKeys(KEYS[button.dataset.keys])),
       scale: () => this.#toggleScale(),
       "full-screen": () => this.#toggleFullScreen(),
+      keyboard: () => this.#toggleKeyboard(button),
+      menu: () => this.#toggleMenu(),
       window: () => this.#openWindow(),
       reconnect: () => this.connect(),
       start: () => this.#start(button),
-      disconnect: () => this.#disconnect(button),
+      disconnect: () => this.viewers.disconnect(button),
     };
     actions[button.dataset.do]();
   }
@@ -309,6 +300,19 @@ class VpConsole extends HTMLElement {
     for (const menu of this.querySelectorAll(".vp-console-keys, .vp-console-viewers")) {
       if (menu.open && !menu.contains(target)) menu.open = false;
     }
+    if (!this.querySelector(".vp-console-buttons").contains(target) && !target?.closest?.("[data-do=menu]")) this.#toggleMenu(false);
+  }
+
+  // Where there is little room the buttons are a menu under one of them.
+  #toggleMenu(isOpen = !this.hasAttribute("data-menu")) {
+    this.toggleAttribute("data-menu", isOpen);
+    this.querySelector("[data-do=menu]").setAttribute("aria-expanded", String(isOpen));
+  }
+
+  #toggleKeyboard(button) {
+    const keyboard = this.querySelector("vp-screen-keyboard");
+    keyboard.hidden = !keyboard.hidden;
+    button.setAttribute("aria-pressed", String(!keyboard.hidden));
   }
 
   get #scales() {
@@ -335,13 +339,17 @@ class VpConsole extends HTMLElement {
     await this.requestFullscreen();
     // Where the browser can (Chromium, over TLS): Esc, Alt-Tab and Ctrl-W go to the machine too.
     await navigator.keyboard?.lock?.().catch(() => {});
+    // A phone turns: screens are wide.
+    await screen.orientation?.lock?.("landscape").catch(() => {});
     this.#viewer?.rfb.focus();
   }
 
   #fullScreenChanged() {
     const isFull = document.fullscreenElement === this;
     this.querySelector("[data-do=full-screen]").setAttribute("aria-pressed", String(isFull));
-    if (!isFull) navigator.keyboard?.unlock?.();
+    if (isFull) return;
+    navigator.keyboard?.unlock?.();
+    screen.orientation?.unlock?.();
   }
 
   #openWindow() {
@@ -384,7 +392,7 @@ class VpConsole extends HTMLElement {
     this.#modifiers.clear();
     if (releases && this.stage.contains(event.target)) {
       // After noVNC has let the machine know that the keys are up.
-      setTimeout(() => this.bar.querySelector("button:not(:disabled)")?.focus(), 0);
+      setTimeout(() => [...this.bar.querySelectorAll("button")].find((button) => !button.disabled && button.offsetParent)?.focus(), 0);
     }
   }
 
@@ -399,6 +407,12 @@ function mayPass(error, follows) {
   if (error instanceof Refusal) return error.status === 0 || error.status >= 500;
   if (error.code === Close.UNREACHABLE) return follows;
   return error.code !== undefined && ![Close.KICKED, Close.NOT_ALLOWED, Close.TOO_MANY].includes(error.code);
+}
+
+// Whether somebody is about to type into another part of the page.
+function isElsewhere(element) {
+  const focused = document.activeElement;
+  return Boolean(focused?.closest("input, textarea, select, [contenteditable], dialog")) && !element.contains(focused);
 }
 
 function pause(ms, signal) {

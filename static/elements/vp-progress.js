@@ -12,6 +12,7 @@ class VpProgress extends HTMLElement {
 
   disconnectedCallback() {
     this.end?.();
+    clearTimeout(this.late);
   }
 
   attributeChangedCallback() {
@@ -21,13 +22,17 @@ class VpProgress extends HTMLElement {
   watch() {
     this.end?.();
     this.end = follow(`operation:${this.getAttribute("operation")}`, this);
+    const late = this.querySelector(".vp-running-late");
+    clearTimeout(this.late);
+    if (late) this.late = setTimeout(() => { late.hidden = false; }, Number(late.dataset.lateSeconds) * 1000);
   }
 
   applyChange({ progress }) {
     if (!progress) return;
     const bar = this.querySelector("progress");
     if (progress.percent !== undefined && progress.percent !== null) bar.value = progress.percent;
-    this.querySelector(".vp-running-words").textContent = progressWords(progress);
+    const percent = progress.percent > 0 ? `${Math.floor(progress.percent)} %` : "";
+    this.querySelector(".vp-running-words").textContent = [percent, progressWords(progress)].filter(Boolean).join(" · ");
   }
 }
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -69,6 +70,49 @@ def test_typing_reaches_the_guest_and_not_the_page(page: Page, guest: Guest) -> 
     say(page, guest, "a/b?t")
     assert page.evaluate("document.activeElement.tagName") == "CANVAS"
     expect(page.locator("#help")).to_be_hidden()
+
+
+def test_the_keyboard_is_the_machines_as_soon_as_its_screen_is_open(page: Page, guest: Guest) -> None:
+    open_console(page, guest)
+    expect(page.locator(".vp-console-screen canvas")).to_be_focused()
+    page.locator(".vp-tabs [aria-current]").focus()
+    page.keyboard.type("t?")
+    expect(page.locator("#tasks")).not_to_have_attribute("open", "")
+    expect(page.locator("#help")).to_be_hidden()
+
+
+def test_a_phone_has_a_keyboard_and_one_menu_and_the_whole_width(
+    chromium: Browser, portal: Stack, guest: Guest, signed_in: Path
+) -> None:
+    context = chromium.new_context(
+        base_url=portal.url, storage_state=signed_in, viewport={"width": 400, "height": 800}, has_touch=True
+    )
+    page = context.new_page()
+    open_console(page, guest)
+    stage = page.locator(".vp-console-stage").bounding_box()
+    assert stage is not None
+    assert stage["width"] == 400
+    assert stage["height"] < 350
+    expect(page.locator("[data-do=ctrl-alt-del]")).to_be_hidden()
+    page.click("[data-do=menu]")
+    expect(page.locator("[data-do=ctrl-alt-del]")).to_be_visible()
+    page.click("[data-do=menu]")
+    page.click("[data-do=keyboard]")
+    deadline = time.monotonic() + 90
+    while "phone!" not in log_of(guest):
+        assert time.monotonic() < deadline
+        tap(page, "echo phone! > /dev/ttyS0")
+        wait_for(page, lambda: "phone!" in log_of(guest), seconds=8, or_go_on=True)
+    context.close()
+
+
+def tap(page: Page, text: str) -> None:
+    """On the keyboard that the page draws."""
+    special = {" ": ["␣"], ">": ["Shift", "."], "!": ["Shift", "1"], "S": ["Shift", "s"]}
+    for letter in text:
+        for key in special.get(letter, [letter]):
+            page.locator(f'vp-screen-keyboard [data-key="{key}"]').click()
+    page.locator('vp-screen-keyboard [data-key="⏎"]').click()
 
 
 def test_ctrl_and_alt_give_the_keyboard_back(page: Page, guest: Guest) -> None:

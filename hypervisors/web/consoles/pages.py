@@ -135,6 +135,7 @@ def _refusal(request: HttpRequest, domain: Domain, obstacle: str) -> dict[str, A
     can_start = domain.hypervisor is not None and not domain.is_active and not domain.vanished_at
     return {
         "reason": obstacle,
+        "why": "off" if can_start or state == "vanished" else "no_display",
         "state": state,
         "can_start": can_start and can(request.user, Privilege.DOMAIN_OPERATE, domain),
     }

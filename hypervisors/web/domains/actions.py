@@ -2,19 +2,23 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from hypervisors.access import can
 from hypervisors.models import Domain
 from hypervisors.models.rights import Requester
 from hypervisors.operations.domains.domain_operations import MORE, MOVE, POWER, STOP, DomainOperation
-from hypervisors.operations.engine.registry import types_for
+from hypervisors.operations.engine.registry import operation_type, types_for
 from hypervisors.operations.engine.requests import possible_kinds, why_not_permitted
 from hypervisors.privileges import Privilege
 from hypervisors.web.domains.forms import DIALOGS
+
+# Requests to the guest that a force off may take the place of.
+FORCE_OFF_ENDS = frozenset({"shut_down", "reboot"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,11 @@ class DomainActions:
     all: tuple[DomainAction, ...]
 
     @property
+    def first_style(self) -> str:
+        """What brings a machine to run is the brightest button; what stops it is not."""
+        return "btn" if self.first.kind == "shut_down" else "btn btn-primary"
+
+    @property
     def common_reason(self) -> str:
         """Why most of them cannot be done now, to be said once; empty when the reasons differ."""
         reason, count = Counter(action.reason for action in self.all).most_common(1)[0]
@@ -78,6 +87,14 @@ def domain_actions(domain: Domain, user: Requester) -> DomainActions:
         more=tuple(groups[MORE]),
         all=(first, *([second] if second else []), *stopping, *groups[MOVE], *groups[MORE]),
     )
+
+
+def force_off_action(domain: Domain, user: Requester) -> DomainAction | None:
+    """The way to end a request that the guest does not listen to; None for who may not."""
+    found = cast("DomainOperation", operation_type("force_off"))
+    if not can(user, found.privilege, domain) or not found.is_offered(domain):
+        return None
+    return replace(_action(found, domain, ""), word=gettext("Force off now"))
 
 
 def may_operate(domain: Domain, user: Requester) -> bool:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -18,9 +19,12 @@ from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.domains.actions import domain_actions
+from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
 from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.operations.pages import history_page
+
+# A guest that has not listened for so long is offered to be forced off.
+_LATE_SECONDS = 15
 
 
 @require_safe
@@ -89,6 +93,12 @@ def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_safe
+def domain_band(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """What runs on it now; of a request to the guest that takes long, the way to end it too."""
+    return render(request, "domains/band.html", _band(request, _visible(request, uuid)))
+
+
+@require_safe
 def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """All actions as entries of the list's menu."""
     machine = _visible(request, uuid)
@@ -123,11 +133,22 @@ def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
         # Its name is the machine's; reasons of its own, which name addresses and people, are for those who may see it.
         "may_see_host": can(request.user, Privilege.HYPERVISOR_VIEW, machine.hypervisor),
         "actions": None if machine.vanished_at else domain_actions(machine, request.user),
-        "operation": Operation.objects.unfinished()
+    } | _band(request, machine)
+
+
+def _band(request: HttpRequest, machine: Domain) -> dict[str, Any]:
+    operation = (
+        Operation.objects.unfinished()
         .filter(domain=machine)
         .select_related("requested_by", "target_hypervisor")
-        .first(),
-    }
+        .first()
+    )
+    context: dict[str, Any] = {"domain": machine, "operation": operation}
+    if operation is not None and operation.kind in FORCE_OFF_ENDS:
+        waited_seconds = (timezone.now() - operation.requested_at).total_seconds()
+        context["force_off"] = force_off_action(machine, request.user)
+        context["late_seconds"] = max(0, round(_LATE_SECONDS - waited_seconds))
+    return context
 
 
 def _tabs(machine: Domain, chosen: str) -> list[dict[str, Any]]:
@@ -209,6 +230,7 @@ urlpatterns = [
     path("vms/<uuid:uuid>/access/", domain_access, name="domain_access"),
     path("vms/<uuid:uuid>/xml/", domain_xml, name="domain_xml"),
     path("vms/<uuid:uuid>/buttons/", domain_buttons, name="domain_buttons"),
+    path("vms/<uuid:uuid>/band/", domain_band, name="domain_band"),
     path("vms/<uuid:uuid>/menu/", domain_menu, name="domain_menu"),
     path("vms/<uuid:uuid>/usage.json", domain_usage, name="domain_usage"),
 ]

@@ -80,6 +80,7 @@ ROWS = {
     "vms/<uuid:uuid>/access/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/xml/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/buttons/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
+    "vms/<uuid:uuid>/band/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/menu/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/usage.json": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/console/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",

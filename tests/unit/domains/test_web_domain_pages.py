@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -119,10 +120,40 @@ def test_the_running_operation_and_its_reason_are_said_once(as_alice: Client, al
         requested_by=alice,
         hypervisor=domain.hypervisor,
     )
-    assert f"/operations/{operation.pk}/cancel/" in as_alice.get(f"/vms/{domain.uuid}/buttons/").content.decode()
+    assert f"/operations/{operation.pk}/cancel/" in as_alice.get(f"/vms/{domain.uuid}/band/").content.decode()
     menu = as_alice.get(f"/vms/{domain.uuid}/menu/").content.decode()
     assert menu.count('class="vp-menu-note"') == 1
     assert "vp-why" not in menu
+
+
+def test_a_shut_down_that_takes_long_can_be_ended_by_force_where_it_is_shown(
+    as_alice: Client, client: Client, alice: User, bob: User, make_domain: Callable[..., Domain]
+) -> None:
+    running = make_domain(name="runs", state=DomainState.RUNNING)
+    make_operation(
+        domain=running,
+        subject_name="runs",
+        kind="shut_down",
+        state=OperationState.RUNNING,
+        requested_by=alice,
+        hypervisor=running.hypervisor,
+        requested_at=timezone.now() - timedelta(seconds=10),
+    )
+    band = as_alice.get(f"/vms/{running.uuid}/band/").content.decode()
+    assert "Force off now" in band
+    assert any(f'data-late-seconds="{seconds}"' in band for seconds in (3, 4, 5))
+    client.force_login(bob)
+    assert "Force off now" not in client.get(f"/vms/{running.uuid}/band/").content.decode()
+
+
+def test_of_what_runs_the_console_is_the_brightest_button(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    running, off = make_domain(name="runs", state=DomainState.RUNNING), make_domain(name="off")
+    buttons = as_alice.get(f"/vms/{running.uuid}/buttons/").content.decode()
+    assert buttons.count("btn-primary") == 1
+    assert buttons.index("btn-primary") < buttons.index("/screen/") < buttons.index("operations/shut_down/")
+    buttons = as_alice.get(f"/vms/{off.uuid}/buttons/").content.decode()
+    assert "/screen/" not in buttons
+    assert "btn-primary" in buttons
 
 
 def test_a_host_that_does_not_answer_is_said(as_alice: Client, domain: Domain) -> None:
