@@ -17,6 +17,10 @@ VmportalError
 │   │   ├── NameTaken              another object has the name
 │   │   ├── StoragePoolFull        no space is left
 │   │   ├── StoragePoolInactive    the storage pool is not started
+│   │   ├── StorageConflict        another storage pool is on the same storage
+│   │   ├── StorageHoldsData       something would be written over or deleted
+│   │   ├── FolderMissing          the storage pool's folder is not there
+│   │   ├── DeviceMissing          the device it is on is not there
 │   │   └── StorageBusy            a volume or its storage pool is being worked on: later
 │   ├── JobBusy                another job holds the domain (libvirt code 68)
 │   ├── OperationAborted       a job was cancelled (libvirt code 78)
@@ -98,6 +102,22 @@ class StoragePoolFull(OperationRefused):
 
 class StoragePoolInactive(OperationRefused):
     """The storage pool is not started."""
+
+
+class StorageConflict(OperationRefused):
+    """Another storage pool of the host is on the same storage."""
+
+
+class StorageHoldsData(OperationRefused):
+    """Something is there that would be written over or deleted."""
+
+
+class FolderMissing(OperationRefused):
+    """The storage pool's folder is not there."""
+
+
+class DeviceMissing(OperationRefused):
+    """The device that the storage pool is on is not there."""
 
 
 class StorageBusy(OperationRefused):

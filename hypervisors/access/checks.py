@@ -8,7 +8,16 @@ from django.utils.translation import gettext as _
 from hypervisors.access import audit
 from hypervisors.access.subjects import subject_of
 from hypervisors.errors import NotPermitted
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool, Volume
+from hypervisors.models import (
+    Domain,
+    Hypervisor,
+    HypervisorPool,
+    Network,
+    Operation,
+    SharedStorage,
+    StoragePool,
+    Volume,
+)
 from hypervisors.models.rights import Requester, rights_of, select_permitted
 from hypervisors.privileges import Privilege
 
@@ -103,7 +112,7 @@ def _pool_id(obj: models.Model | None) -> int | None:
             return None
         case HypervisorPool():
             return obj.pk
-        case Hypervisor():
+        case Hypervisor() | SharedStorage():
             return obj.hypervisor_pool_id
         case Operation():
             return _pool_id(obj.domain or obj.hypervisor)

@@ -12,6 +12,7 @@ _TYPES = {
     "Hypervisor": "hypervisor",
     "HypervisorPool": "hypervisor_pool",
     "StoragePool": "storage_pool",
+    "SharedStorage": "shared_storage",
     "Volume": "volume",
     "Network": "network",
     "User": "person",

@@ -4,11 +4,59 @@ https://libvirt.org/formatdomain.html
 """
 
 import posixpath
-from xml.sax.saxutils import escape
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, unescape
 
 from lxml import etree
 
 from hypervisors.libvirtxml.documents import parse_document
+
+# What is in every machine and no volume.
+_NEVER_VOLUMES = re.compile(r"/dev/(pts|net|vfio)/|/dev/(urandom|random|hwrng|null|kvm)$|/dev/tpm")
+_PROGRAM_TAGS = frozenset({"emulator", "binary"})
+_BACKING_TAGS = frozenset({"backingStore", "mirror"})
+_UNREADABLE = "?"
+_TOLD_PATH = re.compile(r"""['">]\s*(/[^'"<>]+)""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReference:
+    """Something outside that a domain names: by `path` (absolute; of network storage as its XML says), or by the
+    names of its storage pool and volume.
+
+    `role` is what it is to the domain: "disk", "cdrom", "floppy", "lun", "backing" (a file under a disk), else the
+    name of the element ("kernel", "nvram"); "?" where the XML cannot be read. `target` is a disk's ("vda"), `format`
+    the one that the domain takes it for ("raw"; empty where nothing is said).
+    """
+
+    role: str
+    path: str = ""
+    storage_pool: str = ""
+    volume: str = ""
+    target: str = ""
+    format: str = ""
+
+    @property
+    def words(self) -> str:
+        """ "vda" or "kernel", as people are told."""
+        return self.target or self.role
+
+    @property
+    def name(self) -> str:
+        """What the file or volume is called, without where it is."""
+        return self.volume or posixpath.basename(self.path)
+
+
+def find_references(xml: str) -> tuple[FileReference, ...]:
+    """All that it names, each once. XML that cannot be read still tells paths: what cannot be ruled out counts."""
+    try:
+        root = parse_document(xml)
+    except ValueError:
+        return tuple(dict.fromkeys(_told_references(xml)))
+    found = (one for element in root.iter(etree.Element) for one in _references_of(element))
+    return tuple(dict.fromkeys(found))
 
 
 def volume_references(xml: str, *, path: str, storage_pool: str, volume: str) -> list[str]:
@@ -16,11 +64,11 @@ def volume_references(xml: str, *, path: str, storage_pool: str, volume: str) ->
 
     It is named by its path, or by its storage pool and its name. Raises: ValueError when the XML is not well-formed.
     """
-    found: dict[str, None] = {}
-    for element in parse_document(xml).iter(etree.Element):
-        if _names_path(element, path) or _names_volume(element, storage_pool, volume):
-            found[_role(element)] = None
-    return list(found)
+    parse_document(xml)
+    wanted = posixpath.normpath(path) if path else None
+    named = (storage_pool, volume)
+    found = (one for one in find_references(xml) if one.path == wanted or (one.storage_pool, one.volume) == named)
+    return list(dict.fromkeys(one.words for one in found))
 
 
 def is_backed_by(backing_path: str, path: str) -> bool:
@@ -38,19 +86,40 @@ def text_in_xml(text: str) -> str:
     return escape(text, {"'": "&apos;", '"': "&quot;"})
 
 
-def _names_path(element: etree._Element, path: str) -> bool:
-    if not path:
-        return False
-    wanted = posixpath.normpath(path)
-    values = [element.text or "", *(str(value) for value in element.attrib.values())]
-    return any(value.strip().startswith("/") and posixpath.normpath(value.strip()) == wanted for value in values)
+def _references_of(element: etree._Element) -> Iterator[FileReference]:
+    if element.tag in _PROGRAM_TAGS:
+        return
+    role, target, format_ = _place(element)
+    if element.get("pool") and element.get("volume"):
+        names = {"storage_pool": element.get("pool", ""), "volume": element.get("volume", "")}
+        yield FileReference(role=role, target=target, format=format_, **names)
+    if element.get("protocol") and element.get("name"):
+        yield FileReference(role=role, target=target, format=format_, path=element.get("name", ""))
+    for value in (element.text or "", *(str(value) for value in element.attrib.values())):
+        path = value.strip()
+        if path.startswith("/") and not _NEVER_VOLUMES.match(path):
+            yield FileReference(role=role, target=target, format=format_, path=posixpath.normpath(path))
 
 
-def _names_volume(element: etree._Element, storage_pool: str, volume: str) -> bool:
-    return element.get("pool") == storage_pool and element.get("volume") == volume
-
-
-def _role(element: etree._Element) -> str:
+def _place(element: etree._Element) -> tuple[str, str, str]:
+    """Role, target and format of what this element names."""
     disk = element if element.tag == "disk" else next(element.iterancestors("disk"), None)
-    target = None if disk is None else disk.find("target")
-    return str(element.tag) if target is None else target.get("dev", "disk")
+    if disk is None:
+        return str(element.tag), "", ""
+    target = disk.find("target")
+    name = "disk" if target is None else target.get("dev", "disk")
+    under = next((one for one in element.iterancestors() if one.tag in _BACKING_TAGS), None)
+    if under is None:
+        return disk.get("device", "disk"), name, _format(disk.find("driver"))
+    return "backing", name, _format(under.find("format"))
+
+
+def _format(element: etree._Element | None) -> str:
+    return "" if element is None else element.get("type", "")
+
+
+def _told_references(xml: str) -> Iterator[FileReference]:
+    for told in _TOLD_PATH.findall(xml):
+        path = unescape(told.strip(), {"&apos;": "'", "&quot;": '"'})
+        if not _NEVER_VOLUMES.match(path):
+            yield FileReference(role=_UNREADABLE, path=posixpath.normpath(path))

@@ -6,6 +6,13 @@ from lxml import etree
 
 from hypervisors.libvirtxml.documents import attribute_at, child_at, parse_document, text_at
 
+# Volumes that prove whether storage is shared, and live for seconds; nobody is shown them.
+PROBE_PREFIX = ".vmportal-probe-"
+
+
+def is_probe(volume_name: str) -> bool:
+    return volume_name.startswith(PROBE_PREFIX)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedStoragePool:

@@ -13,6 +13,8 @@ from hypervisors.models.operations import Operation, OperationLock
 from hypervisors.models.shared_storage import SharedStorage
 from hypervisors.models.storage_pools import StoragePool
 from hypervisors.models.uploads import TransferLease, Upload
+from hypervisors.models.volume_origins import VolumeHead, VolumeOrigin
+from hypervisors.models.volume_references import VolumeReference
 from hypervisors.models.volumes import Volume
 from hypervisors.models.watcher_leases import WatcherLease
 
@@ -36,5 +38,8 @@ __all__ = [
     "TransferLease",
     "Upload",
     "Volume",
+    "VolumeHead",
+    "VolumeOrigin",
+    "VolumeReference",
     "WatcherLease",
 ]

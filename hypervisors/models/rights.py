@@ -96,6 +96,7 @@ _POOL_OF = {
     "Hypervisor": "hypervisor_pool",
     "Domain": "hypervisor__hypervisor_pool",
     "StoragePool": "hypervisor__hypervisor_pool",
+    "SharedStorage": "hypervisor_pool",
     "Volume": "storage_pool__hypervisor__hypervisor_pool",
     "Network": "hypervisor__hypervisor_pool",
     "Operation": "domain__hypervisor__hypervisor_pool",

@@ -1,6 +1,7 @@
 """Shared storage: what storage pools of several hypervisors have in common, as far as is known."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +21,7 @@ class SharedStorage(models.Model):
     # What looks alike: the source ("nas1:/export") of storage on the network, else name and target path.
     identity = models.CharField(max_length=1500)
     first_seen_at = models.DateTimeField(default=timezone.now)
-    # When it was last proved to be one and the same; null: never.
+    # When two of its storage pools were last proved to be one and the same; null: they are not. Which: StoragePool.
     proved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -35,6 +36,9 @@ class SharedStorage(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("shared_storage", args=[self.pk])
 
     @property
     def is_proved(self) -> bool:

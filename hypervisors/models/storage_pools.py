@@ -1,6 +1,6 @@
 """Storage pools as each hypervisor reports them."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.urls import reverse
@@ -9,6 +9,15 @@ from django.utils import timezone
 from hypervisors.models.hypervisors import Hypervisor
 from hypervisors.models.shared_storage import SharedStorage
 
+# The columns of a storage pool of which nothing is proved.
+NO_PROOF: dict[str, Any] = {
+    "proved_since": None,
+    "proved_at": None,
+    "unproved_reason": "",
+    "is_another": False,
+    "looked_at": None,
+}
+
 
 class StoragePoolQuerySet(models.QuerySet["StoragePool"]):
     def present(self) -> Self:
@@ -16,10 +25,10 @@ class StoragePoolQuerySet(models.QuerySet["StoragePool"]):
         return self.filter(vanished_at__isnull=True)
 
     def same_storage_as(self, storage_pool: "StoragePool") -> Self:
-        """Itself and those of other hypervisors that look like the same storage."""
-        if storage_pool.shared_storage_id is None:
+        """Itself and those of other hypervisors that look like the same storage, and were not proved to be another."""
+        if storage_pool.shared_storage_id is None or storage_pool.is_another:
             return self.filter(pk=storage_pool.pk)
-        return self.filter(shared_storage=storage_pool.shared_storage_id)
+        return self.filter(shared_storage=storage_pool.shared_storage_id, is_another=False)
 
 
 class StoragePool(models.Model):
@@ -44,6 +53,17 @@ class StoragePool(models.Model):
     capacity_bytes = models.BigIntegerField(default=0)
     allocation_bytes = models.BigIntegerField(default=0)
     available_bytes = models.BigIntegerField(default=0)
+    # False for one that libvirt forgets when it is stopped.
+    persistent = models.BooleanField(default=True)
+    # The XML that it is defined by: what somebody who edits it sees. Empty: not known yet.
+    definition_xml = models.TextField(blank=True, default="")
+    # Proof that it is the shared storage: since when without a break, and when it was last seen so. Null: not proved.
+    proved_since = models.DateTimeField(null=True, blank=True)
+    proved_at = models.DateTimeField(null=True, blank=True)
+    # Why the last look could not prove it, for people, and whether it proved that this is another storage.
+    unproved_reason = models.TextField(blank=True, default="")
+    is_another = models.BooleanField(default=False)
+    looked_at = models.DateTimeField(null=True, blank=True)
     # What is wrong with it, for people: it does not answer, or says what cannot be. Empty: nothing.
     trouble = models.TextField(blank=True)
     trouble_since = models.DateTimeField(null=True, blank=True)
@@ -63,3 +83,12 @@ class StoragePool(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("storage_pool", args=[self.pk])
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether it was proved to be the shared storage that it looks like."""
+        return self.shared_storage_id is not None and self.proved_at is not None
+
+    def is_proved_same_as(self, other: "StoragePool") -> bool:
+        """Whether a file in the one was seen through the other."""
+        return self.is_proved and other.is_proved and self.shared_storage_id == other.shared_storage_id

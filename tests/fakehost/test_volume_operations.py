@@ -17,7 +17,7 @@ from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.storage.volumes import VolumeFacts, create_volume, delete_volume, list_volumes, read_volume
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, OperationLock, StoragePool, Volume
+from hypervisors.models import Domain, Hypervisor, Operation, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine import records, steps
 from hypervisors.operations.engine.records import RecordsAway
 from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
@@ -25,6 +25,7 @@ from hypervisors.operations.engine.runner import run_operation
 from hypervisors.operations.storage import create_volume as creation
 from hypervisors.operations.storage.volume_users import overlays_of
 from hypervisors.states import DomainState, OperationState
+from tests.rows import define
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
@@ -515,10 +516,7 @@ def test_an_overlay_with_a_relative_path_counts(storage: Storage, alice: User) -
 
 
 def _define(domain: Domain, at: str, xml: str) -> None:
-    from hypervisors.libvirtxml.domains import parse_domain
-
-    values = {f"{at}_xml": xml, f"{at}_parsed": parse_domain(xml).as_json()}
-    DomainDefinition.objects.filter(domain=domain).update(**values)
+    define(domain, **{f"{at}_xml": xml})
 
 
 def _refuse(*arguments: Any) -> Any:

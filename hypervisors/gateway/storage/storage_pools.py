@@ -13,6 +13,7 @@ from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.failures import translated_storage
 from hypervisors.gateway.storage.sizes import is_plausible, plausible
+from hypervisors.libvirtxml.storage_pool_builder import definition_of
 from hypervisors.libvirtxml.storage_pools import ParsedStoragePool, parse_storage_pool
 
 
@@ -30,6 +31,10 @@ class StoragePoolFacts:
     capacity_bytes: int
     allocation_bytes: int
     available_bytes: int
+    # False for one that libvirt forgets when it is stopped.
+    persistent: bool = True
+    # Its definition, which for one that was edited differs from what it was started with; "" where it cannot be read.
+    definition_xml: str = ""
     # The first size that cannot be one, as libvirt said it; it counts as 0 above.
     implausible_bytes: int | None = None
 
@@ -57,6 +62,24 @@ def refresh_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
         connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).refresh(0)
 
 
+def definition_xml(pool: "libvirt.virStoragePool") -> str:
+    """What it is defined by. Raises: libvirt.libvirtError, ValueError."""
+    try:
+        return definition_of(pool.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE))
+    except libvirt.libvirtError as error:
+        # libvirt's test driver knows no flags.
+        if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
+            raise
+        return definition_of(pool.XMLDesc(0))
+
+
+def _definition(pool: "libvirt.virStoragePool") -> str:
+    try:
+        return definition_xml(pool)
+    except ValueError:
+        return ""
+
+
 def _facts(pool: "libvirt.virStoragePool") -> StoragePoolFacts:
     _state, *sizes = pool.info()
     capacity, allocation, available = sizes
@@ -72,6 +95,8 @@ def _facts(pool: "libvirt.virStoragePool") -> StoragePoolFacts:
         capacity_bytes=plausible(capacity),
         allocation_bytes=plausible(allocation),
         available_bytes=plausible(available),
+        persistent=bool(pool.isPersistent()),
+        definition_xml=_definition(pool),
         implausible_bytes=next((size for size in sizes if not is_plausible(size)), None),
     )
 

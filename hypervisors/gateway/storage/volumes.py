@@ -18,6 +18,7 @@ from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.failures import translated_storage
 from hypervisors.gateway.storage.sizes import is_plausible, plausible
+from hypervisors.libvirtxml.storage_pools import is_probe
 from hypervisors.libvirtxml.storage_volumes import ParsedVolume, VolumeSpec, build_volume, parse_volume
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def list_volumes(
         for volume in connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).listAllVolumes():
             on_progress()
             facts = _read_listed(volume, known)
-            if facts is not None:
+            if facts is not None and not is_probe(facts.name):
                 found[facts.name] = facts
     return [found[name] for name in sorted(found)]
 

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
+from hypervisors.inventory.storage.quarantine import judge_named
+from hypervisors.inventory.storage.references import save_references
 from hypervisors.libvirtxml.domains import PARSER_VERSION
 from hypervisors.models import Domain, DomainDefinition
 from hypervisors.states import DomainState
@@ -143,7 +145,8 @@ def save_many(records: Iterable[DomainRecord]) -> None:
 
 
 def save_definitions(definitions: Iterable[tuple[DomainRecord, Definition]]) -> None:
-    """Insert or update the definitions of saved records."""
+    """Insert or update the definitions of saved records, and what of storage they name."""
+    definitions = list(definitions)
     rows = [
         DomainDefinition(
             domain_id=record.pk,
@@ -159,6 +162,8 @@ def save_definitions(definitions: Iterable[tuple[DomainRecord, Definition]]) -> 
         update_fields=[*_DEFINITION_FIELDS, "parser_version"],
         batch_size=_BATCH,
     )
+    named_raw = save_references((record.pk, one.live_xml, one.inactive_xml) for record, one in definitions)
+    judge_named(named_raw)
 
 
 _DEFINITION_FIELDS = tuple(field.name for field in fields(Definition))

@@ -23,6 +23,7 @@ from hypervisors.inventory.observations import (
     VolumesListed,
 )
 from hypervisors.inventory.rows import bring_up_to_date
+from hypervisors.inventory.storage.quarantine import judge_changed
 from hypervisors.inventory.storage.shared_storage import match_shared_storage
 from hypervisors.inventory.storage.storage_pools import pool_columns, size_troubles, volume_columns
 from hypervisors.models import StoragePool, Volume
@@ -217,10 +218,19 @@ def save_volumes(
     for batch in _batches(different, 1 if isolation.each else _BATCH):
         with isolation.saving(f"Volume “{batch[0].name}” of storage pool “{row.name}”"):
             _upsert(batch)
+    doubtful = {one.name for one in different if _is_changed(one, known.get(one.name))}
+    if doubtful:
+        with isolation.saving(f"Whose bytes of storage pool “{row.name}” are believed"):
+            judge_changed(row, doubtful, {name: known[name]["format"] for name in doubtful & known.keys()})
     gone = sorted(known.keys() - values.keys())
     for start in range(0, len(gone), _BATCH):
         row.volumes.filter(name__in=gone[start : start + _BATCH]).update(vanished_at=timezone.now())
     return bool(different or gone)
+
+
+def _is_changed(volume: Volume, before: Mapping[str, Any] | None) -> bool:
+    """Whether it is another kind of volume than it was, or new."""
+    return before is None or (volume.format, volume.backing_path) != (before["format"], before["backing_path"])
 
 
 def _columns_of_rows(row: StoragePool) -> dict[str, dict[str, Any]]:

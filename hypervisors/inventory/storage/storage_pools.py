@@ -23,6 +23,8 @@ def pool_columns(facts: StoragePoolFacts) -> dict[str, Any]:
         "autostart": facts.autostart,
         "target_path": facts.target_path[:1000],
         "source": facts.source[:1000],
+        "persistent": facts.persistent,
+        "definition_xml": facts.definition_xml,
         "capacity_bytes": facts.capacity_bytes,
         "allocation_bytes": facts.allocation_bytes,
         "available_bytes": facts.available_bytes,

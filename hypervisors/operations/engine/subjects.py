@@ -72,7 +72,8 @@ SUBJECT_TYPES: dict[str, SubjectType] = {
 def volume_lock_key(storage_pool: StoragePool, name: str) -> str:
     """One lock for a volume on all hosts that seem to share its storage."""
     shared = storage_pool.shared_storage_id
-    storage = f"shared-{shared}" if shared is not None else str(storage_pool.pk)
+    is_shared = shared is not None and not storage_pool.is_another
+    storage = f"shared-{shared}" if is_shared else str(storage_pool.pk)
     return f"volume:{storage}/{name}"
 
 

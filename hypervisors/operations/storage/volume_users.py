@@ -1,55 +1,52 @@
 """Which virtual machines and which other volumes need a volume: from rows alone, which may be minutes old.
 
 libvirt itself protects no volume in use. The rows are those of all hosts of the hypervisor pool: a machine of
-another host may have its disk on shared storage. What is about to delete one asks the hosts too (latest_volume_users).
+another host may have its disk on shared storage. What is about to change one asks the hosts too (latest_volume_users).
 """
 
 import posixpath
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from hypervisors.libvirtxml.domain_references import is_backed_by, text_in_xml, volume_references
-from hypervisors.models import DomainDefinition, StoragePool, Volume
+from hypervisors.inventory.storage.uses import overlays_on, references_to
+from hypervisors.models import StoragePool, Volume, VolumeReference
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeUser:
-    """A virtual machine and what the volume is to it: a disk's target, "kernel" and the like."""
+    """A virtual machine and what the volume is to it: a disk's target, "kernel" and the like.
+
+    `domain_uuid` and `state` are empty where a host was asked rather than our rows.
+    """
 
     name: str
     role: str
     host: str
     is_active: bool
+    domain_uuid: UUID | None = None
+    state: str = ""
 
 
 def volume_users(volume: Volume) -> list[VolumeUser]:
     """The machines whose XML names it anywhere, as they run or as they start next, by name."""
-    found = {}
-    storage_pools = names_of_its_storage(volume)
-    for definition in _candidates(volume):
-        domain = definition.domain
-        texts = (definition.live_xml, definition.inactive_xml)
-        for role in (role for xml in texts for role in _roles(xml, volume, storage_pools)):
-            host = domain.hypervisor.name if domain.hypervisor else "?"
-            found[domain.pk, role] = VolumeUser(name=domain.name, role=role, host=host, is_active=domain.is_active)
-    return sorted(found.values(), key=lambda user: (user.name, user.role))
+    return users_of([volume]).get(volume.pk, [])
+
+
+def users_of(volumes: Iterable[Volume]) -> dict[int, list[VolumeUser]]:
+    """The same of many, by primary key; two queries. The volumes come with their storage pools and hypervisors."""
+    found = references_to(volumes)
+    return {
+        pk: list(dict.fromkeys(sorted(map(_user, references), key=lambda user: (user.name, user.role))))
+        for pk, references in found.items()
+    }
 
 
 def overlays_of(volume: Volume) -> list[Volume]:
     """The volumes that are on top of it: without it they cannot be read any more."""
-    pools = StoragePool.objects.present().filter(
-        hypervisor__hypervisor_pool=volume.storage_pool.hypervisor.hypervisor_pool_id
-    )
-    if not volume.path:
-        return []
-    # A path that is relative in the file's header reaches us with its "..".
-    mentions = Q(backing_path__contains=posixpath.basename(posixpath.normpath(volume.path)))
-    overlays = Volume.objects.present().filter(mentions, storage_pool__in=pools)
-    found = overlays.select_related("storage_pool__hypervisor").order_by("name")
-    return [overlay for overlay in found if is_backed_by(overlay.backing_path, volume.path)]
+    return overlays_on([volume]).get(volume.pk, [])
 
 
 def names_of_its_storage(volume: Volume) -> list[str]:
@@ -66,6 +63,11 @@ def why_in_use(volume: Volume) -> str:
     return in_use_text(volume_users(volume), [overlay.name for overlay in overlays_of(volume)])
 
 
+def why_running(volume: Volume) -> str:
+    """Which active machines have it open; "" when none does: it can be read and copied."""
+    return in_use_text([user for user in volume_users(volume) if user.is_active], [])
+
+
 def in_use_text(users: Collection[VolumeUser], overlay_names: Collection[str]) -> str:
     """ "" when there are none."""
     if users:
@@ -76,30 +78,16 @@ def in_use_text(users: Collection[VolumeUser], overlay_names: Collection[str]) -
     return ""
 
 
-def _candidates(volume: Volume) -> Iterable[DomainDefinition]:
-    """The definitions whose XML names it at all: few, so that only these are looked at closely."""
-    mentions = Q()
-    for text in filter(None, (volume.name, posixpath.basename(volume.path))):
-        written = text_in_xml(text)
-        mentions |= Q(live_xml__contains=written) | Q(inactive_xml__contains=written)
-    in_pool = Q(domain__hypervisor__hypervisor_pool=volume.storage_pool.hypervisor.hypervisor_pool_id)
-    return (
-        DomainDefinition.objects.filter(in_pool & mentions, domain__vanished_at=None)
-        .select_related("domain__hypervisor")
-        .order_by("domain__name")
+def _user(reference: VolumeReference) -> VolumeUser:
+    domain = reference.domain
+    return VolumeUser(
+        name=domain.name,
+        role=reference.target or reference.role,
+        host=domain.hypervisor.name if domain.hypervisor else "?",
+        is_active=domain.is_active,
+        domain_uuid=domain.uuid,
+        state=domain.state,
     )
-
-
-def _roles(xml: str, volume: Volume, storage_pools: Collection[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for storage_pool in storage_pools if xml else ():
-        try:
-            roles = volume_references(xml, path=volume.path, storage_pool=storage_pool, volume=volume.name)
-        except ValueError:
-            # It mentions the volume and cannot be read: what cannot be ruled out counts.
-            roles = ["?"]
-        found |= dict.fromkeys(roles)
-    return list(found)
 
 
 def _user_text(user: VolumeUser) -> str:

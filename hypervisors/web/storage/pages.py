@@ -24,7 +24,7 @@ from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
 from hypervisors.web.storage.operations import unfinished_operations
-from hypervisors.web.storage.volume_uses import overlay_counts, uses_of
+from hypervisors.web.storage.volume_uses import add_uses
 
 PAGE_SIZE = 200
 
@@ -49,7 +49,7 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
     }
     # The filter asks for the table alone; what else is fetched anew is picked out of the page.
     is_table = wants_part(request) and request.headers.get("HX-Target") == "volumes"
-    return render(request, "storage/page.html#volumes" if is_table else "storage/page.html", context)
+    return render(request, "storage/volumes.html" if is_table else "storage/page.html", context)
 
 
 @require_POST
@@ -120,10 +120,9 @@ def _volumes(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
     page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = Volume.objects.in_bulk([line[0] for line in page.object_list])
     volumes = [rows[line[0]] for line in page.object_list if line[0] in rows]
-    overlays, uses = overlay_counts(row, volumes), uses_of(row, volumes, request.user)
     for one in volumes:
-        one.uses = uses.get(one.pk, [])  # type: ignore[attr-defined]
-        one.overlay_count = overlays.get(one.path, 0)  # type: ignore[attr-defined]
+        one.storage_pool = row
+    add_uses(volumes, request.user)
     promised = sum(line[2] for line in everything)
     return {
         "query": query,

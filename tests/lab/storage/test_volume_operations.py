@@ -12,7 +12,7 @@ from deploy.lab import fault
 from deploy.lab.host import Host
 from hypervisors.errors import NotPossible
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
-from hypervisors.models import DomainDefinition, Operation, OperationLock, StoragePool, Volume
+from hypervisors.models import Operation, OperationLock, StoragePool, Volume, VolumeReference
 from hypervisors.operations.engine.requests import request_cancel, request_operation
 from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.states import OperationState
@@ -124,9 +124,9 @@ def test_a_disk_of_a_machine_made_on_the_other_host_a_second_ago_is_not_deleted(
         with _asked_before(portal, volume, workers["storage"]) as operation:
             second.virsh("define" if state == "defined" else "create", str(xml))
             # The watcher hears of it within milliseconds: as if it had not.
-            rows = DomainDefinition.objects.filter(domain__name="sudden")
-            wait_until(lambda: rows.exclude(inactive_xml="", live_xml="").exists())
-            rows.update(inactive_xml="", live_xml="")
+            rows = VolumeReference.objects.filter(domain__name="sudden", name="disk.qcow2")
+            wait_until(rows.exists)
+            rows.delete()
             assert why_in_use(volume) == ""
         operation = ended(operation)
         assert operation.state == OperationState.FAILED

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from hypervisors.models import Domain, Hypervisor, SharedStorage, StoragePool, Volume
 from hypervisors.states import DomainState
+from tests.rows import define, domain_xml
 
 GIB = 2**30
 DOORS = [("get", "storage_pool"), ("post", "storage_pool_refresh"), ("get", "volume")]
@@ -89,13 +90,9 @@ def test_machines_that_use_a_volume_are_named(
 ) -> None:
     add_volume(pool, "web1.qcow2")
     add_volume(pool, "db1.qcow2")
-    by_path = {"disks": [{"target": "vda", "source_kind": "file", "source": "/srv/images/web1.qcow2"}]}
-    by_name = {"disks": [{"target": "vdb", "source_kind": "volume", "source": "images/db1.qcow2"}]}
-    domain = make_domain(name="web1", state=DomainState.RUNNING, parsed=by_path)
-    domain.definition.live_xml = "<source file='/srv/images/web1.qcow2'/>"
-    domain.definition.inactive_xml, domain.definition.inactive_parsed = "<source pool='images'/>", by_name
-    domain.definition.save()
-    make_domain(name="unrelated", parsed={"disks": [{"target": "vda", "source_kind": "file", "source": "/x"}]})
+    domain = make_domain(name="web1", state=DomainState.RUNNING)
+    define(domain, live_xml=domain_xml("/srv/images/web1.qcow2"), inactive_xml=domain_xml("/x", "images/db1.qcow2"))
+    define(make_domain(name="unrelated"), inactive_xml=domain_xml("/x"))
     page = operator.get(pool.get_absolute_url()).content.decode()
     rows = dict(zip(shown(page), page.split('class="vp-volume-name"')[1:], strict=True))
     assert ">web1</a>" in rows["web1.qcow2"]
@@ -114,10 +111,7 @@ def test_a_machine_of_another_host_counts_on_shared_storage_alone(
     here, other = make_pool(), make_hypervisor(name="other-host")
     there = make_pool(hypervisor=other)
     add_volume(here, "web1.qcow2")
-    disks = {"disks": [{"target": "vda", "source_kind": "file", "source": "/srv/images/web1.qcow2"}]}
-    domain = make_domain(name="far-away", hypervisor=other, parsed=disks)
-    domain.definition.live_xml = "/srv/images/web1.qcow2"
-    domain.definition.save()
+    define(make_domain(name="far-away", hypervisor=other), live_xml=domain_xml("/srv/images/web1.qcow2"))
     assert "far-away" not in operator.get(here.get_absolute_url()).content.decode()
     shared = SharedStorage.objects.create(
         hypervisor_pool=other.hypervisor_pool, name="images", pool_type="dir", identity="path /srv/images of images"
@@ -220,9 +214,8 @@ def test_the_number_of_queries_does_not_grow(
         for n in range(300)
     )
     for n in range(20):
-        disks = {"disks": [{"target": "vda", "source_kind": "file", "source": f"/srv/images/v{n}"}]}
-        make_domain(hypervisor=pools[n].hypervisor, parsed=disks).definition.save()
-    # Session, person, rights, storage pool, what is under way, those that share it, volumes' names, volumes, overlays,
-    # definitions.
-    with django_assert_num_queries(10):
+        define(make_domain(hypervisor=pools[n].hypervisor), inactive_xml=domain_xml(f"/srv/images/v{n}"))
+    # Session, person, rights, storage pool, what is under way, those that share it, volumes' names, volumes, storage
+    # pools around and what names the volumes, the same again and the overlays, machines that the person may see.
+    with django_assert_num_queries(13):
         operator.get(pools[0].get_absolute_url())
