@@ -4,6 +4,7 @@ from hypervisors.models.access import AuditRecord, Role, RoleBinding
 from hypervisors.models.domain_copies import DomainCopy
 from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
+from hypervisors.models.hypervisor_capabilities import HypervisorCapabilities
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
@@ -25,6 +26,7 @@ __all__ = [
     "DomainDefinition",
     "DomainTemplate",
     "Hypervisor",
+    "HypervisorCapabilities",
     "HypervisorCredentials",
     "HypervisorPool",
     "LoginSession",
