@@ -1,6 +1,7 @@
 """What vmportal remembers."""
 
 from hypervisors.models.access import AuditRecord, Role, RoleBinding
+from hypervisors.models.appliances import Appliance
 from hypervisors.models.domain_copies import DomainCopy
 from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
@@ -20,6 +21,7 @@ from hypervisors.models.volumes import Volume
 from hypervisors.models.watcher_leases import WatcherLease
 
 __all__ = [
+    "Appliance",
     "AuditRecord",
     "Domain",
     "DomainCopy",
