@@ -12,6 +12,7 @@ from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
+from hypervisors.web.storage import fetches, uploads
 from hypervisors.web.storage import operations as storage_operations
 from hypervisors.web.storage import pages as storage
 
@@ -33,4 +34,6 @@ urlpatterns: list[URLPattern] = [
     *people.urlpatterns,
     *audit.urlpatterns,
     *storage_operations.urlpatterns,
+    *uploads.urlpatterns,
+    *fetches.urlpatterns,
 ]

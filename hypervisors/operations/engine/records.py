@@ -188,6 +188,18 @@ def report_now(operation: Operation, progress: Mapping[str, Any]) -> None:
     _publish(operation)
 
 
+def report_parked(operation_id: UUID, progress: Mapping[str, Any]) -> None:
+    """How far something is that goes on outside of any runner, while its operation is parked."""
+    operation = find_operation(operation_id)
+    if operation is None or not operation.progress.get(PARKED):
+        return
+    kept = {name: value for name, value in operation.progress.items() if name in KEPT}
+    operation.progress = dict(progress) | kept | {PARKED: True}
+    # A runner that claims it at this moment raises `attempt`, and tells more.
+    if _mine(operation).update(progress=operation.progress):
+        _publish(operation)
+
+
 def note_steps(operation: Operation, steps: list[dict[str, Any]], ending: dict[str, str] | None) -> None:
     """Write the steps before anything else happens. Raises: RecordsAway, RowLost."""
     operation.steps, operation.ending = steps, ending

@@ -124,6 +124,9 @@ ROWS = {
     "people/<row:pk>/second-factor/": "smmmmmmm shhhhhhi smmmmmmm shhhhhhi",
     "audit/": "shhhhhhi smmmmmmm",
     "storage/<row:pk>/volumes/create/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/<row:pk>/uploads/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/<row:pk>/fetch/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/uploads/<token:token>/": "shhhhhhh smmmmmmm",
     "storage/<row:pk>/operations/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
     "storage/volumes/<row:pk>/delete/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
 }
