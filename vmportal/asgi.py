@@ -13,7 +13,10 @@ from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from hypervisors.live.routing import websocket_urlpatterns  # noqa: E402
+from hypervisors.osinfo import warm_up  # noqa: E402
 from vmportal.request_threads import ThreadedHandler  # noqa: E402
+
+warm_up()
 
 application = ProtocolTypeRouter(
     {

@@ -261,6 +261,8 @@ RETENTION_DAYS = {
 if any(days < 1 for days in RETENTION_DAYS.values()):
     raise ImproperlyConfigured("VMPORTAL_KEEP_OPERATIONS_DAYS, …_TOMBSTONES_DAYS and …_AUDIT_DAYS are at least 1.")
 USAGE_PERIOD_SECONDS = env.int("VMPORTAL_USAGE_PERIOD_SECONDS", default=5)
+# An operating system database (osinfo-db-import --dir) that is newer than the machine's own; it takes precedence.
+OSINFO_DIRECTORY = Path(env.str("VMPORTAL_OSINFO_DIR", default=str(DATA_DIR / "osinfo")))
 
 LOGGING = {
     "version": 1,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hypervisors.gateway.domains.reading import DomainFacts
+from hypervisors.gateway.hypervisors.capabilities import CapabilitiesFacts
 from hypervisors.gateway.hypervisors.hosts import HostFacts
 from hypervisors.gateway.networks.networks import NetworkFacts
 from hypervisors.gateway.storage.storage_pools import StoragePoolFacts
@@ -67,6 +68,11 @@ class StatusSeen(Observation):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostRead(Observation):
     facts: HostFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CapabilitiesRead(Observation):
+    facts: CapabilitiesFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,11 +22,13 @@ from django.db import connection, transaction
 
 from hypervisors.broadcast import Change, publish
 from hypervisors.inventory.domains.mirror import DomainMirror
+from hypervisors.inventory.hypervisors.capabilities_mirror import CapabilitiesMirror
 from hypervisors.inventory.hypervisors.mirror import HypervisorMirror
 from hypervisors.inventory.isolation import AT_ONCE, DATA_ERRORS, Isolation
 from hypervisors.inventory.leases import LeaseKeeper
 from hypervisors.inventory.networks.mirror import NetworkMirror
 from hypervisors.inventory.observations import (
+    CapabilitiesRead,
     DomainRead,
     DomainsAnswering,
     DomainsListed,
@@ -80,6 +82,7 @@ class Writer:
         known = self._domains.identities.known
         self.supervisor = SessionSupervisor(post=self._post, is_ours=leases.is_sure, known=known)
         self._hypervisors = HypervisorMirror()
+        self._capabilities = CapabilitiesMirror()
         self._storage = StorageMirror()
         self._networks = NetworkMirror()
         self._takers: dict[type[Observation], Callable[..., None]] = {
@@ -89,6 +92,7 @@ class Writer:
             ObservationsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
             HostRead: self._hypervisors.take_host,
+            CapabilitiesRead: self._capabilities.take_reading,
             StoragePoolsListed: self._storage.take_listing,
             StoragePoolRead: self._storage.take_reading,
             StoragePoolTroubled: self._storage.take_trouble,
@@ -241,6 +245,7 @@ class Writer:
         watched = {session.hypervisor_id for session in self.supervisor.sessions()}
         for pk in ours.keys() - watched:
             self._domains.set_online(pk, online=False)
+        self._capabilities.drop(removed)
         for pk in removed:
             self._domains.forget_hypervisor(pk)
             self._storage.forget_hypervisor(pk)
@@ -288,13 +293,14 @@ class Writer:
                 return set(lost), []
             return set(), [
                 *self._hypervisors.save(isolation),
+                *self._capabilities.save(isolation),
                 *self._domains.save(self.supervisor.names, isolation),
                 *self._storage.save(isolation),
                 *self._networks.save(isolation),
             ]
 
     def _mirrors(self) -> tuple[_Mirror, ...]:
-        return (self._domains, self._hypervisors, self._storage, self._networks)
+        return (self._domains, self._hypervisors, self._capabilities, self._storage, self._networks)
 
     def _has_unsaved(self) -> bool:
         return any(mirror.has_unsaved() for mirror in self._mirrors())

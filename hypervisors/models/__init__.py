@@ -1,9 +1,11 @@
 """What vmportal remembers."""
 
 from hypervisors.models.access import AuditRecord, Role, RoleBinding
+from hypervisors.models.appliances import Appliance
 from hypervisors.models.domain_copies import DomainCopy
 from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
+from hypervisors.models.hypervisor_capabilities import HypervisorCapabilities
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
@@ -19,12 +21,14 @@ from hypervisors.models.volumes import Volume
 from hypervisors.models.watcher_leases import WatcherLease
 
 __all__ = [
+    "Appliance",
     "AuditRecord",
     "Domain",
     "DomainCopy",
     "DomainDefinition",
     "DomainTemplate",
     "Hypervisor",
+    "HypervisorCapabilities",
     "HypervisorCredentials",
     "HypervisorPool",
     "LoginSession",

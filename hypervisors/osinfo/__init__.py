@@ -2,10 +2,12 @@
 
 from hypervisors.osinfo.database import all_systems, find_system, use_directories, warm_up
 from hypervisors.osinfo.detection import IsoLabels, detect_media, guess_from_file_name
+from hypervisors.osinfo.files import STANDARD_DIRECTORIES
 from hypervisors.osinfo.systems import GENERIC, OperatingSystem, Resources
 
 __all__ = [
     "GENERIC",
+    "STANDARD_DIRECTORIES",
     "IsoLabels",
     "OperatingSystem",
     "Resources",

@@ -40,7 +40,7 @@ def _system(entries: _Entries, entry: Entry, devices: frozenset[str]) -> Operati
         devices=devices,
         firmwares=_supported(firmwares),
         firmwares_unsupported=frozenset(name for name, supported in firmwares.items() if not supported),
-        install_scripts=tuple(_scripts(entries, entry)),
+        install_scripts=tuple(entry.scripts),
         media=tuple(entry.media),
         images=tuple(entry.images),
         trees=tuple(entry.trees),
@@ -97,11 +97,3 @@ def _resource(entries: _Entries, entry: Entry, kind: str, name: str, above: tupl
             if value is not None:
                 return value
     return None
-
-
-def _scripts(entries: _Entries, entry: Entry) -> list[str]:
-    """Only our own entries inherit them: the database says which system each was tried with."""
-    if entry.scripts or not entry.is_own:
-        return entry.scripts
-    parents = (entries[parent] for parent in entry.parents if parent in entries)
-    return next((scripts for parent in parents if (scripts := _scripts(entries, parent))), [])

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from hypervisors.inventory.refresh_requests import request_domain_refresh
-from hypervisors.models import Domain, Hypervisor
+from hypervisors.models import Domain, Hypervisor, HypervisorCapabilities
 from hypervisors.models.instances import read_instances
 from hypervisors.states import AdminState, DomainState, HypervisorStatus
 from tests.fakehost.conftest import FakeHosts, domain_xml
@@ -198,3 +198,11 @@ def test_clones_with_one_uuid_in_two_pools_are_two_machines(fake_hosts: FakeHost
     listed = client.get(f"/vms/?q={uuid}").content.decode()
     assert ">ours<" in listed
     assert ">theirs<" in listed
+
+
+def test_what_a_host_can_give_guests_is_read_when_it_connects(fake_hosts: FakeHosts) -> None:
+    host = fake_hosts.add("h1")
+    row = wait_until(lambda: HypervisorCapabilities.objects.filter(pk=host.pk).first())
+    assert row.capabilities_xml.startswith("<capabilities>")
+    assert row.host is not None
+    assert [guest.arch for guest in row.host.guests] == ["i686"]

@@ -23,9 +23,10 @@ from hypervisors.gateway.domains.statistics import (
 )
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent
+from hypervisors.gateway.hypervisors.capabilities import read_capabilities
 from hypervisors.gateway.hypervisors.hosts import read_host, read_host_load
 from hypervisors.gateway.networks.networks import list_networks
-from hypervisors.inventory.observations import DomainsAnswering, HostRead, NetworksListed
+from hypervisors.inventory.observations import CapabilitiesRead, DomainsAnswering, HostRead, NetworksListed
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.memory_reports import MemoryReports
 from hypervisors.inventory.sessions.secondary_workers import SecondaryWorker
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 _NETWORKS_SECONDS = 60.0
 # Bridges come and go without an event.
 _HOST_SECONDS = 60.0
+# They change with an upgrade of QEMU, mostly together with libvirtd's restart, which is a new connection.
+_CAPABILITIES_SECONDS = 3600.0
 # The first reading of capabilities has libvirt start and ask each QEMU that is installed.
 _HOST_HUNG_SECONDS = 120.0
 # A sweep may take this share of the period; slower ones come less often.
@@ -67,14 +70,14 @@ class Sampler(SecondaryWorker):
 
     def hung_seconds(self) -> float:
         """After how long a call counts as hung."""
-        return _HOST_HUNG_SECONDS if self.present_job == "host" else 3 * self._period_seconds
+        return _HOST_HUNG_SECONDS if self.present_job in ("host", "capabilities") else 3 * self._period_seconds
 
     def on_network_event(self, event: HypervisorEvent) -> None:
         """A network changed. Called in libvirt's event thread."""
         self.agenda.add("networks")
 
     def on_connected(self, connection: Connection) -> None:
-        for job in ("host", "networks"):
+        for job in ("host", "networks", "capabilities"):
             self.agenda.add(job)
         # Hundreds of hypervisors are not all asked in the same moment.
         self.agenda.add("usage", after_seconds=random.uniform(0, 1))  # noqa: S311 - spread, not secrecy
@@ -85,6 +88,8 @@ class Sampler(SecondaryWorker):
         elif job == "host":
             self.agenda.add("host", after_seconds=_HOST_SECONDS)
             self._read_host(connection)
+        elif job == "capabilities":
+            self._read_capabilities(connection)
         elif job == "networks":
             self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)
             networks = tuple(list_networks(connection))
@@ -98,6 +103,11 @@ class Sampler(SecondaryWorker):
         if self._claims.claim(facts.host_uuid, self._state.hypervisor_id) is not None:
             raise errors.ConnectionLost("Another hypervisor's row is this machine.")
         self._state.post(HostRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
+
+    def _read_capabilities(self, connection: Connection) -> None:
+        self.agenda.add("capabilities", after_seconds=_CAPABILITIES_SECONDS)
+        facts = read_capabilities(connection)
+        self._state.post(CapabilitiesRead(hypervisor_id=self._state.hypervisor_id, facts=facts))
 
     def _sample(self, connection: Connection) -> None:
         started, epoch = monotonic_and_epoch()

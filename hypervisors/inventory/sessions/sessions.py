@@ -88,7 +88,7 @@ class Session:
         """Tell the writer everything: it lost what it knew."""
         self.state.post_status()
         self._follower.agenda.add("full")
-        for job in ("host", "networks"):
+        for job in ("host", "networks", "capabilities"):
             self._sampler.agenda.add(job)
         self._storage_reader.tell_all_again()
         for pool_uuid in self._storage.hung.values():
