@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hypervisors', '0014_storage_pool_proofs'),
+        ('hypervisors', '0016_appliances'),
     ]
 
     operations = [
