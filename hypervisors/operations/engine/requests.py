@@ -218,6 +218,8 @@ def _prepared(
     if reason:
         raise NotPossible(_("%(subject)s: %(reason)s") % {"subject": subject, "reason": reason})
     parameters = found.check(subject, given)
+    for privilege, on in found.also_needs(subject, parameters):
+        require(user, privilege, on, what=found.kind)
     operation = Operation(
         kind=found.kind,
         subject_type=subject_type.name,

@@ -4,7 +4,7 @@ A class that gives itself a `kind` is registered (see engine/registry.py). Pages
 stands here; no table of kinds stands anywhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -103,6 +103,10 @@ class OperationType(Generic[Subject]):
     def check(self, subject: Subject, given: Mapping[str, Any]) -> Any:
         """`Parameters` of what was given, validated. Raises: errors.NotPossible, whose text says what is wrong."""
         return self.Parameters()
+
+    def also_needs(self, subject: Subject, parameters: Any) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """What the person must be allowed besides the kind's privilege on the subject, and on what."""
+        return ()
 
     def check_target(self, subject: Subject, target: Hypervisor | None) -> Hypervisor | None:
         """The host that it goes to, for kinds that go anywhere. Raises: errors.NotPossible."""
