@@ -67,7 +67,7 @@ def _read(entry: Entry, element: etree._Element) -> None:
         tag, text = str(child.tag), (child.text or "").strip()
         if tag in _TEXTS and child.get(_LANGUAGE) is None:
             entry.texts[tag] = text
-        elif tag == "short-id":
+        elif tag == "short-id" and text:
             entry.short_ids.append(text)
         elif tag in ("clones", "derives-from"):
             entry.parents.append(child.get("id", ""))
