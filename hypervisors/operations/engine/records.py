@@ -25,7 +25,7 @@ from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.engine.locks import release_locks
 from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.parents import child_ended
-from hypervisors.operations.engine.registry import kinds_of_queue, operation_type
+from hypervisors.operations.engine.registry import find_operation_type, kinds_of_queue, operation_type
 from hypervisors.operations.engine.runs import Later
 from hypervisors.states import OperationState
 
@@ -222,7 +222,8 @@ def park(operation: Operation, later: Later) -> bool:
 
 def finish(operation: Operation, state: OperationState, outcome: str, progress: Mapping[str, Any]) -> bool:
     """Say how it ended and let go of its locks; False when it was not ours any more. Raises: RecordsAway."""
-    values = {"state": state, "outcome": outcome, "ended_at": timezone.now(), "progress": dict(progress)}
+    kept = without_secrets(operation)
+    values = {"state": state, "outcome": outcome, "ended_at": timezone.now(), "progress": dict(progress), **kept}
 
     def end() -> bool:
         with transaction.atomic():
@@ -241,6 +242,14 @@ def finish(operation: Operation, state: OperationState, outcome: str, progress: 
         setattr(operation, name, value)
     _publish(operation)
     return True
+
+
+def without_secrets(operation: Operation) -> dict[str, Any]:
+    """The fields to change, where its parameters hold secrets, when it ends."""
+    found = find_operation_type(operation.kind)
+    if found is None or not found.secret_parameters:
+        return {}
+    return {"parameters": found.kept(operation.parameters)}
 
 
 def _audit_failure(operation: Operation, state: OperationState, outcome: str) -> None:
