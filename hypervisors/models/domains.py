@@ -29,6 +29,13 @@ class DomainQuerySet(models.QuerySet["Domain"]):
         return self.filter(vanished_at__isnull=True)
 
 
+def shown_domain_state(state: str, *, vanished: bool, saved: bool) -> str:
+    """A key of templatetags.units.STATE_WORDS."""
+    if vanished:
+        return "vanished"
+    return "saved" if saved and state == DomainState.SHUTOFF else state
+
+
 class Domain(models.Model):
     """A virtual machine as its hypervisor last told us. The inventory writes it, all but what people want with it."""
 
@@ -87,6 +94,11 @@ class Domain(models.Model):
     def libvirt_uuid(self) -> UUID:
         """What its hypervisor knows it by."""
         return self.shared_uuid or self.uuid
+
+    @property
+    def shown_state(self) -> str:
+        """The state as people say it: what was saved is off and goes on where it was; what no host has is gone."""
+        return shown_domain_state(self.state, vanished=self.vanished_at is not None, saved=self.has_managed_save)
 
     @property
     def is_active(self) -> bool:

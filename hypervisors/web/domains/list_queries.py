@@ -16,7 +16,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from hypervisors.models import Domain, Hypervisor, Operation
-from hypervisors.models.domains import DomainQuerySet
+from hypervisors.models.domains import DomainQuerySet, shown_domain_state
 from hypervisors.models.usage import Metric, latest_ranking
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
@@ -128,13 +128,19 @@ class ListedDomain:
     title: str
     state: str
     state_reason: str
+    has_managed_save: bool
     trouble: str
     vcpu_count: int
     memory_kib: int
     vanished_at: datetime | None
+    hypervisor_id: int | None
     hypervisor_name: str | None
     hypervisor_status: str | None
     operation: Operation | None = None
+
+    @property
+    def shown_state(self) -> str:
+        return shown_domain_state(self.state, vanished=self.vanished_at is not None, saved=self.has_managed_save)
 
 
 class DomainList:
@@ -261,10 +267,12 @@ def _rows(domains: DomainQuerySet) -> list[ListedDomain]:
             "title",
             "state",
             "state_reason",
+            "has_managed_save",
             "trouble",
             "vcpu_count",
             "memory_kib",
             "vanished_at",
+            "hypervisor_id",
             hypervisor_name=F("hypervisor__name"),
             hypervisor_status=F("hypervisor__status"),
         )
