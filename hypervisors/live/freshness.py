@@ -11,7 +11,6 @@ from django.db import Error as DatabaseError
 from hypervisors.live.groups import Member
 from hypervisors.models.freshness import StaleHost, stale_hosts
 
-
 LOOK_SECONDS = 3.0
 
 
@@ -24,12 +23,12 @@ class FreshnessTeller:
         self._told: list[StaleHost] | None = None
 
     def join(self, member: Member) -> None:
-        """The member is told what is known at once, and each change from now on."""
+        """The member, who takes nothing for old, is told what is known at once, and each change from now on."""
         self._members.add(member)
         if self._looking is None or self._looking.done():
             self._told = None
             self._looking = asyncio.create_task(self._look())
-        elif self._told is not None:
+        elif self._told:
             member.deliver(_message(self._told))
 
     def leave(self, member: Member) -> None:
@@ -47,7 +46,8 @@ class FreshnessTeller:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _tell(self, stale: list[StaleHost]) -> None:
-        if stale == self._told:
+        if stale == (self._told or []):
+            self._told = stale
             return
         self._told = stale
         message = _message(stale)

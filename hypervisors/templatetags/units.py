@@ -67,7 +67,9 @@ def local_time(moment: datetime | None, to: str = "second") -> SafeString | str:
         return ""
     here = timezone.localtime(moment)
     text = here.strftime("%Y-%m-%d %H:%M:%S" if to == "second" else "%Y-%m-%d %H:%M")
-    return format_html('<time datetime="{}" data-to="{}" title="{}">{}</time>', here.isoformat(), to, here.tzname(), text)
+    return format_html(
+        '<time datetime="{}" data-to="{}" title="{}">{}</time>', here.isoformat(), to, here.tzname(), text
+    )
 
 
 @register.filter

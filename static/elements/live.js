@@ -88,6 +88,7 @@ const receivers = {
     ahead.clear();
     connection(true);
     trouble(message);
+    receivers.freshness({ stale: {} });
     sendWatch();
     heartbeat();
     if (missed) resync();

@@ -29,9 +29,9 @@ STATE_FILTERS: dict[str, frozenset[DomainState]] = {
     "crashed": frozenset({DomainState.CRASHED}),
 }
 _COLUMNS = {
-    "name": "name",
+    "name": "natural_name",
     "state": "state",
-    "host": "hypervisor__name",
+    "host": "hypervisor__natural_name",
     "vcpu": "vcpu_count",
     "memory": "memory_kib",
 }
@@ -203,7 +203,7 @@ class DomainList:
     def _ordered(self, window: slice) -> list[ListedDomain]:
         column = _COLUMNS[self.query.sort]
         order = ["-" + column if self.query.descending else column]
-        ties = [] if column == "name" else ["name"]
+        ties = ["name"] if column == "natural_name" else ["natural_name", "name"]
         return _rows(self.query.matching(self.user).order_by(*order, *ties, "uuid")[window])
 
     def _ranked(self, metric: Metric, window: slice) -> list[ListedDomain]:
@@ -250,10 +250,10 @@ def _unmeasured(matching: DomainQuerySet, active: set[str], measured: set[str], 
         matching = matching.exclude(uuid__in=[UUID(uuid) for uuid in measured])
     else:
         # A database takes no such number of UUIDs.
-        texts = matching.order_by("name", "uuid").values_list("pk", Cast("uuid", CharField()))
+        texts = matching.order_by("natural_name", "name", "uuid").values_list("pk", Cast("uuid", CharField()))
         keys = [key for key, text in texts if text.replace("-", "") not in measured]
         matching, window = Domain.objects.filter(pk__in=keys[window]), slice(None)
-    return _rows(matching.order_by("name", "uuid")[window])
+    return _rows(matching.order_by("natural_name", "name", "uuid")[window])
 
 
 def _rows(domains: DomainQuerySet) -> list[ListedDomain]:

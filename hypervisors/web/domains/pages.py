@@ -208,7 +208,7 @@ def _others(request: HttpRequest, machine: Domain) -> dict[str, Any]:
     return {
         "copies": machine.copies.filter(hypervisor__in=hosts.values("pk"))
         .select_related("hypervisor")
-        .order_by("hypervisor__name"),
+        .order_by("hypervisor__natural_name"),
         "twins": twins.select_related("hypervisor__hypervisor_pool"),
     }
 
