@@ -21,7 +21,7 @@ def fill(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hypervisors', '0015_uploads_made'),
+        ('hypervisors', '0018_installations'),
     ]
 
     operations = [
