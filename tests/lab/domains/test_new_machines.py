@@ -21,6 +21,7 @@ from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.hypervisors.capabilities import read_capabilities
 from hypervisors.gateway.uris import parse_uri
 from hypervisors.libvirtxml.domain_builder import build_domain
+from hypervisors.libvirtxml.domains import parse_domain
 from hypervisors.libvirtxml.host_capabilities import HostCapabilities
 from tests.new_machines import GOLDEN, KNOWN_SYSTEMS, new_machine
 
@@ -144,6 +145,40 @@ def test_a_machine_starts_with_uefi(connection: Connection, capabilities: HostCa
         if domain.isActive():
             domain.destroy()
         domain.undefineFlags(_WITH_NVRAM)
+
+
+def test_odd_text_reaches_libvirt_and_qemu_as_it_was_typed(
+    lab: Lab, host: Host, connection: Connection, capabilities: HostCapabilities
+) -> None:
+    odd = "a,b=c 'd' \"e\" <f>&amp; ]]> ${g} %n é"
+    image, medium = (f"{lab.plan.pool_path}/{odd}.{end}" for end in ("qcow2", "iso"))
+    host.run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+    host.run("truncate", "--size=1M", medium)
+    spec = new_machine("debian12", capabilities, image=image)
+    disk, drive = spec.disks
+    spec = replace(
+        spec,
+        name=odd,
+        title=odd,
+        description=f"{odd}\n{odd}",
+        memory_kib=256 * 1024,
+        memory_maximum_kib=0,
+        disks=(replace(disk, serial="a b.c-1"), replace(drive, path=medium, startup_policy="optional")),
+    )
+    domain = connection.raw.defineXML(build_domain(spec))
+    try:
+        domain.create()
+        live = parse_domain(domain.XMLDesc())
+        assert (domain.name(), live.title, live.description) == (odd, odd, f"{odd}\n{odd}")
+        assert [disk.source for disk in live.disks] == [image, medium]
+        opened = host.run("virsh", "qemu-monitor-command", odd, "--hmp", "info block")
+        assert image in opened
+        assert medium in opened
+    finally:
+        if domain.isActive():
+            domain.destroy()
+        domain.undefineFlags(_WITH_NVRAM)
+        host.run("rm", image, medium)
 
 
 def test_devices_memory_and_vcpus_can_be_plugged_into_what_was_built(
