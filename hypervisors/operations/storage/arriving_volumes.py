@@ -15,8 +15,8 @@ from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.operations.engine.types import OperationType
-from hypervisors.operations.storage.create_volume import RESERVE_BYTES
 from hypervisors.operations.storage.incoming_volumes import GROWING_TYPES, no_room_text
+from hypervisors.operations.storage.room import RESERVE_BYTES
 from hypervisors.operations.storage.storage_operations import storage_pools_of, tell_host, why_no_storage_pool
 from hypervisors.privileges import Privilege
 

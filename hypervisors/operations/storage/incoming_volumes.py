@@ -17,7 +17,7 @@ from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
 from hypervisors.gateway.storage.volume_streams import PACKET_BYTES, VolumeWriter, read_content, read_stream
 from hypervisors.imaging.image_headers import HEAD_BYTES, inspect_head
-from hypervisors.operations.storage.create_volume import RESERVE_BYTES
+from hypervisors.operations.storage.room import RESERVE_BYTES
 from hypervisors.operations.storage.running_digests import RunningDigest
 
 CHECKPOINT_BYTES = 64 * 1024**2

@@ -36,6 +36,19 @@ def why_in_use_now(run: Run, volume: Volume, *, apart_from: Domain | None = None
 
     Raises: errors.StorageBusy while its storage pool cannot be read anew, and other HypervisorErrors of its own host.
     """
+    return in_use_text(*users_now(run, volume, apart_from=apart_from))
+
+
+def why_running_now(run: Run, volume: Volume) -> str:
+    """Which active machines have it open; "" when none does. Raises: as why_in_use_now()."""
+    users, _overlays = users_now(run, volume, even_when_busy=True)
+    return in_use_text([user for user in users if user.is_active], [])
+
+
+def users_now(
+    run: Run, volume: Volume, *, apart_from: Domain | None = None, even_when_busy: bool = False
+) -> tuple[list[VolumeUser], list[str]]:
+    """The machines that name it, and the names of the volumes on top of it. Raises: as why_in_use_now()."""
     places = _places_of(volume)
     paths = {place.path for place in places}
     overlays = _Questions[list[str]]()
@@ -44,15 +57,17 @@ def why_in_use_now(run: Run, volume: Volume, *, apart_from: Domain | None = None
         overlays.begin(storage_pool.hypervisor, _overlays_question(storage_pool, paths))
     for hypervisor in _other_hypervisors(volume.storage_pool):
         references.begin(hypervisor, lambda connection: read_references(connection, places))
-    uuid = volume.storage_pool.uuid
-    names = run.ask(lambda connection: read_overlays(connection, uuid, paths), seconds=_OWN_POOL_SECONDS)
+    uuid, seconds = volume.storage_pool.uuid, _OWN_POOL_SECONDS
+    names = run.ask(
+        lambda connection: read_overlays(connection, uuid, paths, even_when_busy=even_when_busy), seconds=seconds
+    )
     users = _users(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
     until = time.monotonic() + _OTHERS_SECONDS
     for _hypervisor, found in overlays.answers(until):
         names += found
     for hypervisor, named in references.answers(until):
         users += _users(hypervisor, named, apart_from)
-    return in_use_text(sorted(users, key=lambda user: (user.name, user.role)), sorted(names))
+    return sorted(users, key=lambda user: (user.name, user.role)), sorted(names)
 
 
 class _Questions(Generic[T]):
