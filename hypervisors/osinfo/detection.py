@@ -117,8 +117,7 @@ def _names(system: OperatingSystem) -> Iterable[str]:
 
 
 def _plain(text: str) -> str:
-    """Words with one "-" between them; points stay within versions."""
-    return re.sub(r"([^a-z0-9.]|(?<![0-9])\.|\.(?![0-9]))+", "-", text[:300].lower())
+    return re.sub(r"[^a-z0-9.]+", "-", text[:300].lower())
 
 
 def _found(key: re.Pattern[str], text: str) -> str:

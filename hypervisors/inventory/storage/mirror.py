@@ -27,6 +27,7 @@ from hypervisors.inventory.storage.quarantine import judge_changed
 from hypervisors.inventory.storage.shared_storage import match_shared_storage
 from hypervisors.inventory.storage.storage_pools import pool_columns, size_troubles, volume_columns
 from hypervisors.models import StoragePool, Volume
+from hypervisors.models.storage_pools import NO_PROOF
 
 # A storage pool of a hypervisor.
 Key = tuple[int, UUID]
@@ -167,6 +168,9 @@ class StorageMirror:
             self._unmatched.add(self._pool_of.get(key[0], 0))
         else:
             rows.pop(row.uuid, None)
+            if row.active and not values.get("active", True):
+                # When it is started again, something else may be mounted there.
+                values |= NO_PROOF
             if any(getattr(row, name) != values[name] for name in _IDENTITY & values.keys()):
                 self._unmatched.add(self._pool_of.get(key[0], 0))
             if bring_up_to_date(row, values):
@@ -190,7 +194,9 @@ class StorageMirror:
         for uuid, row in rows.items():
             if uuid in listed or row.vanished_at is not None:
                 continue
-            bring_up_to_date(row, {"vanished_at": now, "active": False, "trouble": "", "trouble_since": None})
+            bring_up_to_date(
+                row, {"vanished_at": now, "active": False, "trouble": "", "trouble_since": None} | NO_PROOF
+            )
             row.volumes.filter(vanished_at=None).update(vanished_at=now)
             changed[row.pk] = _pool_change(row)
             self._unmatched.add(self._pool_of.get(hypervisor_id, 0))

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypervisors.inventory.storage.storage_pools import shared_identity
 from hypervisors.models import SharedStorage, StoragePool
+from hypervisors.models.storage_pools import NO_PROOF
 
 Key = tuple[str, str]
 
@@ -31,7 +32,7 @@ def match_shared_storage(hypervisor_pool_id: int) -> set[int]:
                 hypervisor_pool_id=hypervisor_pool_id, pool_type=key[0], identity=key[1], name=row["name"]
             )
         if row["shared_storage"] != (shared and shared.pk):
-            StoragePool.objects.filter(pk=row["pk"]).update(shared_storage=shared)
+            StoragePool.objects.filter(pk=row["pk"]).update(shared_storage=shared, **NO_PROOF)
             changed.add(row["pk"])
     SharedStorage.objects.filter(hypervisor_pool=hypervisor_pool_id, storage_pools=None).delete()
     return changed

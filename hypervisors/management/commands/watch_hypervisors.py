@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand
 
 from hypervisors.administration.retention import run_retention
 from hypervisors.inventory.watcher import Watcher
-from hypervisors.operations.domains.creation.install_phase import run_install_watch
 from hypervisors.operations.engine.sweep import run_sweeper
+from hypervisors.operations.storage.sharing_upkeep import run_sharing_upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ class Command(BaseCommand):
         watcher = Watcher(stopping)
         sweeping = {"may_sweep": watcher.leases.keeps_house}
         threading.Thread(target=run_sweeper, args=(stopping,), kwargs=sweeping, name="sweeper", daemon=True).start()
-        watching = {"may_watch": watcher.leases.keeps_house}
+        looking = {"may_look": watcher.leases.keeps_house}
         threading.Thread(
-            target=run_install_watch, args=(stopping,), kwargs=watching, name="installations", daemon=True
+            target=run_sharing_upkeep, args=(stopping,), kwargs=looking, name="sharing-upkeep", daemon=True
         ).start()
         cleaning = {"may_clean": watcher.leases.keeps_house}
         threading.Thread(target=run_retention, args=(stopping,), kwargs=cleaning, name="retention", daemon=True).start()

@@ -8,12 +8,14 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Iterator
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from hypervisors.libvirtxml.domain_devices import Disk
 from hypervisors.libvirtxml.domains import ParsedDomain
 from hypervisors.models import Hypervisor, StoragePool, Volume
 from hypervisors.operations.domains.unmovable import is_data
+from hypervisors.operations.engine.locks import clock
 
 
 class MovedDisks:
@@ -27,7 +29,7 @@ class MovedDisks:
 
     def obstacles(self, target: Hypervisor) -> Iterator[str]:
         for disk in self._disks:
-            found = list(_place_obstacles(disk, target))
+            found = [*_place_obstacles(disk, target), *self._disproved_obstacles(disk, target)]
             yield from found
             if not found and not self._is_active and is_data(disk):
                 yield from self._sharing_obstacles(disk, target)
@@ -46,10 +48,24 @@ class MovedDisks:
                     "pool": there.name,
                 }
             elif not self._is_active and is_data(disk) and not _is_proved(here, there):
-                yield _(
+                text = _(
                     "Whether disk %(disk)s is the same file there is looked at before it moves; if that cannot be "
                     "told, nothing moves."
                 ) % {"disk": disk.target}
+                yield f"{text} {there.unproved_reason}".strip()
+
+    def _disproved_obstacles(self, disk: Disk, target: Hypervisor) -> Iterator[str]:
+        here, there = self._pool(disk), _pool_of(disk, target)
+        if there is not None and _is_disproved(here, there):
+            yield _(
+                "%(host)s does not see the storage of disk %(disk)s: its storage pool “%(pool)s” is another one, "
+                "as was proved at %(time)s."
+            ) % {
+                "host": target.name,
+                "disk": disk.target,
+                "pool": there.name,
+                "time": clock(there.looked_at or timezone.now()),
+            }
 
     def _sharing_obstacles(self, disk: Disk, target: Hypervisor) -> Iterator[str]:
         here, there = self._pool(disk), _pool_of(disk, target)
@@ -96,8 +112,15 @@ _LOCAL_KINDS = ("file", "block", "dir", "volume")
 
 
 def _is_proved(here: StoragePool, there: StoragePool) -> bool:
-    shared = here.shared_storage
-    return shared is not None and shared.is_proved and shared.pk == there.shared_storage_id
+    return here.is_proved_same_as(there)
+
+
+def _is_disproved(here: StoragePool | None, there: StoragePool | None) -> bool:
+    """Whether a look found that they are not the same storage, although they look like it."""
+    if here is None or there is None or here.shared_storage_id is None:
+        return False
+    is_alike = here.shared_storage_id == there.shared_storage_id and here.pk != there.pk
+    return is_alike and (here.is_another or there.is_another)
 
 
 def _volume_name(disk: Disk) -> str:

@@ -26,18 +26,13 @@ SEVERAL = "several"
 _FAILED_STATES = (OperationState.FAILED, OperationState.INTERRUPTED)
 
 
-def open_parent(
-    found: OperationType[Any], user: User | AnonymousUser, subjects: Sequence[models.Model], *, name: str = ""
-) -> Operation:
-    """A parent that runs from now on; its children are filed next, in the same transaction.
-
-    `name`: what history calls them together, where counting the subjects does not say it.
-    """
+def open_parent(found: OperationType[Any], user: User | AnonymousUser, subjects: Sequence[models.Model]) -> Operation:
+    """A parent that runs from now on; its children are filed next, in the same transaction."""
     now = timezone.now()
     parent = Operation.objects.create(
         kind=BULK,
         subject_type=SEVERAL,
-        subject_name=name or _count_of(subjects),
+        subject_name=_count_of(subjects),
         parameters={"kind": found.kind},
         requested_by=user if isinstance(user, User) else None,
         state=OperationState.RUNNING,
@@ -121,7 +116,10 @@ def _outcome(parent: Operation, counts: Counter[str]) -> tuple[OperationState, s
 def _count_of(subjects: Sequence[models.Model]) -> str:
     """ "12 virtual machines"."""
     meta = subjects[0]._meta
-    words = {"domain": ngettext("%d virtual machine", "%d virtual machines", len(subjects))}
+    words = {
+        "domain": ngettext("%d virtual machine", "%d virtual machines", len(subjects)),
+        "hypervisor": ngettext("%d host", "%d hosts", len(subjects)),
+    }
     fallback = ngettext("%d object", "%d objects", len(subjects))
     return words.get(str(meta.model_name), fallback) % len(subjects)
 

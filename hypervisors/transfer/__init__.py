@@ -1,1 +1,0 @@
-"""The transfer process: carries a volume's bytes between browser and hypervisor; see docs/architecture.md."""
