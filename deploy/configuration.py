@@ -52,6 +52,7 @@ def _nginx(places: Places, environment: dict[str, str], *, listen: str) -> str:
         OPEN_FILES=open_files_limit(),
         WEB_SERVERS=_web_servers(places, environment),
         CONSOLE_PORT=environment["VMPORTAL_CONSOLE_PORT"],
+        TRANSFER_PORT=environment["VMPORTAL_TRANSFER_PORT"],
         STATIC_ROOT=environment["VMPORTAL_STATIC_ROOT"],
         LISTEN=listen,
     )

@@ -76,11 +76,24 @@ _SECRETS: dict[str, Callable[[], str]] = {
 }
 
 
-_FIXED = ("VMPORTAL_DATA_DIR", "VMPORTAL_STATIC_ROOT", "VMPORTAL_CONSOLE_PORT", "DJANGO_SETTINGS_MODULE")
+_FIXED = (
+    "VMPORTAL_DATA_DIR",
+    "VMPORTAL_STATIC_ROOT",
+    "VMPORTAL_CONSOLE_PORT",
+    "VMPORTAL_TRANSFER_PORT",
+    "DJANGO_SETTINGS_MODULE",
+)
 
 
 def django_environment(
-    *, data_dir: Path, host: str, port: int, redis_url: str, console_port: int, given: dict[str, str]
+    *,
+    data_dir: Path,
+    host: str,
+    port: int,
+    redis_url: str,
+    console_port: int,
+    transfer_port: int,
+    given: dict[str, str],
 ) -> dict[str, str]:
     """Everything that the processes of one stack need in their environment; what is in `given` wins."""
     names = public_names(host)
@@ -88,6 +101,7 @@ def django_environment(
         "VMPORTAL_DATA_DIR": str(data_dir),
         "VMPORTAL_STATIC_ROOT": str(data_dir / "static"),
         "VMPORTAL_CONSOLE_PORT": str(console_port),
+        "VMPORTAL_TRANSFER_PORT": str(transfer_port),
         "VMPORTAL_ALLOWED_HOSTS": ",".join(names),
         "VMPORTAL_PUBLIC_ORIGINS": ",".join(f"http://{name}:{port}" for name in names),
         "DATABASE_URL": f"sqlite:///{data_dir / 'db.sqlite3'}",

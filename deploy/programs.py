@@ -60,6 +60,7 @@ def programs(places: Places, *, own_redis: bool, nginx: str) -> list[Program]:
     return ([redis] if own_redis else []) + [
         Program(name="web", priority=30, command=_web(f"unix:{places.web_socket('{}')}")),
         Program(name="console", priority=30, command=_manage("console_proxy")),
+        Program(name="transfer", priority=30, command=_manage("transfer_server")),
         # A task that is cut off goes on in libvirt; the next worker adopts it.
         Program(name="worker", priority=40, command=_celery("operations"), stop_wait_seconds=15),
         Program(name="migrations", priority=40, command=_celery("migrations"), stop_wait_seconds=15),

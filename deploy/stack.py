@@ -265,6 +265,7 @@ class Stack:
                 port=self.port,
                 redis_url=f"redis://:{password}@127.0.0.1:{free_port()}/0",
                 console_port=free_port(),
+                transfer_port=free_port(),
                 given={name: value for name, value in self._given.items() if _is_ours(name)},
             )
         return self._environment

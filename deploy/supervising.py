@@ -42,6 +42,7 @@ _MODULES = (
     "hypervisors.operations.hypervisors.connection_tests",
     "hypervisors.management.commands.watch_hypervisors",
     "hypervisors.management.commands.console_proxy",
+    "hypervisors.management.commands.transfer_server",
 )
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2)
 

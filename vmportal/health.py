@@ -36,6 +36,7 @@ _WRITE_SECONDS = 3.0
 _WRITTEN = "vmportal:health"
 # The console proxy's one path, and its answer to a GET that is no upgrade.
 _CONSOLE_PATH, _UPGRADE_REQUIRED = "/console/vnc", 426
+_TRANSFER_PATH, _NO_CONTENT = "/transfer/alive", 204
 
 
 @never_cache
@@ -136,13 +137,22 @@ def _web(instances: list[Instance] | None) -> str:
 
 
 def _console(instances: list[Instance] | None) -> str:
-    """At least one proxy answers; without Redis, the one of this machine is asked."""
     own = f"{settings.CONSOLE_HOST}:{settings.CONSOLE_PORT}"
-    addresses = [own] if instances is None else [one.address for one in _of_kind(instances, "console")]
+    return _one_answers(instances, "console", own, path=_CONSOLE_PATH, good_status=_UPGRADE_REQUIRED)
+
+
+def _transfer(instances: list[Instance] | None) -> str:
+    own = f"{settings.TRANSFER_HOST}:{settings.TRANSFER_PORT}"
+    return _one_answers(instances, "transfer", own, path=_TRANSFER_PATH, good_status=_NO_CONTENT)
+
+
+def _one_answers(instances: list[Instance] | None, kind: str, own: str, *, path: str, good_status: int) -> str:
+    """At least one process of the kind answers; without Redis, the one of this machine is asked."""
+    addresses = [own] if instances is None else [one.address for one in _of_kind(instances, kind)]
     failures: list[str] = []
     for address in addresses or [own]:
         try:
-            _ask_console(address)
+            _ask(address, path, good_status)
         except (OSError, http.client.HTTPException, RuntimeError) as error:
             failures.append(str(error) or type(error).__name__)
         else:
@@ -150,18 +160,18 @@ def _console(instances: list[Instance] | None) -> str:
     raise RuntimeError(failures[0])
 
 
-def _ask_console(address: str) -> None:
-    """A proxy that is frozen accepts connections, for the kernel does that, and answers nothing."""
+def _ask(address: str, path: str, good_status: int) -> None:
+    """A process that is frozen accepts connections, for the kernel does that, and answers nothing."""
     host, _, port = address.rpartition(":")
     client = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_CONSOLE_SECONDS)
     try:
-        client.request("GET", _CONSOLE_PATH)
+        client.request("GET", path)
         status = client.getresponse().status
     except TimeoutError as error:
         raise RuntimeError(f"no answer within {_CONSOLE_SECONDS:.0f} s") from error
     finally:
         client.close()
-    if status != _UPGRADE_REQUIRED:
+    if status != good_status:
         raise RuntimeError(f"answered with {status}")
 
 
@@ -176,6 +186,7 @@ def _watcher(instances: list[Instance] | None) -> str:
 _PROBES: dict[str, Callable[[list[Instance] | None], str]] = {
     "web": _web,
     "console": _console,
+    "transfer": _transfer,
     **{name: partial(_worker, name) for name in _QUEUES},
     "watcher": _watcher,
 }

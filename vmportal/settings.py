@@ -210,6 +210,7 @@ STATICFILES_DIRS: list[Any] = [
     ("vendor/htmx-2.0.11", NODE_MODULES / "htmx.org" / "dist"),
     ("vendor/idiomorph-0.7.4", NODE_MODULES / "idiomorph" / "dist"),
     ("vendor/uplot-1.6.32", NODE_MODULES / "uplot" / "dist"),
+    ("vendor/tus-js-client-4.3.1", NODE_MODULES / "tus-js-client" / "dist"),
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -240,6 +241,12 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CONSOLE_HOST = env.str("VMPORTAL_CONSOLE_HOST", default="127.0.0.1")
 CONSOLE_PORT = env.int("VMPORTAL_CONSOLE_PORT", default=6080)
 CONSOLE_GRANT_SECONDS = 20
+# The transfer process (uploads and downloads) listens here, for nginx's /transfer/; as the console proxy does.
+TRANSFER_HOST = env.str("VMPORTAL_TRANSFER_HOST", default="127.0.0.1")
+TRANSFER_PORT = env.int("VMPORTAL_TRANSFER_PORT", default=6090)
+# Networks that are otherwise refused and that files may be fetched from all the same: a mirror in one's own network.
+FETCH_ALLOW = _networks("VMPORTAL_FETCH_ALLOW")
+FETCH_MAX_BYTES = env.int("VMPORTAL_FETCH_MAX_GIB", default=1024) * 1024**3
 # QEMU shows a screen to 32 viewers: nobody is to take all the places.
 CONSOLES_PER_PERSON_AND_DOMAIN = env.int("VMPORTAL_CONSOLES_PER_PERSON_AND_VM", default=2)
 CONSOLES_PER_PERSON = env.int("VMPORTAL_CONSOLES_PER_PERSON", default=20)

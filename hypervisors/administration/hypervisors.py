@@ -20,6 +20,7 @@ from hypervisors.errors import Conflict, NotPossible
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.models import Domain, Hypervisor, HypervisorCredentials, HypervisorPool, Operation
 from hypervisors.models.hypervisor_credentials import CREDENTIALS, SECRETS, readable_credentials_of
+from hypervisors.models.natural_names import natural_text
 from hypervisors.privileges import Privilege
 from hypervisors.states import AdminState
 
@@ -86,6 +87,7 @@ def change_hypervisor(
         columns: dict[str, Any] = {
             "hypervisor_pool": _pool(actor, values),
             "name": values.name,
+            "natural_name": natural_text(values.name),
             "uri": values.uri,
             "migration_uri": values.migration_uri,
             "console_addresses": values.console_addresses,

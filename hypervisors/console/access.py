@@ -1,28 +1,14 @@
 """Who may have a console, asked of the database: when it is opened, and again while it is open."""
 
-from importlib import import_module
 from uuid import UUID
 
-from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.utils.crypto import constant_time_compare
 
 from hypervisors.access import permitted
 from hypervisors.models import Domain, Operation
 from hypervisors.models.consoles.grants import ConsoleMode
 from hypervisors.privileges import Privilege
 from hypervisors.states import UNFINISHED_OPERATION_STATES
-
-
-def find_user(session_key: str) -> User | None:
-    """The active user whom this login session belongs to; None when it ended or the password changed since."""
-    stored = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load() if session_key else {}
-    user = User.objects.filter(pk=stored.get(SESSION_KEY, 0), is_active=True).first()
-    # Not auth.get_user(), which deletes a session whose password just changed: its own request still needs it.
-    if user is None or not constant_time_compare(stored.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
-        return None
-    return user
 
 
 def find_domain(user: User, uuid: UUID, mode: ConsoleMode) -> Domain | None:

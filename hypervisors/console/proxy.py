@@ -25,8 +25,9 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from websockify.websocketserver import WebSocketRequestHandler
 
+from hypervisors.access.browsers import find_user, is_allowed_origin, session_key
 from hypervisors.access.client_addresses import client_address
-from hypervisors.console.access import find_domain, find_user
+from hypervisors.console.access import find_domain
 from hypervisors.console.closing import (
     GOING_AWAY,
     INTERNAL_ERROR,
@@ -41,7 +42,7 @@ from hypervisors.console.request_reader import RequestReader, UpgradeRequest, an
 from hypervisors.console.seats import seat_taken, send_away_replaced
 from hypervisors.console.sessions import ConsoleSession, SessionRegistry
 from hypervisors.console.targets import open_target, why_it_closed
-from hypervisors.console.upgrade_requests import grant_token, is_allowed_origin, session_key
+from hypervisors.console.upgrade_requests import grant_token
 from hypervisors.console.upkeep import Upkeep, is_still_allowed, note_closed, note_open
 from hypervisors.console.websockets import ConsoleWebSocket
 from hypervisors.gateway.consoles.display_links import DisplayLink

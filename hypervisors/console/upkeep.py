@@ -9,7 +9,8 @@ import redis
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from hypervisors.console.access import find_domain, find_user
+from hypervisors.access.browsers import find_user
+from hypervisors.console.access import find_domain
 from hypervisors.console.closing import KICKED, ConsoleClosed
 from hypervisors.console.sessions import ConsoleSession, SessionRegistry
 from hypervisors.models.consoles.viewers import LEASE_SECONDS, end_lease, renew_leases

@@ -52,10 +52,17 @@ class Connection:
         closing.join(wait_seconds)
 
 
-def open_connection(endpoint: Endpoint, *, timeout_seconds: float = 8, read_only: bool = False) -> Connection:
-    """Connect. Raises: the precise subclass of errors.ConnectionFailed, within `timeout_seconds`."""
-    start_event_loop()
-    opening = _Opening(endpoint, read_only=read_only)
+def open_connection(
+    endpoint: Endpoint, *, timeout_seconds: float = 8, read_only: bool = False, event_loop: bool = True
+) -> Connection:
+    """Connect. Raises: the precise subclass of errors.ConnectionFailed, within `timeout_seconds`.
+
+    Without an event loop there are neither events nor keepalive, but downloads are not read ahead into memory: a
+    process that carries bytes must have none at all.
+    """
+    if event_loop:
+        start_event_loop()
+    opening = _Opening(endpoint, read_only=read_only, keep_alive=event_loop)
     return opening.result(timeout_seconds)
 
 
@@ -65,9 +72,10 @@ class _Opening:
     _hanging: Counter[str] = Counter()
     _hanging_lock = threading.Lock()
 
-    def __init__(self, endpoint: Endpoint, *, read_only: bool) -> None:
+    def __init__(self, endpoint: Endpoint, *, read_only: bool, keep_alive: bool) -> None:
         self._endpoint = endpoint
         self._read_only = read_only
+        self._keep_alive = keep_alive
         self._lock = threading.Lock()
         self._abandoned = False
         self._done = threading.Event()
@@ -118,7 +126,8 @@ class _Opening:
                 raw = libvirt.openAuth(uri.text, [_CREDENTIALS, _give_credentials, self._endpoint], flags)
             except libvirt.libvirtError as error:
                 raise translate_opening(error, self._endpoint) from error
-        _keep_alive(raw)
+        if self._keep_alive:
+            _keep_alive(raw)
         return Connection(raw, self._endpoint)
 
 

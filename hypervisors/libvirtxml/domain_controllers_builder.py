@@ -8,13 +8,22 @@ from hypervisors.libvirtxml.elements import add
 
 def add_controllers(devices: etree._Element, spec: DomainSpec) -> None:
     if spec.usb:
-        add(devices, "controller", type="usb", model=spec.usb, ports=15 if spec.usb == "qemu-xhci" else None)
+        _add_usb(devices, spec.usb)
     if spec.scsi_controller or any(disk.bus == "scsi" for disk in spec.disks):
         add(devices, "controller", type="scsi", model="virtio-scsi")
     if spec.agent_channel:
         add(devices, "controller", type="virtio-serial")
     if spec.is_pci_express:
         _add_ports(devices, spec)
+
+
+def _add_usb(devices: etree._Element, model: str) -> None:
+    add(devices, "controller", type="usb", index=0, model=model, ports=15 if model == "qemu-xhci" else None)
+    if model == "ich9-ehci1":
+        # USB 2 alone: slow devices, such as a tablet, are its companions'.
+        for number, port in enumerate((0, 2, 4), start=1):
+            companion = add(devices, "controller", type="usb", index=0, model=f"ich9-uhci{number}")
+            add(companion, "master", startport=port)
 
 
 def _add_ports(devices: etree._Element, spec: DomainSpec) -> None:

@@ -2,8 +2,9 @@
 
 From the browser: {"watch": [domain uuids], "watch_hypervisors": [ids]} replaces what is watched; {"ping": 1}.
 To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …},
-{"type": "rights"} (one may see or do more or less than before: look anew), {"type": "pong", "seq"}. `seq` is the
-number of the group's latest change; null in a pong while Redis is away.
+{"type": "rights"} (one may see or do more or less than before: look anew), {"type": "freshness", "stale": {host id:
+[epoch seconds of the last word, why]}} (hosts whose rows may be old; see live/freshness.py), {"type": "pong", "seq"}.
+`seq` is the number of the group's latest change; null in a pong while Redis is away.
 While the database cannot be written, hello and pong have a "trouble" that says so.
 """
 
@@ -26,6 +27,7 @@ from redis.exceptions import RedisError
 
 from hypervisors.access import permitted
 from hypervisors.broadcast import changes_group, read_sequence, rights_group, usage_group
+from hypervisors.live.freshness import freshness_teller
 from hypervisors.live.groups import group_listener
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.rights import Rights, rights_of
@@ -99,8 +101,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._leave_all()
             raise
         self.tasks = [asyncio.create_task(work) for work in (self._pass_on(), self._recheck())]
+        freshness_teller().join(self)
 
     async def disconnect(self, code: int) -> None:
+        freshness_teller().leave(self)
         for task in self.tasks:
             task.cancel()
         await self._leave_all()
@@ -123,7 +127,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if message["type"] == "rights":
             self.rights_changed.set()
             return
-        text = message["text"] if message["type"] == "changes" else self._usage_text(message)
+        text = self._usage_text(message) if message["type"] == "usage" else message["text"]
         if text and len(self.waiting) < MOST_WAITING:
             self.waiting.append(text)
             self.has_waiting.set()

@@ -9,6 +9,7 @@ from hypervisors.models.hypervisor_capabilities import HypervisorCapabilities
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.models.installations import Installation
 from hypervisors.models.login_sessions import LoginSession
 from hypervisors.models.networks import Network
 from hypervisors.models.operations import Operation, OperationLock
@@ -31,6 +32,7 @@ __all__ = [
     "HypervisorCapabilities",
     "HypervisorCredentials",
     "HypervisorPool",
+    "Installation",
     "LoginSession",
     "Network",
     "Operation",

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.hypervisors import Hypervisor
+from hypervisors.models.natural_names import NaturalNameField
 from hypervisors.models.rights import Requester, select_permitted
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
@@ -29,6 +30,13 @@ class DomainQuerySet(models.QuerySet["Domain"]):
         return self.filter(vanished_at__isnull=True)
 
 
+def shown_domain_state(state: str, *, vanished: bool, saved: bool) -> str:
+    """A key of templatetags.units.STATE_WORDS."""
+    if vanished:
+        return "vanished"
+    return "saved" if saved and state == DomainState.SHUTOFF else state
+
+
 class Domain(models.Model):
     """A virtual machine as its hypervisor last told us. The inventory writes it, all but what people want with it."""
 
@@ -39,6 +47,7 @@ class Domain(models.Model):
     # Null only for a tombstone whose hypervisor was removed.
     hypervisor = models.ForeignKey(Hypervisor, on_delete=models.SET_NULL, null=True, related_name="domains")
     name = models.CharField(max_length=255)
+    natural_name = NaturalNameField()
     title = models.CharField(max_length=255, blank=True)
     description = models.TextField(blank=True)
     state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in DomainState])
@@ -69,12 +78,12 @@ class Domain(models.Model):
     objects = DomainQuerySet.as_manager()
 
     class Meta:
-        ordering = ["name", "uuid"]
+        ordering = ["natural_name", "name", "uuid"]
         verbose_name = _("virtual machine")
         indexes = [
-            models.Index(fields=["vanished_at", "name", "uuid"], name="domain_by_name"),
-            models.Index(fields=["hypervisor", "vanished_at", "name"], name="domain_by_hypervisor"),
-            models.Index(fields=["vanished_at", "state", "name"], name="domain_by_state"),
+            models.Index(fields=["vanished_at", "natural_name", "name", "uuid"], name="domain_by_name"),
+            models.Index(fields=["hypervisor", "vanished_at", "natural_name"], name="domain_by_hypervisor"),
+            models.Index(fields=["vanished_at", "state", "natural_name"], name="domain_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -87,6 +96,11 @@ class Domain(models.Model):
     def libvirt_uuid(self) -> UUID:
         """What its hypervisor knows it by."""
         return self.shared_uuid or self.uuid
+
+    @property
+    def shown_state(self) -> str:
+        """The state as people say it: what was saved is off and goes on where it was; what no host has is gone."""
+        return shown_domain_state(self.state, vanished=self.vanished_at is not None, saved=self.has_managed_save)
 
     @property
     def is_active(self) -> bool:

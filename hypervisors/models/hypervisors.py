@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.hypervisor_pools import HypervisorPool
+from hypervisors.models.natural_names import NaturalNameField
 from hypervisors.states import AdminState, HypervisorStatus
 
 
@@ -18,6 +19,7 @@ class Hypervisor(models.Model):
 
     hypervisor_pool = models.ForeignKey(HypervisorPool, on_delete=models.PROTECT, related_name="hypervisors")
     name = models.CharField(_("name"), max_length=100, unique=True)
+    natural_name = NaturalNameField()
     uri = models.CharField(_("connection URI"), max_length=500)
     # How the pool's other hypervisors reach this one when a VM moves here; empty: as `uri`.
     migration_uri = models.CharField(_("migration URI"), max_length=500, blank=True)
@@ -70,7 +72,7 @@ class Hypervisor(models.Model):
     memory_used_kib = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["natural_name", "name"]
         verbose_name = _("hypervisor")
 
     def __str__(self) -> str:

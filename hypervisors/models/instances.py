@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 2.0
 ALIVE_SECONDS = 6
 
-Kind = Literal["web", "console", "worker", "watcher"]
+Kind = Literal["web", "console", "transfer", "worker", "watcher"]
 
 _NAMES = "vmportal:instances"
 

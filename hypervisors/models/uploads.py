@@ -39,6 +39,8 @@ class Upload(models.Model):
     state = models.CharField(
         max_length=20, default=UploadState.WAITING, choices=[(state.value, state.value) for state in UploadState]
     )
+    # Whether the volume is one that was made for it, which goes again if it fails.
+    is_made = models.BooleanField(default=False)
     # Why it failed, for people.
     problem = models.TextField(blank=True)
     # What the file is to be: "iso", "disk", "ova"; empty: anything that a volume may hold.

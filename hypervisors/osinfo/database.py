@@ -17,8 +17,11 @@ _LOOK_SECONDS = 60.0
 class Database:
     """Systems by their identifiers. Safe for use by several threads."""
 
-    def __init__(self, directories: Iterable[Path] = STANDARD_DIRECTORIES) -> None:
+    def __init__(
+        self, directories: Iterable[Path] = STANDARD_DIRECTORIES, *, look_seconds: float = _LOOK_SECONDS
+    ) -> None:
         self._directories = tuple(directories)
+        self._look_seconds = look_seconds
         self._lock = threading.Lock()
         self._files: DatabaseFiles | None = None
         self._looked_at = 0.0
@@ -45,10 +48,10 @@ class Database:
 
     def _read_if_needed(self) -> None:
         now = time.monotonic()
-        if self._files is not None and now - self._looked_at < _LOOK_SECONDS:
+        if self._files is not None and now - self._looked_at < self._look_seconds:
             return
         with self._lock:
-            if self._files is not None and now - self._looked_at < _LOOK_SECONDS:
+            if self._files is not None and now - self._looked_at < self._look_seconds:
                 return
             files = find_files(self._directories)
             if self._files is None or files.fingerprint != self._files.fingerprint:

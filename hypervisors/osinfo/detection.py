@@ -117,7 +117,8 @@ def _names(system: OperatingSystem) -> Iterable[str]:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text[:300].lower())
+    """Words with one "-" between them; points stay within versions."""
+    return re.sub(r"([^a-z0-9.]|(?<![0-9])\.|\.(?![0-9]))+", "-", text[:300].lower())
 
 
 def _found(key: re.Pattern[str], text: str) -> str:

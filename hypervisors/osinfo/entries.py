@@ -67,7 +67,7 @@ def _read(entry: Entry, element: etree._Element) -> None:
         tag, text = str(child.tag), (child.text or "").strip()
         if tag in _TEXTS and child.get(_LANGUAGE) is None:
             entry.texts[tag] = text
-        elif tag == "short-id":
+        elif tag == "short-id" and text:
             entry.short_ids.append(text)
         elif tag in ("clones", "derives-from"):
             entry.parents.append(child.get("id", ""))
@@ -110,6 +110,7 @@ def _read_medium(entry: Entry, element: etree._Element) -> None:
             publisher_id=intern(labels.get("publisher-id", "")),
             application_id=intern(labels.get("application-id", "")),
             volume_size_bytes=int(size) if size.isdigit() else None,
+            variants=tuple(intern(variant.get("id", "")) for variant in element.iterchildren("variant")),
             kernel=intern(_text(element, "kernel")),
             initrd=intern(_text(element, "initrd")),
             is_live=element.get("live") == "true",

@@ -37,6 +37,7 @@ class Medium:
     publisher_id: str = ""
     application_id: str = ""
     volume_size_bytes: int | None = None
+    variants: tuple[str, ...] = ()  # "server-netinst"
     kernel: str = ""  # their paths on it
     initrd: str = ""
     is_live: bool = False

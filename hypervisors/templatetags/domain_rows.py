@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -20,7 +19,7 @@ from hypervisors.web.naming import visible
 register = template.Library()
 
 _ROW = (
-    '<tr id="vm-{uuid}" data-uuid="{uuid}" data-href>'
+    '<tr id="vm-{uuid}" data-uuid="{uuid}" data-host="{host_id}" data-href>'
     '<td class="c-check"><input type="checkbox" aria-label="{shown}"></td>'
     '<td class="c-state">{state}</td>'
     '<td class="c-name"><a href="{uuid}/"><vp-text field="name">{name}</vp-text></a>'
@@ -54,9 +53,10 @@ def _values(domain: Any, language: str | None) -> dict[str, Any]:
         "shown": escape(visible(domain.name)),
         "title": escape(domain.title),
         "trouble": escape(domain.trouble) if domain.trouble else "",
-        "state": _state(domain.vanished_at, domain.state, domain.state_reason, language),
+        "state": _state(domain.shown_state, domain.state_reason, domain.has_managed_save, language),
         "operation": _busy(domain.operation) if domain.operation else "",
         "stale": "" if domain.hypervisor_status == "online" else " is-stale",
+        "host_id": domain.hypervisor_id or "",
         "host": escape(domain.hypervisor_name or ""),
         "vcpus": domain.vcpu_count,
         "memory_kib": domain.memory_kib,
@@ -65,17 +65,17 @@ def _values(domain: Any, language: str | None) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=200)
-def _state(vanished_at: datetime | None, state: str, reason: str, language: str | None) -> SafeString:
-    return domain_state(_State(vanished_at=vanished_at, state=state, state_reason=reason), in_row=True)
+def _state(state: str, reason: str, saved: bool, language: str | None) -> SafeString:
+    return domain_state(_State(shown_state=state, state_reason=reason, has_managed_save=saved), in_row=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _State:
     """What of a domain is in its state's words; a language is that of the request."""
 
-    vanished_at: datetime | None
-    state: str
+    shown_state: str
     state_reason: str
+    has_managed_save: bool
 
 
 def _busy(operation: Any) -> SafeString:

@@ -21,7 +21,7 @@ from hypervisors.templatetags.units import epoch, memory, state_of_hypervisor
 register = template.Library()
 
 _ROW = (
-    '<tr data-href="{url}">'
+    '<tr data-href="{url}" data-host="{pk}">'
     '<td class="vp-stack-title"><a href="{url}">{name}</a>{hostname}</td>'
     '<td data-label="{status_label}">{seen}</td>'
     '<td data-label="{cpu_label}">{cpu}</td>'
@@ -109,6 +109,7 @@ def _values(row: Any) -> dict[str, Any]:
     versions = f"{escape(row.libvirt_version)} / {escape(row.qemu_version or '–')}" if row.libvirt_version else _NOTHING
     return {
         "url": url,
+        "pk": row.pk,
         "name": escape(row.name),
         "hostname": hostname,
         "seen": seen(row),

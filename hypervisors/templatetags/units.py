@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.utils import timezone
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext_lazy
@@ -28,6 +29,7 @@ STATE_WORDS = {
     "paused": gettext_lazy("Paused"),
     "shutdown": gettext_lazy("Shutting down"),
     "shutoff": gettext_lazy("Off"),
+    "saved": gettext_lazy("Saved"),
     "crashed": gettext_lazy("Crashed"),
     "pmsuspended": gettext_lazy("Suspended"),
     "vanished": gettext_lazy("Gone"),
@@ -56,6 +58,18 @@ def memory(kib: float | None) -> str:
 def size(count_bytes: float | None) -> str:
     """Bytes as "1.5 GiB"."""
     return "" if count_bytes is None else _scaled(float(count_bytes) / 1024)
+
+
+@register.filter
+def local_time(moment: datetime | None, to: str = "second") -> SafeString | str:
+    """A moment to the "second" or "minute", which elements/local-times.js puts into the viewer's time zone."""
+    if moment is None:
+        return ""
+    here = timezone.localtime(moment)
+    text = here.strftime("%Y-%m-%d %H:%M:%S" if to == "second" else "%Y-%m-%d %H:%M")
+    return format_html(
+        '<time datetime="{}" data-to="{}" title="{}">{}</time>', here.isoformat(), to, here.tzname(), text
+    )
 
 
 @register.filter
@@ -105,10 +119,11 @@ def lookup(table: Any, key: Any) -> Any:
 @register.simple_tag
 def domain_state(domain: Any, *, in_row: bool = False) -> SafeString:
     """A virtual machine's state, which stays true: see static/elements/vp-state.js. `in_row`: its row has the UUID."""
-    state = "vanished" if domain.vanished_at else domain.state
+    state = domain.shown_state
     return format_html(
-        '<vp-state{} state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
+        '<vp-state{}{} state="{}" title="{}"><span class="vp-state-word">{}</span></vp-state>',
         "" if in_row else format_html(' domain="{}"', domain.uuid),
+        mark_safe(" saved") if domain.has_managed_save else "",
         state,
         domain.state_reason,
         STATE_WORDS.get(state, state),

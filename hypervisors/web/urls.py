@@ -4,7 +4,7 @@ from django.urls import URLPattern
 
 from hypervisors.web import home
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import lists, roles
+from hypervisors.web.domains import deletion, lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
@@ -12,6 +12,7 @@ from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
+from hypervisors.web.storage import fetches, uploads
 from hypervisors.web.storage import operations as storage_operations
 from hypervisors.web.storage import pages as storage
 
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern] = [
     *tree.urlpatterns,
     *lists.urlpatterns,
     *domain_operations.urlpatterns,
+    *deletion.urlpatterns,
     *domains.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,
@@ -33,4 +35,6 @@ urlpatterns: list[URLPattern] = [
     *people.urlpatterns,
     *audit.urlpatterns,
     *storage_operations.urlpatterns,
+    *uploads.urlpatterns,
+    *fetches.urlpatterns,
 ]

@@ -3,7 +3,7 @@
 //   follow("domain:<uuid>", element)   element.applyChange(fields, change) now and whenever that object changes
 //                                      "operations-of:<uuid>" hears of the operations on a machine
 //   followUsage("<uuid>" | "h<id>", element)   element.applyUsage(epochSeconds, [cpu, memory, reads, writes, in, out])
-// Both return a function that ends it. Events on document: vp:change, vp:usage, vp:resync, vp:rights, vp:connection, vp:trouble.
+// Both return a function that ends it. Events on document: vp:change, vp:usage, vp:resync, vp:rights, vp:connection, vp:trouble, vp:freshness.
 
 const HEARTBEAT_MS = 10_000;
 const ANSWER_MS = 6_000;
@@ -88,10 +88,12 @@ const receivers = {
     ahead.clear();
     connection(true);
     trouble(message);
+    receivers.freshness({ stale: {} });
     sendWatch();
     heartbeat();
     if (missed) resync();
   },
+  freshness: (message) => document.dispatchEvent(new CustomEvent("vp:freshness", { detail: message })),
   rights: () => document.dispatchEvent(new CustomEvent("vp:rights")),
   pong: (message) => {
     clearTimeout(answerTimer);

@@ -24,6 +24,7 @@ class VpList extends HTMLElement {
     this.addEventListener("change", this.changed);
     document.addEventListener("vp:change", this.heard);
     document.addEventListener("vp:resync", this.fetchNow);
+    document.addEventListener("vp:select-none", this.forget);
     document.addEventListener("keydown", this.keyed);
     document.addEventListener("visibilitychange", this.seen);
     document.body.addEventListener("htmx:afterSwap", this.swapped);
@@ -34,6 +35,7 @@ class VpList extends HTMLElement {
   disconnectedCallback() {
     document.removeEventListener("vp:change", this.heard);
     document.removeEventListener("vp:resync", this.fetchNow);
+    document.removeEventListener("vp:select-none", this.forget);
     document.removeEventListener("keydown", this.keyed);
     document.removeEventListener("visibilitychange", this.seen);
     document.body.removeEventListener("htmx:afterSwap", this.swapped);
@@ -151,6 +153,8 @@ class VpList extends HTMLElement {
     else this.selected.delete(row.dataset.uuid);
   }
 
+  forget = () => this.selectNone();
+
   selectNone() {
     this.selected.clear();
     this.allMatching = false;
@@ -201,6 +205,14 @@ class VpList extends HTMLElement {
     more.textContent = more.dataset.words.replace("%s", this.total);
   }
 
+  chosenValues() {
+    return this.allMatching ? { all: "1", count: this.count } : { uuid: [...this.selected.keys()] };
+  }
+
+  allMatchingQuery() {
+    return this.allMatching ? new URL(this.getAttribute("src"), location.origin).search : "";
+  }
+
   // --- asking for many -------------------------------------------------------------------------------------------
 
   async ask(button) {
@@ -210,11 +222,15 @@ class VpList extends HTMLElement {
     const ask = bar.querySelector(".vp-bulk-ask").dataset;
     const title = (count === 1 ? ask.one : ask.words).replace("%s", word(`kind.${kind}`)).replace("%s", count);
     for (const menu of bar.querySelectorAll("details[open]")) menu.open = false;
+    if (button.dataset.preflight) {
+      await window.htmx.ajax("POST", button.dataset.preflight + this.allMatchingQuery(), { target: "#dialog-content", swap: "innerHTML", values: this.chosenValues(), source: bar });
+      return;
+    }
     const names = [...this.selected.values()];
     if (this.allMatching) names.push(...Array(Math.max(0, count - names.length)).fill(""));
     if (!(await confirmed({ title, text: warning, names, yes: word(`kind.${kind}`), danger: Boolean(danger) }))) return;
-    const url = bar.dataset.url.replace("KIND", kind) + (this.allMatching ? new URL(this.getAttribute("src"), location.origin).search : "");
-    const values = this.allMatching ? { all: "1", count } : { uuid: [...this.selected.keys()] };
+    const url = bar.dataset.url.replace("KIND", kind) + this.allMatchingQuery();
+    const values = this.chosenValues();
     let isAccepted = false;
     bar.addEventListener("htmx:afterRequest", ({ detail }) => { isAccepted = detail.successful; }, { once: true });
     await window.htmx.ajax("POST", url, { target: "#dialog-content", swap: "innerHTML", values, source: bar });

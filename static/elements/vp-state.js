@@ -15,13 +15,21 @@ class VpState extends HTMLElement {
   }
 
   applyChange(fields, change) {
-    const state = change.op === "remove" || fields.vanished ? "vanished" : fields.state ?? this.hostState(fields);
+    const state = change.op === "remove" || fields.vanished ? "vanished" : this.domainState(fields) ?? this.hostState(fields);
     if (!state || state === this.getAttribute("state")) return;
     this.setAttribute("state", state);
     const words = word(`state.${state}`);
     const label = this.querySelector(".vp-state-word");
     if (label) label.textContent = words;
     this.title = fields.state_reason || fields.status_reason || words;
+  }
+
+  // What was saved is off, and goes on where it was: as models.domains.shown_domain_state.
+  domainState({ state, has_managed_save: saved }) {
+    if (saved !== undefined) this.toggleAttribute("saved", saved);
+    const known = state ?? (saved === undefined ? undefined : this.getAttribute("state"));
+    if (known === "saved") return this.hasAttribute("saved") ? known : "shutoff";
+    return known === "shutoff" && this.hasAttribute("saved") ? "saved" : known;
   }
 
   // A host's status is the watcher's, its admin state people's: as Hypervisor.shown_state puts them together.

@@ -2,6 +2,7 @@
 // takes long shows itself. Rows are made of the <template id="task-row">. A bulk request is one row with one bar; its
 // children are fetched when it is opened, and live from then on.
 
+import { wholeTime } from "./local-times.js";
 import { progressWords } from "./progress-words.js";
 import { remember } from "./shell.js";
 import { duration } from "./units.js";
@@ -215,7 +216,7 @@ class VpTasks extends HTMLElement {
       const moment = new Date(task.requested_at * 1000);
       when.dateTime = moment.toISOString();
       when.textContent = moment.toLocaleTimeString([], { hourCycle: "h23" });
-      when.title = moment.toLocaleString();
+      when.title = wholeTime(moment);
     }
   }
 

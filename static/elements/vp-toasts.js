@@ -26,7 +26,9 @@ class VpToasts extends HTMLElement {
   // A refusal's body is its reason, as plain text.
   addRefusal(xhr) {
     const isText = xhr.getResponseHeader("Content-Type")?.startsWith("text/plain");
-    this.add({ kind: "error", title: isText ? xhr.responseText : `${xhr.status} ${xhr.statusText}`, text: "" });
+    // The proxy in front answers for a process that is away.
+    const isAway = [502, 504].includes(xhr.status) || (xhr.status === 503 && !isText);
+    this.add({ kind: "error", title: isText ? xhr.responseText : isAway ? this.dataset.unsent : `${xhr.status} ${xhr.statusText}`, text: "" });
   }
 
   add({ title, text = "", kind = "info" }) {

@@ -109,3 +109,25 @@ def test_the_worker_dies_in_mid_migration_and_the_move_goes_on(
     assert guest.uuid not in source.virsh("list", "--all", "--uuid")
     guest.wait_until_counting()
     assert guest.boots() == 1
+
+
+def test_a_page_says_what_is_old_while_nobody_watches_and_recovers_by_itself(
+    page: Page, portal: Stack, guest: Guest
+) -> None:
+    open_machine(page, guest)
+    banner = page.locator("vp-freshness")
+    expect(banner).to_be_hidden()
+    portal.stop_process("watcher")
+    try:
+        # A lease of 8 s, and the web's look every three.
+        expect(banner).to_be_visible(timeout=20_000)
+        expect(banner).to_contain_text("Not updated since")
+        state = page.locator(".vp-heading-state vp-state")
+        wait_for(page, lambda: "grayscale" in state.evaluate("element => getComputedStyle(element).filter"))
+        page.goto("/vms/")
+        expect(banner).to_be_visible(timeout=SEEN_MS)
+        assert portal.health()[0] == 503
+    finally:
+        portal.start_process("watcher")
+    expect(banner).to_be_hidden(timeout=60_000)
+    see_state(page, guest.name, "Running")

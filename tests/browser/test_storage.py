@@ -66,18 +66,9 @@ def test_what_virsh_makes_shows_up_by_the_refresh_button(page: Page, storage: st
     expect(line).to_have_count(0, timeout=SEEN_MS)
 
 
-def test_only_what_can_be_reserved_can_be_ticked_and_a_size_without_room_is_asked_about(
-    page: Page, storage: str
-) -> None:
+def test_a_size_without_room_is_asked_about(page: Page, storage: str) -> None:
     page.get_by_role("button", name="New volume…").click()
     dialog = page.locator("dialog#dialog[open]")
-    reserve = dialog.get_by_label("Reserve the whole size")
-    expect(reserve).to_be_disabled()
-    dialog.get_by_label("Format", exact=True).select_option("raw")
-    reserve.check()
-    dialog.get_by_label("Format", exact=True).select_option("qcow2")
-    expect(reserve).to_be_disabled()
-    expect(reserve).not_to_be_checked()
     dialog.get_by_label("Name", exact=True).fill("huge.qcow2")
     dialog.get_by_label("Size", exact=True).fill("900")
     dialog.get_by_label("Unit", exact=True).select_option("TiB")
@@ -85,7 +76,6 @@ def test_only_what_can_be_reserved_can_be_ticked_and_a_size_without_room_is_aske
     dialog.get_by_role("button", name="Create", exact=True).click()
     expect(dialog).to_contain_text("It can grow to 921600.0 GiB")
     expect(dialog.get_by_label("although it is larger")).to_be_visible()
-    expect(reserve).to_be_disabled()
 
 
 def test_the_bin_of_a_volume_in_use_says_why(page: Page, storage: str, lab: Lab) -> None:

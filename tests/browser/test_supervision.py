@@ -19,7 +19,7 @@ from deploy.environment import REPOSITORY
 from deploy.ports import free_port
 from deploy.stack import Stack
 
-PROCESSES = ["web", "console", "worker", "migrations", "storage", "watcher", "redis", "nginx"]
+PROCESSES = ["web", "console", "transfer", "worker", "migrations", "storage", "watcher", "redis", "nginx"]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_each_process_shows_in_the_process_list_what_it_runs(lone_stack: Stack) 
     assert b"redis-server" in shown["redis"]
 
 
-@pytest.mark.parametrize("name", ["console", "worker", "migrations", "storage", "watcher", "redis"])
+@pytest.mark.parametrize("name", ["console", "transfer", "worker", "migrations", "storage", "watcher", "redis"])
 def test_a_frozen_process_is_ill(lone_stack: Stack, name: str) -> None:
     frozen = lone_stack.kill(name, signal.SIGSTOP)
     try:

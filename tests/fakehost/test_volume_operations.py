@@ -128,8 +128,13 @@ def test_a_volume_is_created_as_it_was_asked_for(name: str, storage: Storage, al
         ({"capacity_bytes": 2**62}, "between 1 MiB and 1 PiB"),
         ({"capacity_bytes": "many"}, "between 1 MiB and 1 PiB"),
         ({"format": "vhdx"}, "Choose the format"),
-        ({"reserved": True}, "Only a raw volume"),
-        ({"format": "raw", "reserved": True, "capacity_bytes": 60 * GIB}, "It does not fit: 50.0 GiB are free"),
+        ({"format": "raw", "preallocation": "metadata"}, "Only a qcow2 volume has tables"),
+        ({"preallocation": "some"}, "Choose the space to reserve"),
+        (
+            {"format": "raw", "preallocation": "full", "capacity_bytes": 60 * GIB},
+            "50.0 GiB are free, 60.0 GiB are needed",
+        ),
+        ({"backing_volume_id": 987654}, "It is not there"),
     ],
 )
 def test_what_cannot_be_is_refused(parameters: dict[str, Any], reason: str, storage: Storage, alice: User) -> None:

@@ -27,7 +27,7 @@ from deploy.ports import free_port
 from deploy.services import private_postgresql, private_redis
 from tests.watching import wait_until
 
-WEB_PORT, CONSOLE_PORT = 8001, 6080
+WEB_PORT, CONSOLE_PORT, TRANSFER_PORT = 8001, 6080, 6090
 WEB_PROCESSES = 2
 # Above the lab's own hosts.
 _FIRST_NUMBER = 40
@@ -62,7 +62,7 @@ class AppMachine:
         network.unplug(self._lab.plan, self._plan)
 
     def start(self, name: str) -> None:
-        """web, console, watcher, or the worker of a queue."""
+        """web, console, transfer, watcher, or the worker of a queue."""
         inside = ["nsenter", f"--net=/run/netns/{self._plan.namespace}", "unshare", "--uts", "sh", "-c"]
         named = [*inside, 'hostname "$0" && exec setpriv --pdeathsig KILL -- "$@"', self.name]
         with (self._log_dir / f"{self.name}-{name}.log").open("ab") as log:
@@ -101,7 +101,8 @@ class AppMachine:
         if name in QUEUES:
             node = ["-n", f"{name}@%h", "-Q", name, "-P", "threads", "-c", "4"]
             return ["-m", "celery", "-A", "vmportal", "worker", *node, "--without-mingle", "--without-gossip"]
-        return ["manage.py", {"console": "console_proxy", "watcher": "watch_hypervisors"}[name]]
+        commands = {"console": "console_proxy", "transfer": "transfer_server", "watcher": "watch_hypervisors"}
+        return ["manage.py", commands[name]]
 
 
 class Cluster:
@@ -123,6 +124,7 @@ class Cluster:
             "VMPORTAL_ALLOWED_HOSTS": "127.0.0.1",
             "VMPORTAL_PUBLIC_ORIGINS": self.url,
             "VMPORTAL_CONSOLE_PORT": str(CONSOLE_PORT),
+            "VMPORTAL_TRANSFER_PORT": str(TRANSFER_PORT),
             "VMPORTAL_ALLOW_TEST_DRIVER": "1",
             "PYTHONUNBUFFERED": "1",
         }
@@ -145,7 +147,7 @@ class Cluster:
                 cleanup.callback(machine.unplug)
                 machine.plug_in()
             for machine in self.machines:
-                for name in ("web", "console", "watcher", *QUEUES):
+                for name in ("web", "console", "transfer", "watcher", *QUEUES):
                     machine.start(name)
             nginx = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", "--", nginx_path(), "-e", "stderr", "-c", str(self._nginx_conf())]
@@ -158,6 +160,7 @@ class Cluster:
         pages = REPOSITORY / "deploy" / "nginx"
         web = [f"server {m.address}:{WEB_PORT + n} max_fails=0;" for m in self.machines for n in range(WEB_PROCESSES)]
         consoles = [f"server {machine.address}:{CONSOLE_PORT} max_fails=0;" for machine in self.machines]
+        transfers = [f"server {machine.address}:{TRANSFER_PORT} max_fails=0;" for machine in self.machines]
         scratch = "".join(
             f'{kind}_temp_path "{self._directory}/nginx-{kind}";\n'
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -168,6 +171,7 @@ class Cluster:
             f'{scratch}include "{pages}/http.conf";\n'
             f"upstream vmportal_web {{ zone web 64k; least_conn; {' '.join(web)} keepalive 16; }}\n"
             f"upstream vmportal_console {{ {' '.join(consoles)} }}\n"
+            f"upstream vmportal_transfer {{ {' '.join(transfers)} }}\n"
             f"server {{ listen 127.0.0.1:{self._port}; set $vmportal_static_root {self._directory}/static;\n"
             f'set $vmportal_pages "{pages}"; include "{pages}/server.conf"; }}\n}}\n'
         )

@@ -47,6 +47,7 @@ def runs_twice(health: dict[str, Any]) -> bool:
     return (
         sorted(hosts.get("web", [])) == sorted(once * 2)
         and sorted(hosts.get("console", [])) == once
+        and sorted(hosts.get("transfer", [])) == once
         and sorted(hosts.get("watcher", [])) == once
         and sorted(hosts.get("worker", [])) == sorted((machine, queue) for (machine,) in once for queue in QUEUES)
         and len(set(leaders(health).values())) == 2

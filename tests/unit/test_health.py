@@ -26,10 +26,11 @@ def checks(client: Client) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def all_alive(redis_client: Any, console: str) -> None:
+def all_alive(redis_client: Any, console: str, transfer: str) -> None:
     """One of each kind, as if it ran."""
     announce(this_instance("web"))
     announce(this_instance("console", address=console))
+    announce(this_instance("transfer", address=transfer))
     announce(this_instance("watcher"))
     announce(this_instance("worker", holds=["operations", "migrations", "storage"]))
 
@@ -43,6 +44,21 @@ def console(settings: LazySettings) -> Iterator[str]:
 
     server = ConsoleServer(("127.0.0.1", 0))
     settings.CONSOLE_PORT = server.server_port
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.stop()
+    thread.join(10)
+
+
+@pytest.fixture
+def transfer() -> Iterator[str]:
+    """The address of a transfer process."""
+    import threading
+
+    from hypervisors.transfer.server import TransferServer
+
+    server = TransferServer(("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"127.0.0.1:{server.server_port}"
@@ -126,7 +142,7 @@ def test_strangers_see_how_many_and_operators_who(
     assert told["instances"]["worker"][0]["holds"] == ["operations", "migrations", "storage"]
     assert told["pools"] == {"watched": 1, "total": 1, "each": {"rack one": "host1:7:aa"}}
     told = Client().get("/healthz").json()
-    assert told["instances"] == {"web": 1, "console": 1, "watcher": 1, "worker": 1}
+    assert told["instances"] == {"web": 1, "console": 1, "transfer": 1, "watcher": 1, "worker": 1}
     assert told["pools"] == {"watched": 1, "total": 1}
 
 

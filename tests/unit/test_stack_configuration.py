@@ -61,6 +61,7 @@ def test_what_the_caller_sets_wins_but_for_the_stacks_own_places(tmp_path: Path)
         port=8080,
         redis_url="redis://:pw@127.0.0.1:1/0",
         console_port=2,
+        transfer_port=3,
         given=given,
     )
     assert environment["DATABASE_URL"] == "postgres://db/vmportal"
@@ -91,6 +92,7 @@ def test_supervisor_reads_back_every_program_in_a_path_with_a_space(tmp_path: Pa
     places = Places(data_dir=tmp_path / "my data", runtime_dir=tmp_path)
     environment = {
         "VMPORTAL_CONSOLE_PORT": "6080",
+        "VMPORTAL_TRANSFER_PORT": "6090",
         "WEB_CONCURRENCY": "3",
         "VMPORTAL_STATIC_ROOT": str(tmp_path / "my data" / "static"),
         "REDIS_URL": "redis://:secret@127.0.0.1:6390/0",
@@ -99,7 +101,7 @@ def test_supervisor_reads_back_every_program_in_a_path_with_a_space(tmp_path: Pa
     parser = configparser.ConfigParser(interpolation=configparser.BasicInterpolation())
     parser.read(places.supervisor_configuration)
     found = {name.removeprefix("program:") for name in parser.sections() if name.startswith("program:")}
-    assert found == {"redis", "web", "console", "worker", "migrations", "storage", "watcher", "nginx"}
+    assert found == {"redis", "web", "console", "transfer", "worker", "migrations", "storage", "watcher", "nginx"}
     assert parser["program:worker"]["command"].count("operations@%h") == 1
     assert f"'{places.nginx_configuration}'" in parser["program:nginx"]["command"]
     nginx = places.nginx_configuration.read_text()
@@ -114,7 +116,7 @@ def test_supervisor_reads_back_every_program_in_a_path_with_a_space(tmp_path: Pa
 def test_an_outside_redis_is_not_started(tmp_path: Path) -> None:
     places = Places(data_dir=tmp_path, runtime_dir=tmp_path)
     environment = {"VMPORTAL_CONSOLE_PORT": "1", "VMPORTAL_STATIC_ROOT": "/s", "REDIS_URL": "rediss://far:6379/0"}
-    environment["WEB_CONCURRENCY"] = "1"
+    environment |= {"WEB_CONCURRENCY": "1", "VMPORTAL_TRANSFER_PORT": "2"}
     write_configuration(places, environment, host="127.0.0.1", port=8080, own_redis=False)
     assert "[program:redis]" not in places.supervisor_configuration.read_text()
     assert not places.redis_configuration.exists()
@@ -162,7 +164,7 @@ def test_two_stacks_cannot_share_a_data_directory(tmp_path: Path) -> None:
     second.stop()
 
 
-@pytest.mark.parametrize("name", ["web", "console", "worker", "migrations", "storage", "watcher"])
+@pytest.mark.parametrize("name", ["web", "console", "transfer", "worker", "migrations", "storage", "watcher"])
 def test_the_systemd_units_run_what_supervisor_runs(name: str, tmp_path: Path) -> None:
     places = Places(data_dir=tmp_path, runtime_dir=Path("/run/vmportal"))
     program = next(one for one in programs(places, own_redis=True, nginx="nginx") if one.name == name)

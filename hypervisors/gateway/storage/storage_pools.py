@@ -13,6 +13,7 @@ from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.failures import translated_storage
 from hypervisors.gateway.storage.sizes import is_plausible, plausible
+from hypervisors.libvirtxml.momentary_pools import is_momentary_pool
 from hypervisors.libvirtxml.storage_pool_builder import definition_of
 from hypervisors.libvirtxml.storage_pools import ParsedStoragePool, parse_storage_pool
 
@@ -46,10 +47,11 @@ def list_storage_pool_uuids(connection: Connection) -> list[UUID]:
 
 
 def read_storage_pool(connection: Connection, pool_uuid: UUID) -> StoragePoolFacts | None:
-    """One storage pool; None when there is none. Raises: errors.HypervisorError."""
+    """One storage pool; None when there is none, or only one of ours for a moment. Raises: errors.HypervisorError."""
     with translated(f"read storage pool {pool_uuid}"):
         try:
-            return _facts(connection.raw.storagePoolLookupByUUID(pool_uuid.bytes))
+            pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
+            return None if is_momentary_pool(pool.name()) else _facts(pool)
         except libvirt.libvirtError as error:
             if is_missing(error):
                 return None

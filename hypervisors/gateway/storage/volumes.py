@@ -7,7 +7,7 @@ for the operations to know.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,8 @@ class VolumeFacts:
     backing_format: str
     # The length of its file; None where libvirt does not say (an empty file, a block device).
     physical_bytes: int | None = None
+    # When its file was last changed: seconds with nanoseconds; empty for other kinds.
+    changed_at: str = field(default="", compare=False)
     # A size that cannot be one, as libvirt said it; it counts as 0 above.
     implausible_bytes: int | None = None
 
@@ -299,6 +301,7 @@ def _facts(volume: Any) -> VolumeFacts:
         backing_path=parsed.backing_path,
         backing_format=parsed.backing_format,
         physical_bytes=parsed.physical_bytes,
+        changed_at=parsed.changed_at,
         implausible_bytes=next((size for size in sizes if not is_plausible(size)), None),
     )
 

@@ -13,6 +13,7 @@ from hypervisors.inventory.storage.quarantine import judge_named
 from hypervisors.inventory.storage.references import save_references
 from hypervisors.libvirtxml.domains import PARSER_VERSION
 from hypervisors.models import Domain, DomainDefinition
+from hypervisors.models.natural_names import natural_text
 from hypervisors.states import DomainState
 
 # What the writer may change in a row.
@@ -127,6 +128,8 @@ def taken_elsewhere(uuids: Collection[UUID], hypervisor_pool_id: int) -> set[UUI
 def save_one(record: DomainRecord, columns: Iterable[str]) -> bool:
     """Update a known row; False when it is no longer there."""
     values = {name: getattr(record, name) for name in columns}
+    if "name" in values:
+        values["natural_name"] = natural_text(record.name)
     return Domain.objects.filter(pk=record.pk).update(**values) == 1
 
 
@@ -137,7 +140,7 @@ def save_many(records: Iterable[DomainRecord]) -> None:
         [Domain(uuid=record.uuid, **{name: getattr(record, name) for name in FIELDS}) for record in records],
         update_conflicts=True,
         unique_fields=["uuid"],
-        update_fields=list(FIELDS),
+        update_fields=[*FIELDS, "natural_name"],
         batch_size=_BATCH,
     )
     for record, row in zip(records, rows, strict=True):

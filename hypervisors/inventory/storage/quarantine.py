@@ -15,8 +15,10 @@ from hypervisors.inventory.storage.uses import references_to
 from hypervisors.models import OperationLock, StoragePool, Volume, VolumeOrigin, VolumeReference
 
 # Formats whose header can name other files; "" is what libvirt says of a volume that holds nothing yet.
-_WITH_HEADERS = frozenset({"qcow2", "qcow", "qed", "vmdk", "vdi", "vpc", "vhd", "cow", "parallels", "ploop", "luks"})
-_DISK_ROLES = frozenset({"disk", "cdrom", "floppy", "lun"})
+WITH_HEADERS = frozenset(
+    {"qcow2", "qcow", "qed", "vmdk", "vdi", "vpc", "vhd", "cow", "parallels", "ploop", "luks", "bochs", "cloop", "dmg"}
+)
+DISK_ROLES = frozenset({"disk", "cdrom", "floppy", "lun"})
 _BATCH = 500
 
 
@@ -32,15 +34,15 @@ def judge_named(names: Collection[str]) -> None:
     """Judge those that machines name, perhaps as what they are not."""
     ordered = sorted(names)
     for start in range(0, len(ordered), _BATCH):
-        rows = Volume.objects.present().filter(name__in=ordered[start : start + _BATCH], format__in=_WITH_HEADERS)
+        rows = Volume.objects.present().filter(name__in=ordered[start : start + _BATCH], format__in=WITH_HEADERS)
         volumes = list(rows.select_related("storage_pool__hypervisor"))
         _judge(volumes, {volume.name: volume.format for volume in volumes})
 
 
 def why_not_as_made(volume: Volume, origin: VolumeOrigin | None, references: Collection[VolumeReference]) -> str:
     """What of its format or its backing file is not as it was made, or as its machines take it; "" when all is."""
-    taken_for = {one.format for one in references if one.role in _DISK_ROLES and one.format}
-    if volume.format in _WITH_HEADERS and volume.format not in taken_for and "raw" in taken_for:
+    taken_for = {one.format for one in references if one.role in DISK_ROLES and one.format}
+    if volume.format in WITH_HEADERS and volume.format not in taken_for and "raw" in taken_for:
         name = next(one.domain.name for one in references if one.format == "raw")
         return _(
             "“%(machine)s” has it as a raw disk, and its content says that it is %(format)s: the guest may have "
@@ -49,7 +51,7 @@ def why_not_as_made(volume: Volume, origin: VolumeOrigin | None, references: Col
     if origin is None or not origin.format or volume.format in taken_for:
         # What QEMU itself reads as qcow2 its guest cannot rewrite.
         return ""
-    if volume.format in _WITH_HEADERS and volume.format != origin.format:
+    if volume.format in WITH_HEADERS and volume.format != origin.format:
         return _("It was made as %(made)s, and its content says now that it is %(format)s.") % {
             "made": origin.format,
             "format": volume.format,
@@ -78,7 +80,7 @@ def _why_changed(
 ) -> str:
     """Of one that nobody knows: that it was raw when it was last looked at. It stays so until somebody has looked."""
     origin = origins.get(volume.pk)
-    if (origin is not None and origin.format) or volume.format not in _WITH_HEADERS:
+    if (origin is not None and origin.format) or volume.format not in WITH_HEADERS:
         return ""
     if any(one.format == volume.format for one in references.get(volume.pk, ())):
         return ""

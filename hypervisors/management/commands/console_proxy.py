@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         default = (settings.CONSOLE_HOST, settings.CONSOLE_PORT)
-        parser.add_argument("--listen", type=_address, default=default, metavar="HOST:PORT")
+        parser.add_argument("--listen", type=listening_address, default=default, metavar="HOST:PORT")
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["listen"]
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         close_shared_connections()
 
 
-def _address(text: str) -> tuple[str, int]:
+def listening_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit():
         raise ArgumentTypeError(f"{text!r} is not HOST:PORT")

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 
 from hypervisors.administration.retention import run_retention
 from hypervisors.inventory.watcher import Watcher
+from hypervisors.operations.domains.creation.install_phase import run_install_watch
 from hypervisors.operations.engine.sweep import run_sweeper
 from hypervisors.operations.storage.sharing_upkeep import run_sharing_upkeep
 
@@ -28,6 +29,10 @@ class Command(BaseCommand):
         watcher = Watcher(stopping)
         sweeping = {"may_sweep": watcher.leases.keeps_house}
         threading.Thread(target=run_sweeper, args=(stopping,), kwargs=sweeping, name="sweeper", daemon=True).start()
+        watching = {"may_watch": watcher.leases.keeps_house}
+        threading.Thread(
+            target=run_install_watch, args=(stopping,), kwargs=watching, name="installations", daemon=True
+        ).start()
         looking = {"may_look": watcher.leases.keeps_house}
         threading.Thread(
             target=run_sharing_upkeep, args=(stopping,), kwargs=looking, name="sharing-upkeep", daemon=True

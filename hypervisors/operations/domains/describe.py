@@ -33,6 +33,7 @@ class Describe(SingleCall):
     icon = "edit"
     position = 30
     privilege = Privilege.DOMAIN_CONFIGURE
+    is_for_templates = True
     obstacles = (not_answering,)
     done = gettext_lazy("Done.")
     Parameters: ClassVar[type[Any]] = DescriptionParameters

@@ -28,6 +28,8 @@ class DomainOperation(OperationType[Domain]):
     # Within its group, least first.
     position: int = 0
     obstacles: tuple[Reason, ...] = ()
+    # Whether it can be asked of a template, which never runs and whose disks stay as they are.
+    is_for_templates: bool = False
 
     def why_gone(self, domain: Domain) -> str:
         if domain.vanished_at is not None:
@@ -35,7 +37,10 @@ class DomainOperation(OperationType[Domain]):
         return ""
 
     def why_not(self, domain: Domain) -> str:
-        return self.why_gone(domain) or why_unreachable(domain.hypervisor) or _first(self.obstacles, domain)
+        reason = self.why_gone(domain) or why_unreachable(domain.hypervisor)
+        if not reason and domain.is_template and not self.is_for_templates:
+            reason = _("It is a template, which never runs and does not change.")
+        return reason or _first(self.obstacles, domain)
 
 
 def needs_state(states: Iterable[DomainState]) -> Reason:
@@ -72,6 +77,12 @@ def still_on(domain: Domain) -> str:
         DomainState.PMSUSPENDED: _("Its guest sleeps; wake it up and shut it down first."),
     }
     return texts.get(DomainState(domain.state)) or OFF(domain)
+
+
+def delete_protected(domain: Domain) -> str:
+    if domain.delete_protected:
+        return _("It is protected from deletion; take the protection back first.")
+    return ""
 
 
 def nothing_saved(domain: Domain) -> str:

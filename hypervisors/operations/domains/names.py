@@ -16,7 +16,7 @@ def checked_name(name: object, domain: Domain) -> str:
     """The name, if the domain can be called that. Raises: errors.NotPossible, whose text says what is wrong with it."""
     if not isinstance(name, str) or not name.strip():
         raise NotPossible(_("A virtual machine needs a name."))
-    problem = _problem(name)
+    problem = name_problem(name)
     if problem:
         raise NotPossible(problem)
     if name == domain.name:
@@ -43,7 +43,8 @@ def checked_text(text: object, *, multiline: bool, max_length: int, what: str) -
     return text
 
 
-def _problem(name: str) -> str:
+def name_problem(name: str) -> str:
+    """Why no machine can be called that; "" when one can."""
     if any(_is_unprintable(character) for character in name):
         return _("A name cannot contain control characters or line breaks.")
     if any(_is_invisible(character) for character in name):

@@ -30,6 +30,7 @@ class Rename(SingleCall):
     icon = "cursor-text"
     position = 20
     privilege = Privilege.DOMAIN_CONFIGURE
+    is_for_templates = True
     obstacles = (transient, still_on, saved)
     done = gettext_lazy("It is called “%(name)s” now.")
     Parameters: ClassVar[type[Any]] = RenameParameters

@@ -26,13 +26,18 @@ SEVERAL = "several"
 _FAILED_STATES = (OperationState.FAILED, OperationState.INTERRUPTED)
 
 
-def open_parent(found: OperationType[Any], user: User | AnonymousUser, subjects: Sequence[models.Model]) -> Operation:
-    """A parent that runs from now on; its children are filed next, in the same transaction."""
+def open_parent(
+    found: OperationType[Any], user: User | AnonymousUser, subjects: Sequence[models.Model], *, name: str = ""
+) -> Operation:
+    """A parent that runs from now on; its children are filed next, in the same transaction.
+
+    `name`: what history calls them together, where counting the subjects does not say it.
+    """
     now = timezone.now()
     parent = Operation.objects.create(
         kind=BULK,
         subject_type=SEVERAL,
-        subject_name=_count_of(subjects),
+        subject_name=name or _count_of(subjects),
         parameters={"kind": found.kind},
         requested_by=user if isinstance(user, User) else None,
         state=OperationState.RUNNING,

@@ -25,7 +25,7 @@ from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.engine.locks import release_locks
 from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.parents import child_ended
-from hypervisors.operations.engine.registry import kinds_of_queue, operation_type
+from hypervisors.operations.engine.registry import find_operation_type, kinds_of_queue, operation_type
 from hypervisors.operations.engine.runs import Later
 from hypervisors.states import OperationState
 
@@ -188,6 +188,18 @@ def report_now(operation: Operation, progress: Mapping[str, Any]) -> None:
     _publish(operation)
 
 
+def report_parked(operation_id: UUID, progress: Mapping[str, Any]) -> None:
+    """How far something is that goes on outside of any runner, while its operation is parked."""
+    operation = find_operation(operation_id)
+    if operation is None or not operation.progress.get(PARKED):
+        return
+    kept = {name: value for name, value in operation.progress.items() if name in KEPT}
+    operation.progress = dict(progress) | kept | {PARKED: True}
+    # A runner that claims it at this moment raises `attempt`, and tells more.
+    if _mine(operation).update(progress=operation.progress):
+        _publish(operation)
+
+
 def note_steps(operation: Operation, steps: list[dict[str, Any]], ending: dict[str, str] | None) -> None:
     """Write the steps before anything else happens. Raises: RecordsAway, RowLost."""
     operation.steps, operation.ending = steps, ending
@@ -210,7 +222,8 @@ def park(operation: Operation, later: Later) -> bool:
 
 def finish(operation: Operation, state: OperationState, outcome: str, progress: Mapping[str, Any]) -> bool:
     """Say how it ended and let go of its locks; False when it was not ours any more. Raises: RecordsAway."""
-    values = {"state": state, "outcome": outcome, "ended_at": timezone.now(), "progress": dict(progress)}
+    kept = without_secrets(operation)
+    values = {"state": state, "outcome": outcome, "ended_at": timezone.now(), "progress": dict(progress), **kept}
 
     def end() -> bool:
         with transaction.atomic():
@@ -229,6 +242,14 @@ def finish(operation: Operation, state: OperationState, outcome: str, progress: 
         setattr(operation, name, value)
     _publish(operation)
     return True
+
+
+def without_secrets(operation: Operation) -> dict[str, Any]:
+    """The fields to change, where its parameters hold secrets, when it ends."""
+    found = find_operation_type(operation.kind)
+    if found is None or not found.secret_parameters:
+        return {}
+    return {"parameters": found.kept(operation.parameters)}
 
 
 def _audit_failure(operation: Operation, state: OperationState, outcome: str) -> None:

@@ -18,6 +18,7 @@ from hypervisors.operations.engine.delivery import deliver_soon
 from hypervisors.operations.engine.locks import find_holder, release_locks, take_locks, why_busy
 from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.parents import BULK, child_ended, open_parent, settle_parent
+from hypervisors.operations.engine.records import without_secrets
 from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_type, types_for
 from hypervisors.operations.engine.subjects import find_subject, lock_key, subject_key, subject_type_of
 from hypervisors.operations.engine.types import OperationType
@@ -42,7 +43,26 @@ def request_operation(
     """
     found = operation_type(kind)
     require(user, found.privilege, subject, what=kind)
-    operation, keys = _prepared(found, user, subject, dict(parameters or {}), target_hypervisor)
+    return _filed(found, user, subject, dict(parameters or {}), target_hypervisor, parent)
+
+
+def request_by_vmportal(*, kind: str, subject: models.Model, parameters: Mapping[str, Any] | None = None) -> Operation:
+    """The same for what vmportal does of itself, as the second half of what somebody was allowed to ask for.
+
+    Raises: errors.Conflict, errors.NotPossible.
+    """
+    return _filed(operation_type(kind), AnonymousUser(), subject, dict(parameters or {}), None, None)
+
+
+def _filed(
+    found: OperationType[Any],
+    user: Requester,
+    subject: models.Model,
+    given: dict[str, Any],
+    target_hypervisor: Hypervisor | None,
+    parent: Operation | None,
+) -> Operation:
+    operation, keys = _prepared(found, user, subject, given, target_hypervisor)
     operation.parent = parent
     return _file(found, user, subject, operation, keys)
 
@@ -206,7 +226,9 @@ def _audit_refusal(user: Requester, found: OperationType[Any], subject: models.M
 
 def _audit(user: Requester, operation: Operation, *, what: str = "") -> None:
     target = operation.target_hypervisor
-    after = dict(operation.parameters) | ({"target": target.name} if target is not None else {})
+    found = find_operation_type(operation.kind)
+    parameters = dict(operation.parameters) if found is None else found.kept(operation.parameters)
+    after = parameters | ({"target": target.name} if target is not None else {})
     audit.record(
         user,
         what or operation.kind,
@@ -236,6 +258,8 @@ def _prepared(
     if reason:
         raise NotPossible(_("%(subject)s: %(reason)s") % {"subject": subject, "reason": reason})
     parameters = found.check(subject, given)
+    for privilege, on in found.also_needs(subject, parameters):
+        require(user, privilege, on, what=found.kind)
     operation = Operation(
         kind=found.kind,
         subject_type=subject_type.name,
@@ -312,6 +336,7 @@ def _cancel_children(parent: Operation, user: Requester) -> None:
 def _end(operation: Operation, state: str, outcome: str, *, tell_parent: bool = True) -> bool:
     """Cancel it unless its state changed meanwhile; its runner, if it has one, notices that it lost the row."""
     values = {"state": OperationState.CANCELLED, "outcome": outcome, "ended_at": timezone.now()}
+    values |= without_secrets(operation)
     if not Operation.objects.filter(pk=operation.pk, state=state).update(**values):
         return False
     release_locks(operation)

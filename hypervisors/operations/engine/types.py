@@ -4,7 +4,7 @@ A class that gives itself a `kind` is registered (see engine/registry.py). Pages
 stands here; no table of kinds stands anywhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -57,6 +57,8 @@ class OperationType(Generic[Subject]):
     # Kinds that are ended when this one is asked for while they merely wait for the guest.
     supersedes: ClassVar[frozenset[str]] = frozenset()
     Parameters: ClassVar[type[Any]] = NoParameters
+    # Names of parameters that hold secrets: the audit never gets them, and the row loses them with its end.
+    secret_parameters: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -104,6 +106,10 @@ class OperationType(Generic[Subject]):
         """`Parameters` of what was given, validated. Raises: errors.NotPossible, whose text says what is wrong."""
         return self.Parameters()
 
+    def also_needs(self, subject: Subject, parameters: Any) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """What the person must be allowed besides the kind's privilege on the subject, and on what."""
+        return ()
+
     def check_target(self, subject: Subject, target: Hypervisor | None) -> Hypervisor | None:
         """The host that it goes to, for kinds that go anywhere. Raises: errors.NotPossible."""
         return None
@@ -128,6 +134,10 @@ class OperationType(Generic[Subject]):
         """`Parameters` as the row holds them; keys that another version wrote are passed over."""
         names = {field.name for field in fields(self.Parameters)}
         return self.Parameters(**{name: value for name, value in operation.parameters.items() if name in names})
+
+    def kept(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a row's parameters what may be kept for good: all but secrets."""
+        return {name: value for name, value in parameters.items() if name not in self.secret_parameters}
 
     def stored(self, parameters: Any) -> dict[str, Any]:
         """As JSON; values that are None are left out."""

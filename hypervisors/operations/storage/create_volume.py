@@ -1,4 +1,4 @@
-"""Create an empty volume. Three steps: look that it fits, create it, tell the other hosts of the storage."""
+"""Create an empty volume, or one on top of another. Two steps: create it, tell the other hosts of the storage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
 from hypervisors.gateway.storage.volumes import (
     VolumeFacts,
     begins_with_zeros,
@@ -18,23 +17,29 @@ from hypervisors.gateway.storage.volumes import (
     read_volume,
 )
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.inventory.storage.origins import forget_origin, note_origin
+from hypervisors.inventory.storage.uses import references_to
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import StoragePool, Volume
+from hypervisors.models import StoragePool, Volume, VolumeOrigin
 from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.records import NOTE
 from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import Made, Step, run_steps
-from hypervisors.operations.engine.subjects import volume_lock_key
+from hypervisors.operations.engine.subjects import lock_key, volume_lock_key
 from hypervisors.operations.engine.types import OperationType, checked_choice
-from hypervisors.operations.storage.storage_operations import TellHosts, tell_host, why_no_storage_pool
+from hypervisors.operations.storage.image_checks import check_image, why_quarantined
+from hypervisors.operations.storage.room import check_room, read_room, size_text
+from hypervisors.operations.storage.storage_operations import TellHosts, tell_host, why_no_storage_pool, why_volume_gone
 from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.privileges import Privilege
 
 FORMATS = {"qcow2": gettext_lazy("qcow2: grows as it is written to"), "raw": gettext_lazy("raw: plain and fast")}
-# A full file system loses the end of what is written to it: so much is left free.
-RESERVE_BYTES = 64 * 1024**2
-_GIB = 1024**3
+PREALLOCATIONS = {
+    "off": gettext_lazy("Nothing: it grows as it is written to"),
+    "metadata": gettext_lazy("Its tables (qcow2): the first writes are faster"),
+    "full": gettext_lazy("Its whole size"),
+}
 _LEAST_BYTES, _MOST_BYTES = 1024**2, 2**50
 # Storage rounds up to its own unit.
 _ROUNDING_BYTES = 64 * 1024**2
@@ -45,7 +50,7 @@ _SILENT_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class CreateVolumeParameters:
-    """`reserved`: its whole size is taken on the storage at once (raw only).
+    """`backing_volume_id`: the volume of the same host that it is on top of.
 
     `overcommitted`: somebody knows that it can grow beyond what is free.
     """
@@ -53,12 +58,13 @@ class CreateVolumeParameters:
     name: str
     format: str
     capacity_bytes: int
-    reserved: bool = False
+    preallocation: str = "off"
+    backing_volume_id: int | None = None
     overcommitted: bool = False
 
     @property
-    def allocation_bytes(self) -> int:
-        return self.capacity_bytes if self.reserved else 0
+    def reserved_bytes(self) -> int:
+        return self.capacity_bytes if self.preallocation == "full" else 0
 
 
 class CreateVolume(OperationType[StoragePool]):
@@ -75,25 +81,29 @@ class CreateVolume(OperationType[StoragePool]):
         return why_no_storage_pool(storage_pool)
 
     def locks(self, storage_pool: StoragePool, parameters: CreateVolumeParameters) -> tuple[str, ...]:
-        return (volume_lock_key(storage_pool, parameters.name),)
+        backing = find_backing(parameters)
+        return (volume_lock_key(storage_pool, parameters.name), *([lock_key(backing)] if backing else []))
 
     def check(self, storage_pool: StoragePool, given: Mapping[str, Any]) -> CreateVolumeParameters:
-        format_ = checked_choice(given.get("format"), FORMATS, what=_("format"))
         capacity = given.get("capacity_bytes")
         if not isinstance(capacity, int) or not _LEAST_BYTES <= capacity <= _MOST_BYTES:
             raise NotPossible(_("A volume has a size between 1 MiB and 1 PiB."))
-        reserved = bool(given.get("reserved"))
-        if reserved and format_ != "raw":
-            raise NotPossible(_("Only a raw volume can be reserved as a whole; qcow2 grows as it is written to."))
+        backing_id = given.get("backing_volume_id")
         parameters = CreateVolumeParameters(
             name=str(given.get("name", "")),
-            format=format_,
+            format=checked_choice(given.get("format"), FORMATS, what=_("format")),
             capacity_bytes=capacity,
-            reserved=reserved,
+            preallocation=checked_choice(
+                given.get("preallocation") or "off", PREALLOCATIONS, what=_("space to reserve")
+            ),
+            backing_volume_id=backing_id if isinstance(backing_id, int) else None,
             overcommitted=bool(given.get("overcommitted")),
         )
+        backing = find_backing(parameters)
+        if parameters.backing_volume_id is not None:
+            _check_backing(storage_pool, backing, parameters)
         try:
-            _spec(parameters)
+            _spec(parameters, backing)
         except ValueError as error:
             raise NotPossible(str(error)) from error
         self._check_free(storage_pool, parameters)
@@ -105,20 +115,20 @@ class CreateVolume(OperationType[StoragePool]):
             raise NotPossible(
                 _("There is a volume called “%(name)s” in this storage pool already.") % {"name": parameters.name}
             )
-        free = storage_pool.available_bytes
-        if parameters.reserved and parameters.allocation_bytes + RESERVE_BYTES > free:
-            raise NotPossible(
-                _("It does not fit: %(free).1f GiB are free in the storage pool.") % {"free": free / _GIB}
-            )
-        if _lacks_room(parameters, free):
-            raise NotPossible(_no_room_text(parameters, free))
+        try:
+            _check_room(storage_pool.available_bytes, parameters)
+        except StoragePoolFull as error:
+            raise NotPossible(str(error)) from error
 
     def subject_name(self, storage_pool: StoragePool, parameters: CreateVolumeParameters) -> str:
         return f"{storage_pool.name}/{parameters.name}"
 
     def run(self, run: Run) -> Result:
         storage_pool = StoragePool.objects.select_related("hypervisor").get(pk=int(run.operation.subject_key))
-        steps = [_Create(storage_pool, run.parameters), TellHosts(storage_pool)]
+        backing = find_backing(run.parameters)
+        if run.parameters.backing_volume_id is not None and backing is None:
+            raise NotPossible(_("The volume that it was to be on top of was removed from vmportal."))
+        steps = [_Create(storage_pool, run.parameters, backing), TellHosts(storage_pool)]
         return run_steps(run, steps, done=_("It is created."))
 
 
@@ -126,33 +136,28 @@ class _Create(Step):
     name = "create"
     label = gettext_lazy("Create the volume")
 
-    def __init__(self, storage_pool: StoragePool, parameters: CreateVolumeParameters) -> None:
+    def __init__(self, storage_pool: StoragePool, parameters: CreateVolumeParameters, backing: Volume | None) -> None:
         self._storage_pool = storage_pool
         self._parameters = parameters
+        self._backing = backing
 
     def intend(self, run: Run) -> Made:
         """Looks that nothing is there and that it fits: what stands under the name later is ours."""
         uuid, wanted = self._storage_pool.uuid, self._parameters
-        run.ask(lambda connection: refresh_storage_pool(connection, uuid), seconds=_SILENT_SECONDS)
+        free = read_room(run, self._storage_pool).available_bytes
         if run.ask(lambda connection: read_volume(connection, uuid, wanted.name)) is not None:
             raise NameTaken(
                 _("There is a volume called “%(name)s” in the storage pool already.") % {"name": wanted.name}
             )
-        read = run.ask(lambda connection: read_storage_pool(connection, uuid))
-        if read is None:
-            raise NotPossible(_("The storage pool is gone."))
-        free = read.available_bytes
-        if wanted.allocation_bytes + RESERVE_BYTES > free:
-            raise StoragePoolFull(
-                _("The storage pool is full: %(free).1f GiB are free, and %(reserve)d MiB stay in reserve.")
-                % {"free": free / _GIB, "reserve": RESERVE_BYTES // 1024**2}
-            )
-        if _lacks_room(wanted, free):
-            raise StoragePoolFull(_no_room_text(wanted, free))
+        _check_room(free, wanted)
         return {"name": wanted.name}
 
     def do(self, run: Run, intent: Made) -> Made:
-        endpoint, spec = endpoint_of(run.source), _spec(self._parameters)
+        if self._backing is not None:
+            # Here rather than in intend(), which a worker that goes on after another died does not come by.
+            _check_backing(self._storage_pool, self._backing, self._parameters)
+            check_image(run, self._backing)
+        endpoint, spec = endpoint_of(run.source), _spec(self._parameters, self._backing)
         uuid = self._storage_pool.uuid
         call = BackgroundCall(lambda: create_volume(cached_connection(endpoint), uuid, spec), name="create-volume")
         self._follow(run, call)
@@ -162,7 +167,14 @@ class _Create(Step):
             raise HypervisorError(
                 _("libvirt made it smaller than asked for: %(bytes)d bytes.") % {"bytes": facts.capacity_bytes}
             )
-        return {"path": facts.path, "capacity_bytes": facts.capacity_bytes}
+        note_origin(
+            self._storage_pool,
+            spec.name,
+            format_=spec.format,
+            backing_path=spec.backing_path,
+            purpose=VolumeOrigin.DISK,
+        )
+        return {"path": facts.path, "capacity_bytes": facts.capacity_bytes, "changed_at": facts.changed_at}
 
     def is_done(self, run: Run, intent: Made) -> bool:
         """A volume that somebody's dead worker began to reserve is not believed: it is made anew.
@@ -172,11 +184,11 @@ class _Create(Step):
         facts = self._read(run)
         if facts is None:
             return False
-        if not self._is_empty_one_of_ours(run, facts):
+        if not self._is_empty_one_of_ours(run, facts, changed_at=""):
             raise NameTaken(
                 _("There is another volume called “%(name)s” now; it is left alone.") % {"name": intent["name"]}
             )
-        if not self._parameters.reserved and facts.capacity_bytes >= self._parameters.capacity_bytes:
+        if self._parameters.preallocation == "off" and facts.capacity_bytes >= self._parameters.capacity_bytes:
             return True
         self._delete(run)
         return False
@@ -190,16 +202,22 @@ class _Create(Step):
         reason = why_in_use(volume) if volume is not None else ""
         if reason:
             raise NotPossible(reason)
-        if not self._is_empty_one_of_ours(run, facts):
+        if not self._is_empty_one_of_ours(run, facts, changed_at=made.get("changed_at", "")):
             raise NotPossible(_("It is not the empty one that was begun here."))
         self._delete(run)
+        forget_origin(self._storage_pool, intent["name"])
         tell_host(run, self._storage_pool)
 
-    def _is_empty_one_of_ours(self, run: Run, facts: VolumeFacts) -> bool:
+    def _is_empty_one_of_ours(self, run: Run, facts: VolumeFacts, *, changed_at: str) -> bool:
         """Whether it is as what was begun here would be, and nothing is in it: to take that for ours loses nothing."""
         wanted = self._parameters
         if facts.format != wanted.format or facts.capacity_bytes > wanted.capacity_bytes + _ROUNDING_BYTES:
             return False
+        if facts.backing_path != (self._backing.path if self._backing else ""):
+            return False
+        if wanted.format != "raw" and wanted.preallocation != "off":
+            # What of it is written cannot be seen from outside: only when it was last changed.
+            return not changed_at or facts.changed_at == changed_at
         if wanted.format != "raw":
             # What qcow2 needs for itself grows with its capacity.
             empty_bytes = 1024**2 + wanted.capacity_bytes // 2**24
@@ -218,7 +236,7 @@ class _Create(Step):
         waited_seconds = 0.0
         while not call.wait(_POLL_SECONDS):
             waited_seconds += _POLL_SECONDS
-            if self._parameters.reserved:
+            if self._parameters.reserved_bytes:
                 self._report(run)
             elif waited_seconds > _SILENT_SECONDS:
                 raise NotAnswered(_("%(host)s does not answer.") % {"host": run.source.name})
@@ -247,23 +265,61 @@ class _Create(Step):
             raise StorageBusy(_("The volume “%(name)s” is still there.") % {"name": name})
 
 
-def _lacks_room(parameters: CreateVolumeParameters, free_bytes: int) -> bool:
-    """Whether it can grow beyond what is free, and nobody has said that this is known."""
-    return not parameters.overcommitted and parameters.capacity_bytes > free_bytes
+def find_backing(parameters: CreateVolumeParameters) -> Volume | None:
+    if parameters.backing_volume_id is None:
+        return None
+    volumes = Volume.objects.select_related("storage_pool__hypervisor")
+    return volumes.filter(pk=parameters.backing_volume_id).first()
 
 
-def _no_room_text(parameters: CreateVolumeParameters, free_bytes: int) -> str:
-    return _(
-        "It can grow to %(size).1f GiB, and %(free).1f GiB are free: when the storage is full, "
-        "virtual machines that write to it are paused."
-    ) % {"size": parameters.capacity_bytes / _GIB, "free": free_bytes / _GIB}
+def why_no_backing(storage_pool: StoragePool, backing: Volume) -> str:
+    """Why nothing can be on top of this volume; "" when it can. Whatever writes to it would destroy what is on top."""
+    if backing.storage_pool.hypervisor_id != storage_pool.hypervisor_id:
+        return _("It is a volume of another host.")
+    if backing.format not in FORMATS:
+        return _("Only qcow2 and raw volumes can be built on; this one is %(format)s.") % {
+            "format": backing.format or backing.volume_type or "?"
+        }
+    reason = why_volume_gone(backing) or why_quarantined(backing)
+    if reason:
+        return reason
+    writers = [one for one in references_to([backing]).get(backing.pk, ()) if one.role in ("disk", "lun", "floppy")]
+    if writers:
+        return _("It is a disk of “%(name)s”: what that machine writes would destroy what is on top.") % {
+            "name": writers[0].domain.name
+        }
+    return ""
 
 
-def _spec(parameters: CreateVolumeParameters) -> VolumeSpec:
+def _check_backing(storage_pool: StoragePool, backing: Volume | None, parameters: CreateVolumeParameters) -> None:
+    """Raises: errors.NotPossible."""
+    reason = _("It is not there.") if backing is None else why_no_backing(storage_pool, backing)
+    if reason or backing is None:
+        raise NotPossible(_("It cannot be on top of that volume. %(reason)s") % {"reason": reason})
+    if parameters.capacity_bytes < backing.capacity_bytes:
+        raise NotPossible(
+            _("It is at least as large as what it is on top of: %(size)s.")
+            % {"size": size_text(backing.capacity_bytes)}
+        )
+
+
+def _check_room(free_bytes: int, parameters: CreateVolumeParameters) -> None:
+    """Raises: errors.StoragePoolFull."""
+    check_room(
+        free_bytes,
+        taken_bytes=parameters.reserved_bytes,
+        growth_bytes=parameters.capacity_bytes,
+        overcommitted=parameters.overcommitted,
+    )
+
+
+def _spec(parameters: CreateVolumeParameters, backing: Volume | None) -> VolumeSpec:
     """Raises: ValueError, fit for people."""
     return VolumeSpec(
         name=parameters.name,
         format=parameters.format,  # type: ignore[arg-type]
         capacity_bytes=parameters.capacity_bytes,
-        allocation_bytes=parameters.allocation_bytes,
+        preallocation=parameters.preallocation,  # type: ignore[arg-type]
+        backing_path=backing.path if backing else "",
+        backing_format=backing.format if backing else "",
     )

@@ -11,14 +11,19 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible, StorageBusy
 from hypervisors.gateway.storage.volumes import delete_volume, read_volume
+from hypervisors.inventory.storage.origins import forget_origin
 from hypervisors.models import StoragePool, Volume
-from hypervisors.operations.engine.locks import clock
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.runs import Result, Run, succeeded
 from hypervisors.operations.engine.steps import Made, Step, run_steps
 from hypervisors.operations.engine.types import OperationType
 from hypervisors.operations.storage.latest_volume_users import why_in_use_now
-from hypervisors.operations.storage.storage_operations import TellHosts, why_no_storage_pool
+from hypervisors.operations.storage.storage_operations import (
+    TellHosts,
+    find_volume,
+    why_no_storage_pool,
+    why_volume_gone,
+)
 from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.privileges import Privilege
 
@@ -37,9 +42,7 @@ class DeleteVolume(OperationType[Volume]):
     warning = gettext_lazy("All that is in it is lost, on every host that shares the storage. This cannot be undone.")
 
     def why_gone(self, volume: Volume) -> str:
-        if volume.vanished_at is not None:
-            return _("The volume is gone; it was last seen at %(time)s.") % {"time": clock(volume.vanished_at)}
-        return ""
+        return why_volume_gone(volume)
 
     def why_not(self, volume: Volume) -> str:
         return self.why_gone(volume) or why_no_storage_pool(volume.storage_pool) or why_in_use(volume)
@@ -48,8 +51,7 @@ class DeleteVolume(OperationType[Volume]):
         return f"{volume.storage_pool.name}/{volume.name}"
 
     def run(self, run: Run) -> Result:
-        volumes = Volume.objects.select_related("storage_pool__hypervisor")
-        volume = volumes.filter(pk=int(run.operation.subject_key)).first()
+        volume = find_volume(run)
         if volume is None:
             return succeeded(_("It was gone already."))
         steps = [_Delete(volume), TellHosts(volume.storage_pool)]
@@ -80,6 +82,7 @@ class _Delete(Step):
         run.ask(lambda connection: delete_volume(connection, uuid, name), seconds=_CALL_SECONDS)
         if not self.is_done(run, intent):
             raise StorageBusy(_("The volume “%(name)s” is still there.") % {"name": name})
+        forget_origin(self._storage_pool, name)
         return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:

@@ -15,7 +15,7 @@ from hypervisors.errors import HypervisorError, VmportalError
 from hypervisors.gateway.connections import Connection, cached_connection
 from hypervisors.gateway.storage.volume_users import DomainReference, VolumePlace, read_overlays, read_references
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
-from hypervisors.models import Hypervisor, StoragePool, Volume
+from hypervisors.models import Domain, Hypervisor, StoragePool, Volume
 from hypervisors.operations.engine.bounded_calls import BackgroundCall
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Run
@@ -31,11 +31,24 @@ _OWN_POOL_SECONDS = 120.0
 _OTHERS_SECONDS = 15.0
 
 
-def why_in_use_now(run: Run, volume: Volume) -> str:
-    """Who needs it, by name and host; "" when nobody does.
+def why_in_use_now(run: Run, volume: Volume, *, apart_from: Domain | None = None) -> str:
+    """Who needs it, by name and host; "" when nobody does, or only that domain.
 
     Raises: errors.StorageBusy while its storage pool cannot be read anew, and other HypervisorErrors of its own host.
     """
+    return in_use_text(*users_now(run, volume, apart_from=apart_from))
+
+
+def why_running_now(run: Run, volume: Volume) -> str:
+    """Which active machines have it open; "" when none does. Raises: as why_in_use_now()."""
+    users, _overlays = users_now(run, volume, even_when_busy=True)
+    return in_use_text([user for user in users if user.is_active], [])
+
+
+def users_now(
+    run: Run, volume: Volume, *, apart_from: Domain | None = None, even_when_busy: bool = False
+) -> tuple[list[VolumeUser], list[str]]:
+    """The machines that name it, and the names of the volumes on top of it. Raises: as why_in_use_now()."""
     places = _places_of(volume)
     paths = {place.path for place in places}
     overlays = _Questions[list[str]]()
@@ -44,15 +57,17 @@ def why_in_use_now(run: Run, volume: Volume) -> str:
         overlays.begin(storage_pool.hypervisor, _overlays_question(storage_pool, paths))
     for hypervisor in _other_hypervisors(volume.storage_pool):
         references.begin(hypervisor, lambda connection: read_references(connection, places))
-    uuid = volume.storage_pool.uuid
-    names = run.ask(lambda connection: read_overlays(connection, uuid, paths), seconds=_OWN_POOL_SECONDS)
-    users = _users(run.source, run.ask(lambda connection: read_references(connection, places)))
+    uuid, seconds = volume.storage_pool.uuid, _OWN_POOL_SECONDS
+    names = run.ask(
+        lambda connection: read_overlays(connection, uuid, paths, even_when_busy=even_when_busy), seconds=seconds
+    )
+    users = _users(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
     until = time.monotonic() + _OTHERS_SECONDS
     for _hypervisor, found in overlays.answers(until):
         names += found
     for hypervisor, named in references.answers(until):
-        users += _users(hypervisor, named)
-    return in_use_text(sorted(users, key=lambda user: (user.name, user.role)), sorted(names))
+        users += _users(hypervisor, named, apart_from)
+    return sorted(users, key=lambda user: (user.name, user.role)), sorted(names)
 
 
 class _Questions(Generic[T]):
@@ -80,6 +95,29 @@ class _Questions(Generic[T]):
                 yield hypervisor, call.result()
             except HypervisorError as error:
                 logger.warning("%s could not tell who uses a volume: %s", hypervisor, error)
+
+
+def why_file_in_use_now(run: Run, path: str, *, apart_from: Domain | None = None) -> str:
+    """The same for a file of the run's host that is in no storage pool.
+
+    Raises: errors.HypervisorError of its own host.
+    """
+    places = [VolumePlace(storage_pool="", volume="", path=path)]
+    references = _Questions[list[DomainReference]]()
+    in_pool = Hypervisor.objects.filter(hypervisor_pool=run.source.hypervisor_pool_id)
+    for hypervisor in in_pool.exclude(pk=run.source.pk):
+        if not why_unreachable(hypervisor):
+            references.begin(hypervisor, lambda connection: read_references(connection, places))
+    overlays = _Questions[list[str]]()
+    here = StoragePool.objects.present().filter(hypervisor=run.source, active=True, trouble="")
+    for storage_pool in here.select_related("hypervisor"):
+        overlays.begin(storage_pool.hypervisor, _overlays_question(storage_pool, [path]))
+    users = _users(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
+    until = time.monotonic() + _OTHERS_SECONDS
+    for hypervisor, named in references.answers(until):
+        users += _users(hypervisor, named, apart_from)
+    names = [name for _hypervisor, found in overlays.answers(until) for name in found]
+    return in_use_text(sorted(users, key=lambda user: (user.name, user.role)), sorted(names))
 
 
 def _places_of(volume: Volume) -> list[VolumePlace]:
@@ -111,7 +149,12 @@ def _overlays_question(storage_pool: StoragePool, paths: Collection[str]) -> Cal
     return lambda connection: read_overlays(connection, uuid, paths, even_when_busy=True)
 
 
-def _users(hypervisor: Hypervisor, references: Collection[DomainReference]) -> list[VolumeUser]:
+def _users(
+    hypervisor: Hypervisor, references: Collection[DomainReference], apart_from: Domain | None
+) -> list[VolumeUser]:
+    own = None if apart_from is None else (apart_from.hypervisor_id, apart_from.name)
     return [
-        VolumeUser(name=one.domain, role=one.role, host=hypervisor.name, is_active=one.is_active) for one in references
+        VolumeUser(name=one.domain, role=one.role, host=hypervisor.name, is_active=one.is_active)
+        for one in references
+        if (hypervisor.pk, one.domain) != own
     ]

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from hypervisors.errors import HypervisorError
 from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
-from hypervisors.models import StoragePool
+from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.engine.locks import clock
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Run
@@ -28,6 +28,19 @@ def why_no_storage_pool(storage_pool: StoragePool) -> str:
     if unreachable:
         return unreachable
     return "" if storage_pool.active else _("The storage pool is not started.")
+
+
+def why_volume_gone(volume: Volume) -> str:
+    """Why nothing can ever be done with it again; "" while it is there."""
+    if volume.vanished_at is not None:
+        return _("The volume is gone; it was last seen at %(time)s.") % {"time": clock(volume.vanished_at)}
+    return ""
+
+
+def find_volume(run: Run) -> Volume | None:
+    """The volume that the operation is about, with its storage pool and host."""
+    volumes = Volume.objects.select_related("storage_pool__hypervisor")
+    return volumes.filter(pk=int(run.operation.subject_key)).first()
 
 
 class TellHosts(Step):

@@ -74,6 +74,7 @@ DIALOGS: dict[str, Callable[[Domain], str]] = {
     "rename": _form_url("rename"),
     "describe": _form_url("describe"),
     "migrate": lambda domain: reverse("migrate_domain", args=[domain.uuid]),
+    "delete_domain": lambda domain: reverse("delete_domain", args=[domain.uuid]),
 }
 
 

@@ -16,7 +16,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from hypervisors.models import Domain, Hypervisor, Operation
-from hypervisors.models.domains import DomainQuerySet
+from hypervisors.models.domains import DomainQuerySet, shown_domain_state
 from hypervisors.models.usage import Metric, latest_ranking
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
@@ -29,9 +29,9 @@ STATE_FILTERS: dict[str, frozenset[DomainState]] = {
     "crashed": frozenset({DomainState.CRASHED}),
 }
 _COLUMNS = {
-    "name": "name",
+    "name": "natural_name",
     "state": "state",
-    "host": "hypervisor__name",
+    "host": "hypervisor__natural_name",
     "vcpu": "vcpu_count",
     "memory": "memory_kib",
 }
@@ -128,13 +128,19 @@ class ListedDomain:
     title: str
     state: str
     state_reason: str
+    has_managed_save: bool
     trouble: str
     vcpu_count: int
     memory_kib: int
     vanished_at: datetime | None
+    hypervisor_id: int | None
     hypervisor_name: str | None
     hypervisor_status: str | None
     operation: Operation | None = None
+
+    @property
+    def shown_state(self) -> str:
+        return shown_domain_state(self.state, vanished=self.vanished_at is not None, saved=self.has_managed_save)
 
 
 class DomainList:
@@ -197,7 +203,7 @@ class DomainList:
     def _ordered(self, window: slice) -> list[ListedDomain]:
         column = _COLUMNS[self.query.sort]
         order = ["-" + column if self.query.descending else column]
-        ties = [] if column == "name" else ["name"]
+        ties = ["name"] if column == "natural_name" else ["natural_name", "name"]
         return _rows(self.query.matching(self.user).order_by(*order, *ties, "uuid")[window])
 
     def _ranked(self, metric: Metric, window: slice) -> list[ListedDomain]:
@@ -244,10 +250,10 @@ def _unmeasured(matching: DomainQuerySet, active: set[str], measured: set[str], 
         matching = matching.exclude(uuid__in=[UUID(uuid) for uuid in measured])
     else:
         # A database takes no such number of UUIDs.
-        texts = matching.order_by("name", "uuid").values_list("pk", Cast("uuid", CharField()))
+        texts = matching.order_by("natural_name", "name", "uuid").values_list("pk", Cast("uuid", CharField()))
         keys = [key for key, text in texts if text.replace("-", "") not in measured]
         matching, window = Domain.objects.filter(pk__in=keys[window]), slice(None)
-    return _rows(matching.order_by("name", "uuid")[window])
+    return _rows(matching.order_by("natural_name", "name", "uuid")[window])
 
 
 def _rows(domains: DomainQuerySet) -> list[ListedDomain]:
@@ -261,10 +267,12 @@ def _rows(domains: DomainQuerySet) -> list[ListedDomain]:
             "title",
             "state",
             "state_reason",
+            "has_managed_save",
             "trouble",
             "vcpu_count",
             "memory_kib",
             "vanished_at",
+            "hypervisor_id",
             hypervisor_name=F("hypervisor__name"),
             hypervisor_status=F("hypervisor__status"),
         )

@@ -26,6 +26,8 @@ from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
 _DIALOG_FORMS = ("rename", "describe")
+# Kinds with pages of their own, which say what is to be chosen.
+_OWN_DOORS = ("migrate", "delete_domain")
 
 
 @require_POST
@@ -33,7 +35,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     """Asks for one operation; a form's faults and a refusal come back as the form with the reasons in it."""
     domain = _visible(request, uuid)
     found = _type(kind)
-    if kind == "migrate":
+    if kind in _OWN_DOORS:
         raise Http404
     require(request.user, found.privilege, domain, what=kind)
     form = None
@@ -103,9 +105,25 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
     With `all`, `count` is how many the person was told of: when others match by now, nothing is done.
     """
     found = _type(kind)
-    if not found.in_bulk:
+    if not found.in_bulk or kind in _OWN_DOORS:
         raise Http404
-    asked = _asked(request)
+    asked = asked_domains(request)
+    refusal = why_not_these(request, asked)
+    if refusal is not None:
+        return refusal
+    bulk = request_of_many(user=person(request), kind=kind, subjects=list(asked.select_related("hypervisor")))
+    text = ngettext("%(kind)s: %(count)d machine", "%(kind)s: %(count)d machines", len(bulk.accepted)) % {
+        "kind": found.label,
+        "count": len(bulk.accepted),
+    }
+    if not bulk.refusals and bulk.accepted:
+        return done(request, text, back="domains")
+    context = {"text": text, "refusals": bulk.refusals, "accepted": len(bulk.accepted)}
+    return render(request, _dialog_or_page(request, "domains/refusals.html"), context)
+
+
+def why_not_these(request: HttpRequest, asked: DomainQuerySet) -> HttpResponse | None:
+    """The answer where these cannot be asked for: too many, or not those that the person was told of."""
     count = asked.count()
     if count > MOST_AT_ONCE:
         text = _("These are %(count)d machines; at most %(most)d can be asked at once. Narrow the list.")
@@ -117,15 +135,7 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
             count,
         )
         return refused(request, text % {"count": count}, status=409)
-    bulk = request_of_many(user=person(request), kind=kind, subjects=list(asked.select_related("hypervisor")))
-    text = ngettext("%(kind)s: %(count)d machine", "%(kind)s: %(count)d machines", len(bulk.accepted)) % {
-        "kind": found.label,
-        "count": len(bulk.accepted),
-    }
-    if not bulk.refusals and bulk.accepted:
-        return done(request, text, back="domains")
-    context = {"text": text, "refusals": bulk.refusals, "accepted": len(bulk.accepted)}
-    return render(request, _dialog_or_page(request, "domains/refusals.html"), context)
+    return None
 
 
 def _visible(request: HttpRequest, uuid: UUID) -> Domain:
@@ -141,7 +151,8 @@ def _type(kind: str) -> "OperationType[Domain]":
     return found
 
 
-def _asked(request: HttpRequest) -> DomainQuerySet:
+def asked_domains(request: HttpRequest) -> DomainQuerySet:
+    """Each `uuid`, or with `all` each that the list's query matches, as far as one may see them."""
     if request.POST.get("all"):
         return DomainListQuery.from_url(request.GET).matching(request.user)
     uuids = []

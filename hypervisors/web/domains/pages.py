@@ -20,6 +20,7 @@ from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
+from hypervisors.web.domains.deletion import leftovers_context
 from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.operations.pages import history_page
 
@@ -102,7 +103,9 @@ def domain_band(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """All actions as entries of the list's menu."""
     machine = _visible(request, uuid)
-    return render(request, "domains/menu.html", {"domain": machine, "actions": domain_actions(machine, request.user)})
+    may_configure = can(request.user, Privilege.DOMAIN_CONFIGURE, machine)
+    context = {"domain": machine, "actions": domain_actions(machine, request.user), "may_configure": may_configure}
+    return render(request, "domains/menu.html", context)
 
 
 @require_safe
@@ -123,6 +126,7 @@ def _page(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> Ht
     template = "domains/tombstone.html" if machine.vanished_at and tab == "overview" else f"domains/{tab}.html"
     if machine.vanished_at and tab == "overview":
         context["page"] = history_page(machine, request.GET.get("page"))
+        context |= leftovers_context(request, machine)
     return render(request, template, _head(request, machine) | {"tabs": _tabs(machine, tab), "tab": tab} | context)
 
 
@@ -132,6 +136,7 @@ def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
         "host": machine.hypervisor,
         # Its name is the machine's; reasons of its own, which name addresses and people, are for those who may see it.
         "may_see_host": can(request.user, Privilege.HYPERVISOR_VIEW, machine.hypervisor),
+        "may_configure": can(request.user, Privilege.DOMAIN_CONFIGURE, machine),
         "actions": None if machine.vanished_at else domain_actions(machine, request.user),
     } | _band(request, machine)
 
@@ -189,6 +194,7 @@ def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
         _("Watchdog"): parsed.watchdog,
         _("Guest agent"): _("channel present") if parsed.has_guest_agent_channel else "",
         _("Host devices"): ", ".join(parsed.host_devices),
+        _("Deletion"): _("protected: nobody can delete it") if machine.delete_protected else "",
         _("Shared folders"): ", ".join(f"{f.source} → {f.target}" for f in parsed.filesystems),
     }
     return [(name, value) for name, value in facts.items() if value]
@@ -202,7 +208,7 @@ def _others(request: HttpRequest, machine: Domain) -> dict[str, Any]:
     return {
         "copies": machine.copies.filter(hypervisor__in=hosts.values("pk"))
         .select_related("hypervisor")
-        .order_by("hypervisor__name"),
+        .order_by("hypervisor__natural_name"),
         "twins": twins.select_related("hypervisor__hypervisor_pool"),
     }
 

@@ -21,6 +21,7 @@ from hypervisors.privileges import Privilege
 _KINDS: dict[str, str | Promise] = {
     "web": gettext_lazy("Pages"),
     "console": gettext_lazy("Consoles"),
+    "transfer": gettext_lazy("Uploads and downloads"),
     "worker": gettext_lazy("Tasks"),
     "watcher": gettext_lazy("Watcher"),
 }

@@ -27,7 +27,7 @@ def tree(request: HttpRequest) -> HttpResponse:
     leaves: dict[int | None, list[Domain]] = defaultdict(list)
     if text:
         domains = domains.filter(Q(name__icontains=text) | Q(title__icontains=text))
-        for domain in domains.order_by("name")[:MOST_LEAVES]:
+        for domain in domains.order_by("natural_name", "name")[:MOST_LEAVES]:
             leaves[domain.hypervisor_id].append(domain)
     counts = dict(domains.order_by().values_list("hypervisor").annotate(Count("pk")))
     shown = None if can(request.user, Privilege.HYPERVISOR_VIEW) and not text else set(counts)
@@ -42,7 +42,9 @@ def tree(request: HttpRequest) -> HttpResponse:
 @require_safe
 def tree_hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
     """One hypervisor's machines. Raises: Http404 for who sees none of them."""
-    domains = list(_domains(request.user).filter(hypervisor=pk).order_by("name", "uuid")[: MOST_LEAVES + 1])
+    domains = list(
+        _domains(request.user).filter(hypervisor=pk).order_by("natural_name", "name", "uuid")[: MOST_LEAVES + 1]
+    )
     seen = permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.filter(pk=pk))
     if not domains and not seen.exists():
         raise Http404
@@ -54,7 +56,7 @@ def _domains(user: AbstractBaseUser | AnonymousUser) -> DomainQuerySet:
     return (
         Domain.objects.visible_to(user)
         .present()
-        .only("uuid", "name", "title", "state", "state_reason", "hypervisor", "vanished_at")
+        .only("uuid", "name", "title", "state", "state_reason", "has_managed_save", "hypervisor", "vanished_at")
     )
 
 
@@ -66,7 +68,7 @@ def _pools(
         "name", "status", "status_reason", "admin_state", "seen_at", "hypervisor_pool"
     )
     by_pool: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for row in hypervisors.order_by("name"):
+    for row in hypervisors.order_by("natural_name", "name"):
         if shown is None or row.pk in shown:
             host = {"row": row, "count": counts.get(row.pk, 0), "domains": leaves.get(row.pk, [])}
             by_pool[row.hypervisor_pool_id].append(host)

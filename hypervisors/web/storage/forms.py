@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from hypervisors.errors import NotPossible
 from hypervisors.models import StoragePool
 from hypervisors.operations.engine.registry import operation_type
-from hypervisors.operations.storage.create_volume import FORMATS
+from hypervisors.operations.storage.create_volume import FORMATS, PREALLOCATIONS
 
 _UNITS = {"MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 
@@ -23,7 +23,9 @@ class CreateVolumeForm(forms.Form):
     format = forms.ChoiceField(label=_("Format"), choices=list(FORMATS.items()), initial="qcow2")
     size = forms.DecimalField(label=_("Size"), max_digits=12, decimal_places=3, min_value=Decimal("0.001"), initial=20)
     unit = forms.ChoiceField(label=_("Unit"), choices=[(unit, unit) for unit in _UNITS], initial="GiB")
-    reserved = forms.BooleanField(label=_("Reserve the whole size on the storage now (raw only)"), required=False)
+    preallocation = forms.ChoiceField(
+        label=_("Taken on the storage at once"), choices=list(PREALLOCATIONS.items()), initial="off", required=False
+    )
     overcommitted = forms.BooleanField(label=_("Make it although it is larger than what is free"), required=False)
 
     def __init__(self, *args: Any, storage_pool: StoragePool, **kwargs: Any) -> None:
@@ -46,10 +48,12 @@ class CreateVolumeForm(forms.Form):
             "name": data["name"],
             "format": data["format"],
             "capacity_bytes": int(data["size"] * _UNITS[data["unit"]]),
-            "reserved": data["reserved"],
+            "preallocation": data["preallocation"],
             "overcommitted": data["overcommitted"],
         }
-        self.is_beyond_free = not data["reserved"] and given["capacity_bytes"] > self.storage_pool.available_bytes
+        self.is_beyond_free = (
+            data["preallocation"] != "full" and given["capacity_bytes"] > self.storage_pool.available_bytes
+        )
         try:
             operation_type("create_volume").check(self.storage_pool, given)
         except NotPossible as error:

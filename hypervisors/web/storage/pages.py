@@ -155,7 +155,7 @@ def _same_storage(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
     if row.shared_storage_id is None:
         return {"sharers": []}
     same = permitted(request.user, Privilege.STORAGE_VIEW, StoragePool.objects.present().same_storage_as(row))
-    sharers = list(same.select_related("hypervisor").order_by("hypervisor__name"))
+    sharers = list(same.select_related("hypervisor").order_by("hypervisor__natural_name"))
     return {"sharers": sharers if len(sharers) > 1 else []}
 
 

@@ -222,12 +222,12 @@ def test_what_does_not_fit_leaves_nothing(portal: Portal, tmp_path: Path) -> Non
         tiny = wait_until(
             lambda: StoragePool.objects.filter(hypervisor=portal.rows[0], name="tiny").first(), seconds=60
         )
-        first = ended(ask(portal, tiny, name="a.img", format="raw", capacity_bytes=100 * MIB, reserved=True))
+        first = ended(ask(portal, tiny, name="a.img", format="raw", capacity_bytes=100 * MIB, preallocation="full"))
         assert first.state == OperationState.SUCCEEDED, first.outcome
         assert host.run("stat", "-c", "%b", f"{directory}/a.img").strip() == str(100 * MIB // 512)
         # The row may still say that there is room: the worker looks.
         StoragePool.objects.filter(pk=tiny.pk).update(available_bytes=10 * 1024 * MIB)
-        second = ended(ask(portal, tiny, name="b.img", format="raw", capacity_bytes=90 * MIB, reserved=True))
+        second = ended(ask(portal, tiny, name="b.img", format="raw", capacity_bytes=90 * MIB, preallocation="full"))
         assert second.state == OperationState.FAILED
         assert "The storage pool is full" in second.outcome
         assert host.run("ls", directory).split() == ["a.img"]

@@ -130,6 +130,7 @@ def two_proxies(tmp_path: Path) -> Iterator[tuple[int, int]]:
         "OPEN_FILES": "1024",
         "LISTEN": f"127.0.0.1:{inner}",
         "CONSOLE_PORT": str(echo.server_port),
+        "TRANSFER_PORT": str(echo.server_port),
         "WEB_SERVERS": f"server 127.0.0.1:{echo.server_port};",
     }
     text = re.sub(r"@(\w+)@", lambda found: names[found[1]], (pages / "nginx.conf.in").read_text())

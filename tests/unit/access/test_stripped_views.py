@@ -147,6 +147,7 @@ OPEN_TO_STRANGERS = {
     "domain_places",
     "domains_usage",
     "operate_domains",
+    "delete_domains",
     "tasks",
     "operations",
     "profile",

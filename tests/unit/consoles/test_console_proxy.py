@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 
+from hypervisors.access.browsers import is_allowed_origin
 from hypervisors.console.closing import close_reason
 from hypervisors.console.sessions import ConsoleSession
-from hypervisors.console.upgrade_requests import grant_token, is_allowed_origin
+from hypervisors.console.upgrade_requests import grant_token
 from hypervisors.errors import NotPossible
 from hypervisors.gateway.consoles.displays import parse_vnc_display
 from hypervisors.gateway.consoles.rfb_security import vnc_response

@@ -17,14 +17,17 @@ from tests.rows import make_operation
 pytestmark = pytest.mark.django_db
 
 POSSIBLE = {
-    DomainState.SHUTOFF: {"start", "rename", "set_autostart", "describe", "migrate"},
+    DomainState.SHUTOFF: {"start", "rename", "set_autostart", "describe", "migrate", "delete_domain"},
     DomainState.RUNNING: {
         *("shut_down", "reboot", "force_off", "reset", "pause", "save"),
-        *("set_autostart", "describe", "migrate"),
+        *("set_autostart", "describe", "migrate", "delete_domain"),
     },
-    DomainState.PAUSED: {"force_off", "reset", "resume", "save", "set_autostart", "describe", "migrate"},
-    DomainState.PMSUSPENDED: {"force_off", "reset", "resume", "set_autostart", "describe"},
-    DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe"},
+    DomainState.PAUSED: {
+        *("force_off", "reset", "resume", "save"),
+        *("set_autostart", "describe", "migrate", "delete_domain"),
+    },
+    DomainState.PMSUSPENDED: {"force_off", "reset", "resume", "set_autostart", "describe", "delete_domain"},
+    DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe", "delete_domain"},
 }
 
 

@@ -209,7 +209,7 @@ def test_a_row_shows_its_machine_and_what_is_going_on_with_it(
     operation = make_operation(domain=domain, kind="start", requested_by=alice, progress={"percent": 0})
     page = as_alice.get("/vms/").content.decode()
     row = page[page.index("<tbody>") : page.index("</tbody>")]
-    assert f'<tr id="vm-{domain.uuid}" data-uuid="{domain.uuid}" data-href>' in row
+    assert f'<tr id="vm-{domain.uuid}" data-uuid="{domain.uuid}" data-host="{domain.hypervisor_id}" data-href>' in row
     assert f'<a href="{domain.uuid}/"><vp-text field="name">a&amp;b</vp-text></a>' in row
     assert "&lt;i&gt;title&lt;/i&gt;" in row
     assert 'state="crashed" title="a &quot;panic&quot;"><span class="vp-state-word">Crashed</span>' in row
@@ -324,3 +324,19 @@ def test_places_keep_the_other_filters(as_alice: Client, client: Client, charlie
 def test_the_root_leads_to_the_list(as_alice: Client) -> None:
     response = as_alice.get("/")
     assert (response.status_code, response.headers["Location"]) == (302, "/vms/")
+
+
+def test_names_are_in_their_natural_order_on_every_database(
+    as_alice: Client, make_domain: Callable[..., Domain]
+) -> None:
+    for name in ("web10", "Web9", "web-1", "DB2", "db10", "zoë", "äpfel", "web009a"):
+        make_domain(name=name)
+    assert names(as_alice) == ["DB2", "db10", "web-1", "Web9", "web009a", "web10", "zoë", "äpfel"]
+    assert names(as_alice, "?order=desc")[:2] == ["äpfel", "zoë"]
+
+
+def test_a_renamed_machine_is_sorted_anew(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
+    machine, other = make_domain(name="a"), make_domain(name="b")
+    machine.name = "c"
+    machine.save()
+    assert names(as_alice) == [other.name, "c"]

@@ -239,7 +239,7 @@ def test_a_line_shows_a_host_in_each_of_its_states_and_escapes_what_it_says(
     page = operator.get(reverse("hypervisors")).content.decode()
 
     def line(hypervisor: Hypervisor) -> str:
-        begin = page.index(f'<tr data-href="{hypervisor.get_absolute_url()}">')
+        begin = page.index(f'<tr data-href="{hypervisor.get_absolute_url()}" data-host="{hypervisor.pk}">')
         return page[begin : page.index("</tr>", begin)]
 
     assert '<span class="vp-sub">&lt;i&gt;</span>' in line(online)

@@ -51,7 +51,7 @@ def test_a_volume_is_asked_for(operator: Client, storage_pool: StoragePool) -> N
         "name": "new <b>.qcow2",
         "format": "qcow2",
         "capacity_bytes": 3 * GIB // 2,
-        "reserved": False,
+        "preallocation": "off",
         "overcommitted": False,
     }
     page = operator.get(storage_pool.get_absolute_url()).content.decode()
@@ -69,11 +69,12 @@ def test_a_volume_is_asked_for(operator: Client, storage_pool: StoragePool) -> N
         ({"size": "1e400"}, "Ensure that there are no more than"),
         ({"size": "99999", "unit": "TiB"}, "between 1 MiB and 1 PiB"),
         ({"format": "vmdk"}, "Select a valid choice"),
-        ({"reserved": "on"}, "Only a raw volume"),
-        ({"format": "raw", "reserved": "on", "size": "60"}, "It does not fit: 50.0 GiB are free"),
+        ({"format": "raw", "preallocation": "metadata"}, "Only a qcow2 volume has tables"),
+        ({"preallocation": "some"}, "Select a valid choice"),
+        ({"format": "raw", "preallocation": "full", "size": "60"}, "50.0 GiB are free, 60.0 GiB are needed"),
         ({"size": "60"}, "It can grow to 60.0 GiB, and 50.0 GiB are free"),
         ({"format": "raw", "size": "999", "unit": "TiB"}, "It can grow to 1022976.0 GiB, and 50.0 GiB are free"),
-        ({"format": "raw", "reserved": "on", "size": "60", "overcommitted": "on"}, "It does not fit"),
+        ({"preallocation": "full", "size": "60", "overcommitted": "on"}, "The storage pool is full"),
         ({"name": "disk1.qcow2"}, "There is a volume called “disk1.qcow2” in this storage pool already"),
     ],
 )

@@ -1,12 +1,27 @@
-"""Steps that define a machine and start it. A machine is known as ours by its UUID and by our mark in its metadata."""
+"""Steps that define a machine and start it. A new machine is known for ours by its UUID, which nobody else has made."""
 
 from collections.abc import Callable
 from uuid import UUID
 
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from hypervisors.errors import NameTaken, NotPossible
+from hypervisors.gateway.domains.actions import force_off_domain, set_autostart, start_domain
+from hypervisors.gateway.domains.definitions import (
+    DefinedDomain,
+    define_domain,
+    find_domain,
+    find_domain_named,
+    set_install_marker,
+    start_domain_as,
+    undefine_domain,
+)
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import Made, Step
+
+# Building firmware variables and a TPM's state, and QEMU's start on a loaded host.
+_START_SECONDS = 120.0
 
 
 class DefineDomain(Step):
@@ -18,16 +33,54 @@ class DefineDomain(Step):
     name = "define"
     label = gettext_lazy("Define the virtual machine")
 
-    def __init__(self, uuid: UUID, domain_name: str, build: Callable[[Run], str]) -> None:
+    def __init__(self, uuid: UUID, domain_name: str, build: Callable[[Run], str], *, autostart: bool = False) -> None:
         self._uuid = uuid
         self._domain_name = domain_name
         self._build = build
+        self._autostart = autostart
+
+    def intend(self, run: Run) -> Made:
+        """Looks that nothing has the UUID or the name."""
+        if self._find(run) is not None:
+            raise NotPossible(_("%(host)s has a virtual machine of this UUID already.") % {"host": run.source.name})
+        if run.ask(lambda connection: find_domain_named(connection, self._domain_name)) is not None:
+            raise NameTaken(
+                _("%(host)s has a virtual machine called “%(name)s” already.")
+                % {"host": run.source.name, "name": self._domain_name}
+            )
+        return {"uuid": str(self._uuid), "name": self._domain_name}
 
     def do(self, run: Run, intent: Made) -> Made:
-        raise NotImplementedError
+        xml = self._build(run)
+        run.ask(lambda connection: define_domain(connection, xml))
+        if self._autostart:
+            run.ask(lambda connection: set_autostart(connection, self._uuid, enabled=True))
+        return {"uuid": str(self._uuid)}
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        raise NotImplementedError
+        found = self._find(run)
+        if found is None:
+            return False
+        if found.name != self._domain_name:
+            raise NameTaken(_("Another virtual machine has its UUID now; it is left alone."))
+        if self._autostart:
+            run.ask(lambda connection: set_autostart(connection, self._uuid, enabled=True))
+        return True
+
+    def undo(self, run: Run, intent: Made, made: Made) -> None:
+        """Raises: errors.NotPossible while it runs: somebody has started it."""
+        found = self._find(run)
+        if found is None:
+            return
+        if found.is_active:
+            raise NotPossible(_("Somebody has started it meanwhile."))
+        run.ask(lambda connection: undefine_domain(connection, self._uuid))
+
+    def leftover(self, intent: Made, made: Made) -> str:
+        return _("The virtual machine “%(name)s” stays.") % {"name": self._domain_name}
+
+    def _find(self, run: Run) -> DefinedDomain | None:
+        return run.ask(lambda connection: find_domain(connection, self._uuid))
 
 
 class StartDomain(Step):
@@ -41,7 +94,22 @@ class StartDomain(Step):
         self._build_first = build_first
 
     def do(self, run: Run, intent: Made) -> Made:
-        raise NotImplementedError
+        if self._build_first is None:
+            run.ask(lambda connection: start_domain(connection, self._uuid), seconds=_START_SECONDS)
+        else:
+            xml = self._build_first(run)
+            run.ask(lambda connection: start_domain_as(connection, xml), seconds=_START_SECONDS)
+        return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        raise NotImplementedError
+        found = run.ask(lambda connection: find_domain(connection, self._uuid))
+        return found is not None and found.is_active
+
+    def undo(self, run: Run, intent: Made, made: Made) -> None:
+        """Ends it. Its marker goes first: else it would be started again as one whose installer has ended."""
+        found = run.ask(lambda connection: find_domain(connection, self._uuid))
+        if found is None:
+            return
+        run.ask(lambda connection: set_install_marker(connection, self._uuid, None))
+        if found.is_active:
+            run.ask(lambda connection: force_off_domain(connection, self._uuid))

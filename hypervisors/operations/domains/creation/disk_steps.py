@@ -4,24 +4,34 @@ What stands under the name before a step begins is never touched. What a dead wo
 ours only if it is as what was begun would be, and nothing of anybody else's is in it.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import NameTaken, NotPossible, StorageBusy, StoragePoolFull
+from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull, VmportalError
+from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
 from hypervisors.gateway.storage.volumes import (
     VolumeFacts,
     begins_with_zeros,
+    clone_volume,
     create_volume,
     delete_volume,
     read_volume,
+    read_volume_bytes,
+    resize_volume,
+    write_volume,
 )
+from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import StoragePool
+from hypervisors.models import StoragePool, Volume
+from hypervisors.operations.engine.bounded_calls import BackgroundCall
+from hypervisors.operations.engine.records import NOTE
 from hypervisors.operations.engine.runs import Run
-from hypervisors.operations.engine.steps import Made, Step
+from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
+from hypervisors.operations.storage.latest_volume_users import why_in_use_now
 from hypervisors.operations.storage.storage_operations import storage_pools_of, tell_host
 
 # A full file system loses the end of what is written to it: so much is left free.
@@ -29,7 +39,7 @@ RESERVE_BYTES = 64 * 1024**2
 # Storage rounds up to its own unit.
 _ROUNDING_BYTES = 64 * 1024**2
 _GIB = 1024**3
-_ANSWER_SECONDS, _SILENT_SECONDS = 15.0, 120.0
+_ANSWER_SECONDS, _SILENT_SECONDS, _WRITE_SECONDS, _POLL_SECONDS = 15.0, 120.0, 900.0, 0.25
 
 
 class VolumeStep(Step):
@@ -43,6 +53,14 @@ class VolumeStep(Step):
 
     noun = "disk"
     words = gettext_lazy("Create the disk %(name)s")
+
+    @property
+    def storage_pool(self) -> StoragePool:
+        return self._storage_pool
+
+    @property
+    def volume_name(self) -> str:
+        return self._spec.name
 
     def intend(self, run: Run) -> Made:
         """Looks that nothing is there and that it fits: what stands under the name later is ours."""
@@ -76,13 +94,16 @@ class VolumeStep(Step):
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         """Deletes what this operation is known to have made, else only what has nothing in it.
 
-        Raises: errors.NotPossible for anything else.
+        Raises: errors.NotPossible for anything else, and for what a machine has by now.
         """
         facts = self._read(run)
         if facts is None:
             return
         if not made and not self._is_as_begun(run, facts):
             raise NotPossible(_("It is not the one that was begun here."))
+        reason = why_in_use_now(run, Volume(storage_pool=self._storage_pool, name=self._spec.name, path=facts.path))
+        if reason:
+            raise NotPossible(reason)
         self._delete(run)
         tell_host(run, self._storage_pool)
 
@@ -181,18 +202,143 @@ class CopiedDisk(VolumeStep):
         self._source_storage_pool = source_storage_pool
         self._source_name = source_name
 
+    @property
+    def needed_bytes(self) -> int:
+        return 0
+
+    def intend(self, run: Run) -> Made:
+        intent = super().intend(run)
+        source = self._read_source(run)
+        if source is None:
+            raise NotPossible(_("The volume “%(name)s” that was to be copied is gone.") % {"name": self._source_name})
+        return {**intent, "source_bytes": source.capacity_bytes}
+
+    def do(self, run: Run, intent: Made) -> Made:
+        endpoint = endpoint_of(self._storage_pool.hypervisor)
+        pool_uuid, source_uuid, name = self._storage_pool.uuid, self._source_storage_pool.uuid, self._source_name
+        call = BackgroundCall(
+            lambda: clone_volume(
+                cached_connection(endpoint), pool_uuid, self._spec, source_pool_uuid=source_uuid, source_name=name
+            ),
+            name="copy-volume",
+        )
+        self._follow(run, call)
+        facts = call.result()
+        if facts.format != self._spec.format or facts.backing_path:
+            self._delete(run)
+            raise HypervisorError(
+                _("libvirt made something else of it than a whole %(format)s image.") % {"format": self._spec.format}
+            )
+        wanted = self._spec.capacity_bytes
+        if wanted > facts.capacity_bytes:
+            facts = run.ask(
+                lambda connection: resize_volume(connection, pool_uuid, self._spec.name, wanted),
+                hypervisor=self._storage_pool.hypervisor,
+                seconds=_SILENT_SECONDS,
+            )
+        return _made(facts)
+
+    def _is_whole(self, facts: VolumeFacts) -> bool:
+        """A copy whose call was not seen to return is never taken for whole: it looks like one from the beginning."""
+        return False
+
+    def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
+        source = self._read_source(run)
+        sizes = {0, self._spec.capacity_bytes} | ({source.capacity_bytes} if source is not None else set())
+        return facts.format in (self._spec.format, "raw") and facts.capacity_bytes in sizes and not facts.backing_path
+
+    def _read_source(self, run: Run) -> VolumeFacts | None:
+        uuid, name = self._source_storage_pool.uuid, self._source_name
+        return run.ask(lambda connection: read_volume(connection, uuid, name), hypervisor=self._storage_pool.hypervisor)
+
+    def _follow(self, run: Run, call: BackgroundCall[VolumeFacts]) -> None:
+        """Show how much is copied until the call returns. Raises: NotAnswered when nothing is heard for long."""
+        heard_at = time.monotonic()
+        while not call.wait(_POLL_SECONDS):
+            try:
+                facts = self._read(run)
+            except HypervisorError:
+                if time.monotonic() - heard_at > _SILENT_SECONDS:
+                    raise
+                continue
+            heard_at = time.monotonic()
+            if facts is not None:
+                self._report(run, facts)
+
+    def _report(self, run: Run, facts: VolumeFacts) -> None:
+        # libvirt can neither stop nor forget it.
+        note = {NOTE: _("Cancelled as soon as the host has copied it.")} if run.cancel_requested.is_set() else {}
+        run.report({"transferred_bytes": facts.allocation_bytes, **note})
+
 
 class WrittenDisk(VolumeStep):
-    """A raw volume with these bytes: a seed, a kernel. `content` is called when they are needed, and again."""
+    """A raw volume with these bytes: a seed, a kernel. `content` is called when they are needed, and again.
+
+    `same_head_bytes`: so much of the beginning is the same each time, by which a dead worker's half is known for ours.
+    """
 
     noun = "file"
     words = gettext_lazy("Write %(name)s")
 
     def __init__(
-        self, storage_pool: StoragePool, spec: VolumeSpec, *, content: Callable[[], Iterable[bytes]], number: int = 1
+        self,
+        storage_pool: StoragePool,
+        spec: VolumeSpec,
+        *,
+        content: Callable[[], Iterable[bytes]],
+        same_head_bytes: int = 4096,
+        number: int = 1,
     ) -> None:
         super().__init__(storage_pool, spec, number=number)
         self._content = content
+        self._same_head_bytes = same_head_bytes
+
+    def do(self, run: Run, intent: Made) -> Made:
+        pool, spec = self._storage_pool, self._spec
+        run.ask(lambda connection: create_volume(connection, pool.uuid, spec), hypervisor=pool.hypervisor)
+        try:
+            self._write(run)
+        except UNASKABLE:
+            raise
+        except VmportalError:
+            self._delete(run)
+            raise
+        facts = self._read(run)
+        if facts is None:
+            raise NotPossible(_("The volume “%(name)s” is gone.") % {"name": spec.name})
+        return _made(facts)
+
+    def _write(self, run: Run) -> None:
+        pool, spec = self._storage_pool, self._spec
+        blocks = self._content()
+        run.ask(
+            lambda connection: write_volume(connection, pool.uuid, spec.name, blocks),
+            hypervisor=pool.hypervisor,
+            seconds=_WRITE_SECONDS,
+        )
+
+    def _is_whole(self, facts: VolumeFacts) -> bool:
+        """It may be cut off anywhere: it is written anew."""
+        return False
+
+    def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
+        """Nothing, zeros, or the beginning of what is written there."""
+        pool, spec, length = self._storage_pool, self._spec, self._same_head_bytes
+        there = run.ask(
+            lambda connection: read_volume_bytes(connection, pool.uuid, spec.name, 0, length),
+            hypervisor=pool.hypervisor,
+        )
+        if not any(there):
+            return True
+        return there == self._head()[: len(there)]
+
+    def _head(self) -> bytes:
+        head = b""
+        for block in self._content():
+            head += block
+            if len(head) >= self._same_head_bytes:
+                break
+        return head
 
 
 class TellStorage(Step):

@@ -14,6 +14,24 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from hypervisors.cloudinit.settings import CloudInit, NetworkPlan, cloud_init_of
+
+__all__ = [
+    "FROM_SOURCE",
+    "INSTALLING_METHODS",
+    "METHODS",
+    "CloudInit",
+    "CreateDomainParameters",
+    "DiskAction",
+    "DiskPlan",
+    "Method",
+    "NetworkPlan",
+    "UnattendedInstall",
+    "as_json",
+    "cloud_init_of",
+    "disk_plan",
+]
+
 
 class Method(StrEnum):
     """How the guest gets its system."""
@@ -85,40 +103,6 @@ class DiskPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkPlan:
-    """A card's addresses inside the guest, for cloud-init's version 2. The n-th is that of the spec's n-th interface.
-
-    `addresses` are like "192.0.2.10/24"; with several machines the host part counts up by one for each.
-    """
-
-    dhcp4: bool = True
-    dhcp6: bool = False
-    addresses: tuple[str, ...] = ()
-    gateway4: str = ""
-    gateway6: str = ""
-    nameservers: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class CloudInit:
-    """What the seed tells the guest at its first boot. `hostname` "": the machine's name, where it can be one.
-
-    `password` is only ever given, never kept: rows have `password_hash`, and that until the operation ends.
-    """
-
-    user: str = ""
-    ssh_keys: tuple[str, ...] = ()
-    password: str = ""
-    password_hash: str = ""
-    hostname: str = ""
-    packages: tuple[str, ...] = ()
-    networks: tuple[NetworkPlan, ...] = ()
-    # A mapping in YAML ("#cloud-config" or nothing before it) or a script ("#!"), which comes after ours.
-    user_data: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class UnattendedInstall:
     """What osinfo's install script is told: see osinfo.render_install_script."""
 
@@ -174,23 +158,6 @@ class CreateDomainParameters:
 def disk_plan(stored: Mapping[str, Any]) -> DiskPlan:
     """Of JSON; keys that another version wrote are passed over. Raises: TypeError without an action."""
     return DiskPlan(**_known(DiskPlan, stored))
-
-
-def cloud_init_of(stored: Mapping[str, Any]) -> CloudInit:
-    """Of JSON."""
-    values = _known(CloudInit, stored)
-    for name in ("ssh_keys", "packages"):
-        values[name] = tuple(values.get(name) or ())
-    values["networks"] = tuple(network_plan(plan) for plan in values.get("networks") or ())
-    return CloudInit(**values)
-
-
-def network_plan(stored: Mapping[str, Any]) -> NetworkPlan:
-    """Of JSON."""
-    values = _known(NetworkPlan, stored)
-    for name in ("addresses", "nameservers", "search"):
-        values[name] = tuple(values.get(name) or ())
-    return NetworkPlan(**values)
 
 
 def as_json(value: Any) -> dict[str, Any]:

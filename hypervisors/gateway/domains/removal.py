@@ -1,0 +1,49 @@
+"""Taking a domain's definition away, https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainUndefineFlags."""
+
+from uuid import UUID
+
+import libvirt
+
+from hypervisors.errors import NotFound
+from hypervisors.gateway.connections import Connection, translated
+
+# With all that libvirt keeps beside the definition; any domain takes these, whether it has such things or not. The
+# state of an emulated TPM goes without being asked for.
+_WITH_ALL = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
+
+
+def undefine_domain(connection: Connection, uuid: UUID) -> None:
+    """With its saved state, UEFI variables and what libvirt knows of its snapshots; one that is gone is no error.
+
+    One that runs would only become transient: look first. Raises: errors.HypervisorError.
+    """
+    try:
+        with translated("delete the virtual machine"):
+            domain = connection.raw.lookupByUUID(uuid.bytes)
+            try:
+                domain.undefineFlags(_WITH_ALL)
+            except libvirt.libvirtError as error:
+                # A driver that knows none of them, as libvirt's test driver.
+                if error.get_error_code() not in (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT):
+                    raise
+                domain.undefine()
+    except NotFound:
+        return
+
+
+def remove_metadata(connection: Connection, uuid: UUID, namespace: str) -> None:
+    """Remove the element of that namespace from what runs and from what is stored. Raises: errors.HypervisorError."""
+    with translated("change the metadata of the virtual machine"):
+        domain = connection.raw.lookupByUUID(uuid.bytes)
+        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
+        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+        try:
+            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, None, "vmportal", namespace, flags)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+                raise

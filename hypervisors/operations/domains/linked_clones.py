@@ -1,0 +1,46 @@
+"""Linked clones: machines whose disks are on top of those of another, which must stay as they are for that."""
+
+import posixpath
+
+from django.utils.translation import gettext as _
+
+from hypervisors.libvirtxml.domains import parsed_from_json
+from hypervisors.models import Domain, DomainDefinition, Volume
+from hypervisors.operations.domains.deletion.plan import find_volume
+from hypervisors.operations.storage.volume_users import overlays_of, volume_users
+
+_SHOWN = 5
+
+
+def linked_clone_names(domain: Domain) -> list[str]:
+    """The machines on top of its disks, by name; a volume that no machine has counts by its own name."""
+    names: dict[str, None] = {}
+    for volume in own_volumes(domain):
+        for overlay in overlays_of(volume):
+            users = [user.name for user in volume_users(overlay)]
+            names |= dict.fromkeys(users or [overlay.name])
+    return list(names)
+
+
+def linked_clones_live(domain: Domain) -> str:
+    """Why a template cannot go, or change: others need its disks."""
+    names = linked_clone_names(domain) if domain.is_template else []
+    if not names:
+        return ""
+    shown = ", ".join(f"“{name}”" for name in names[:_SHOWN])
+    if len(names) > _SHOWN:
+        shown = _("%(shown)s and %(more)d more") % {"shown": shown, "more": len(names) - _SHOWN}
+    return _("Linked clones are on top of its disks: %(names)s.") % {"names": shown}
+
+
+def own_volumes(domain: Domain) -> list[Volume]:
+    """The volumes of its hard disks, as far as they are known."""
+    definition = DomainDefinition.objects.filter(domain=domain).first()
+    parsed = parsed_from_json(definition.inactive_parsed or definition.live_parsed) if definition else None
+    disks = [disk for disk in parsed.disks if disk.device == "disk" and disk.source] if parsed else []
+    found = {}
+    for disk in disks:
+        volume = find_volume(domain, disk)
+        if volume is not None:
+            found[posixpath.normpath(volume.path) if volume.path else volume.name] = volume
+    return list(found.values())

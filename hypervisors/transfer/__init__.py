@@ -1,0 +1,1 @@
+"""The transfer process: carries a volume's bytes between browser and hypervisor; see docs/architecture.md."""
