@@ -10,6 +10,7 @@ from hypervisors.gateway.hypervisors.hosts import HostFacts
 from hypervisors.gateway.networks.networks import NetworkFacts
 from hypervisors.gateway.storage.storage_pools import StoragePoolFacts
 from hypervisors.gateway.storage.volumes import VolumeFacts
+from hypervisors.inventory.storage.heads import ReadHead
 from hypervisors.states import DomainState, HypervisorStatus
 
 
@@ -101,6 +102,15 @@ class VolumesListed(Observation):
 
     pool_uuid: UUID
     volumes: tuple[VolumeFacts, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeHeadRead(Observation):
+    """What the first bytes of an image say."""
+
+    pool_uuid: UUID
+    name: str
+    head: ReadHead
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,6 +41,7 @@ from hypervisors.inventory.observations import (
     StoragePoolRead,
     StoragePoolsListed,
     StoragePoolTroubled,
+    VolumeHeadRead,
     VolumesListed,
 )
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
@@ -97,6 +98,7 @@ class Writer:
             StoragePoolRead: self._storage.take_reading,
             StoragePoolTroubled: self._storage.take_trouble,
             VolumesListed: self._storage.take_volumes,
+            VolumeHeadRead: self._storage.take_head,
             NetworksListed: self._networks.take_listing,
         }
         self._is_loaded = self._knows_orphans = False

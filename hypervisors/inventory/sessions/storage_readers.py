@@ -8,9 +8,9 @@ and goes on with the others, by the UUIDs it knows.
 import logging
 import random
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
@@ -25,11 +25,19 @@ from hypervisors.gateway.storage.storage_pools import (
     read_storage_pool,
     refresh_storage_pool,
 )
-from hypervisors.gateway.storage.volumes import VolumeFacts, list_volumes
-from hypervisors.inventory.observations import StoragePoolRead, StoragePoolsListed, StoragePoolTroubled, VolumesListed
+from hypervisors.gateway.storage.volumes import VolumeFacts, list_volumes, read_volume_bytes
+from hypervisors.imaging.image_headers import HEAD_BYTES
+from hypervisors.inventory.observations import (
+    StoragePoolRead,
+    StoragePoolsListed,
+    StoragePoolTroubled,
+    VolumeHeadRead,
+    VolumesListed,
+)
 from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.secondary_workers import SecondaryWorker
 from hypervisors.inventory.sessions.states import SessionState
+from hypervisors.inventory.storage.heads import head_fingerprint, looks_like_image, read_head
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +54,9 @@ _REFRESH_HUNG_SECONDS = 30.0
 
 
 class StorageJob(NamedTuple):
-    """`read` the storage pool, list its `volumes`, or have libvirt `refresh` it and do both."""
+    """`read` the storage pool, list its `volumes`, look at its images' `heads`, or have libvirt `refresh` it before."""
 
-    what: Literal["read", "volumes", "refresh"]
+    what: Literal["read", "volumes", "heads", "refresh"]
     pool_uuid: UUID
 
 
@@ -58,6 +66,8 @@ class StorageKnowledge:
     def __init__(self, uuids: Iterable[UUID] = ()) -> None:
         self.uuids = set(uuids)
         self.volumes: dict[UUID, dict[str, VolumeFacts]] = {}
+        # What each image was when its head was read.
+        self.heads: dict[UUID, dict[str, tuple[Any, ...]]] = {}
         # Storage pools whose volumes' XML is to be read again: something happened to them.
         self.stale: set[UUID] = set()
         self.troubles: dict[UUID, str] = {}
@@ -69,6 +79,7 @@ class StorageKnowledge:
 
     def forget(self, pool_uuid: UUID) -> None:
         self.volumes.pop(pool_uuid, None)
+        self.heads.pop(pool_uuid, None)
         self.troubles.pop(pool_uuid, None)
         self.stale.discard(pool_uuid)
 
@@ -91,6 +102,12 @@ class StorageReader(SecondaryWorker):
         self._scheduled: set[UUID] = set()
         # Whether it was said that the present call hangs.
         self.is_named = False
+        self._jobs: dict[str, Callable[[Connection, UUID], None]] = {
+            "read": self._read,
+            "volumes": self._list_volumes,
+            "heads": self._read_heads,
+            "refresh": self._refresh,
+        }
 
     @property
     def present_pool(self) -> UUID | None:
@@ -119,6 +136,7 @@ class StorageReader(SecondaryWorker):
 
     def tell_all_again(self) -> None:
         self._knowledge.troubles.clear()
+        self._knowledge.heads.clear()
         self.agenda.add("all")
         for uuid in list(self._knowledge.uuids):
             self.agenda.add(StorageJob("volumes", uuid))
@@ -130,9 +148,7 @@ class StorageReader(SecondaryWorker):
     def do(self, connection: Connection, job: Hashable) -> None:
         if isinstance(job, StorageJob):
             if not self._knowledge.is_hung(job.pool_uuid):
-                {"read": self._read, "volumes": self._list_volumes, "refresh": self._refresh}[job.what](
-                    connection, job.pool_uuid
-                )
+                self._jobs[job.what](connection, job.pool_uuid)
         elif job == "list":
             self._list(connection)
         elif job == "all":
@@ -186,6 +202,35 @@ class StorageReader(SecondaryWorker):
         self._state.post(
             VolumesListed(hypervisor_id=self._state.hypervisor_id, pool_uuid=pool_uuid, volumes=tuple(volumes))
         )
+        if any(self._has_new_head(pool_uuid, volume) for volume in volumes):
+            self.agenda.add(StorageJob("heads", pool_uuid))
+
+    def _has_new_head(self, pool_uuid: UUID, volume: VolumeFacts) -> bool:
+        if not looks_like_image(volume.name, volume.format, volume.volume_type):
+            return False
+        return self._knowledge.heads.get(pool_uuid, {}).get(volume.name) != head_fingerprint(volume)
+
+    def _read_heads(self, connection: Connection, pool_uuid: UUID) -> None:
+        """Each once; of one that cannot be read nothing is told."""
+        known = self._knowledge.heads.setdefault(pool_uuid, {})
+        for volume in self._knowledge.volumes.get(pool_uuid, {}).values():
+            if not self._has_new_head(pool_uuid, volume):
+                continue
+            self.touch()
+            known[volume.name] = head_fingerprint(volume)
+            try:
+                head = read_volume_bytes(connection, pool_uuid, volume.name, 0, HEAD_BYTES)
+            except (errors.OperationRefused, errors.NotFound) as error:
+                logger.info("%s", error)
+                continue
+            self._state.post(
+                VolumeHeadRead(
+                    hypervisor_id=self._state.hypervisor_id,
+                    pool_uuid=pool_uuid,
+                    name=volume.name,
+                    head=read_head(head, volume),
+                )
+            )
 
     def _refresh(self, connection: Connection, pool_uuid: UUID) -> None:
         try:

@@ -20,9 +20,11 @@ from hypervisors.inventory.observations import (
     StoragePoolRead,
     StoragePoolsListed,
     StoragePoolTroubled,
+    VolumeHeadRead,
     VolumesListed,
 )
 from hypervisors.inventory.rows import bring_up_to_date
+from hypervisors.inventory.storage.heads import ReadHead, save_head
 from hypervisors.inventory.storage.quarantine import judge_changed
 from hypervisors.inventory.storage.shared_storage import match_shared_storage
 from hypervisors.inventory.storage.storage_pools import pool_columns, size_troubles, volume_columns
@@ -52,6 +54,7 @@ class StorageMirror:
         self._unsaved_listings: set[int] = set()
         self._unsaved_pools: set[Key] = set()
         self._unsaved_volumes: dict[Key, datetime] = {}
+        self._unsaved_heads: dict[Key, dict[str, ReadHead]] = {}
         # Hypervisor pools in which something may be shared now that was not, or no longer.
         self._unmatched: set[int] = set()
 
@@ -68,7 +71,8 @@ class StorageMirror:
         self._listed.pop(hypervisor_id, None)
         self._pool_of.pop(hypervisor_id, None)
         self._unsaved_listings.discard(hypervisor_id)
-        for known in (self._facts, self._volumes, self._troubles, self._saved_volumes, self._unsaved_volumes):
+        unsaved = (self._unsaved_volumes, self._unsaved_heads)
+        for known in (self._facts, self._volumes, self._troubles, self._saved_volumes, *unsaved):
             for key in [key for key in known if key[0] == hypervisor_id]:
                 del known[key]
         self._unsaved_pools = {key for key in self._unsaved_pools if key[0] != hypervisor_id}
@@ -105,8 +109,11 @@ class StorageMirror:
         self._volumes[key] = listed.volumes
         self._unsaved_volumes[key] = timezone.now()
 
+    def take_head(self, read: VolumeHeadRead) -> None:
+        self._unsaved_heads.setdefault((read.hypervisor_id, read.pool_uuid), {})[read.name] = read.head
+
     def has_unsaved(self) -> bool:
-        return bool(self._unsaved_listings or self._unsaved_pools or self._unsaved_volumes or self._unmatched)
+        return bool(self._unsaved_listings or self._keys() or self._unmatched)
 
     def unsaved_hypervisors(self) -> set[int]:
         in_unmatched = {pk for pk, pool in self._pool_of.items() if pool in self._unmatched}
@@ -129,10 +136,11 @@ class StorageMirror:
             if key in self._volumes:
                 self._saved_volumes[key] = {facts.name: facts for facts in self._volumes[key]}
         self._unsaved_listings, self._unsaved_pools, self._unsaved_volumes = set(), set(), {}
+        self._unsaved_heads = {}
         self._unmatched = set()
 
     def _keys(self) -> set[Key]:
-        return self._unsaved_pools | self._unsaved_volumes.keys()
+        return self._unsaved_pools | self._unsaved_volumes.keys() | self._unsaved_heads.keys()
 
     def _save_hypervisor(self, hypervisor_id: int, isolation: Isolation) -> list[Change]:
         rows = {row.uuid: row for row in StoragePool.objects.filter(hypervisor=hypervisor_id)}
@@ -143,14 +151,18 @@ class StorageMirror:
                     self._save_pool(key, rows, changed)
         if hypervisor_id in self._unsaved_listings:
             self._make_tombstones(hypervisor_id, rows, changed)
-        volumes_changed = []
+        volumes_changed: dict[int, Change] = {}
         for key, read_at in self._unsaved_volumes.items():
             row = rows.get(key[1])
             if key[0] == hypervisor_id and row is not None:
                 StoragePool.objects.filter(pk=row.pk).update(volumes_read_at=read_at)
                 if save_volumes(row, self._volumes[key], self._saved_volumes.get(key), isolation):
-                    volumes_changed.append(_volume_change(row))
-        return [*changed.values(), *volumes_changed]
+                    volumes_changed[row.pk] = _volume_change(row)
+        for key, heads in self._unsaved_heads.items():
+            row = rows.get(key[1])
+            if key[0] == hypervisor_id and row is not None and _save_heads(row, heads, isolation):
+                volumes_changed[row.pk] = _volume_change(row)
+        return [*changed.values(), *volumes_changed.values()]
 
     def _save_pool(self, key: Key, rows: dict[UUID, StoragePool], changed: dict[int, Change]) -> None:
         facts, row = self._facts.get(key), rows.get(key[1])
@@ -232,6 +244,16 @@ def save_volumes(
     for start in range(0, len(gone), _BATCH):
         row.volumes.filter(name__in=gone[start : start + _BATCH]).update(vanished_at=timezone.now())
     return bool(different or gone)
+
+
+def _save_heads(row: StoragePool, heads: Mapping[str, ReadHead], isolation: Isolation) -> bool:
+    """Write what images say; False when nothing differs."""
+    names, is_news = sorted(heads), False
+    for start in range(0, len(names), _BATCH):
+        for volume in row.volumes.present().filter(name__in=names[start : start + _BATCH]):
+            with isolation.saving(f"What “{volume.name}” of storage pool “{row.name}” says"):
+                is_news |= save_head(volume, heads[volume.name])
+    return is_news
 
 
 def _is_changed(volume: Volume, before: Mapping[str, Any] | None) -> bool:

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull
 from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
 from hypervisors.gateway.storage.volumes import create_volume, delete_volume, read_volume
+from hypervisors.inventory.storage.origins import note_origin
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec, check_volume_name
-from hypervisors.models import StoragePool, Volume
+from hypervisors.models import StoragePool, Volume, VolumeOrigin
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.operations.engine.types import OperationType
@@ -133,6 +134,15 @@ def remove_volume(run: Run, storage_pool: StoragePool, name: str) -> None:
     if run.ask(lambda connection: read_volume(connection, uuid, name)) is not None:
         raise StorageBusy(_("The volume “%(name)s” is still there.") % {"name": name})
     tell_all(run, storage_pool)
+
+
+def note_arrival(run: Run, storage_pool: StoragePool, name: str, purpose: str) -> None:
+    """Remember what it is now that its head was judged and it is whole: what it says later is compared with that."""
+    uuid = storage_pool.uuid
+    facts = run.ask(lambda connection: read_volume(connection, uuid, name))
+    if facts is not None:
+        kept_as = VolumeOrigin.IMAGE if purpose in ("iso", "disk") else ""
+        note_origin(storage_pool, name, format_=facts.format, backing_path=facts.backing_path, purpose=kept_as)
 
 
 def tell_all(run: Run, storage_pool: StoragePool) -> None:

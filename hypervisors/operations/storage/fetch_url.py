@@ -33,6 +33,7 @@ from hypervisors.operations.storage.arriving_volumes import (
     checked_sha256,
     is_growing,
     make_volume,
+    note_arrival,
     remove_volume,
 )
 from hypervisors.operations.storage.incoming_volumes import (
@@ -220,6 +221,7 @@ class _Fill(Step):
                 _("It is not the file that was meant: its SHA-256 is %(found)s, and %(expected)s was expected.")
                 % {"found": found, "expected": expected}
             )
+        note_arrival(run, self._storage_pool, self._parameters.name, self._parameters.purpose)
         return {"sha256": found}
 
     def _position(self, connection: Connection, length: int | None) -> int:

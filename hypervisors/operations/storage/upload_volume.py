@@ -28,6 +28,7 @@ from hypervisors.operations.storage.arriving_volumes import (
     checked_sha256,
     left_text,
     make_volume,
+    note_arrival,
     remove_volume,
     tell_all,
 )
@@ -123,6 +124,7 @@ class _Run:
 
     def _finish(self) -> Outcome:
         tell_all(self._run, self._storage_pool)
+        note_arrival(self._run, self._storage_pool, self._upload.volume_name, self._upload.purpose)
         expected, found = self._upload.sha256_expected, self._upload.sha256
         if expected and expected != found:
             self._set(UploadState.MISMATCHED)
