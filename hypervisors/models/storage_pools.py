@@ -85,6 +85,12 @@ class StoragePool(models.Model):
         return reverse("storage_pool", args=[self.pk])
 
     @property
+    def storage_key(self) -> str:
+        """The same for storage pools of several hosts that are taken for one storage; else its own."""
+        is_shared = self.shared_storage_id is not None and not self.is_another
+        return f"shared-{self.shared_storage_id}" if is_shared else str(self.pk)
+
+    @property
     def is_proved(self) -> bool:
         """Whether it was proved to be the shared storage that it looks like."""
         return self.shared_storage_id is not None and self.proved_at is not None

@@ -40,8 +40,8 @@ def find_origin(volume: Volume) -> VolumeOrigin | None:
 
 def origins_of(volumes: Collection[Volume]) -> dict[int, VolumeOrigin]:
     """By primary key of the volume; one query. The volumes come with their storage pools."""
-    by_place = {(_storage(row.storage_pool), row.name): row for row in _origins(volumes)}
-    found = {volume.pk: by_place.get((_storage(volume.storage_pool), volume.name)) for volume in volumes}
+    by_place = {(row.storage_pool.storage_key, row.name): row for row in _origins(volumes)}
+    found = {volume.pk: by_place.get((volume.storage_pool.storage_key, volume.name)) for volume in volumes}
     return {pk: row for pk, row in found.items() if row is not None}
 
 
@@ -53,8 +53,3 @@ def _origins(volumes: Collection[Volume]) -> Iterable[VolumeOrigin]:
     there = VolumeOrigin.objects.filter(storage_pool__shared_storage__in=shared)
     for start in range(0, len(names), 500):
         yield from (here | there).filter(name__in=names[start : start + 500]).select_related("storage_pool")
-
-
-def _storage(storage_pool: StoragePool) -> str:
-    shared = storage_pool.shared_storage_id
-    return f"shared {shared}" if shared is not None else str(storage_pool.pk)

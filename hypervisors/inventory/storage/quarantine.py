@@ -94,7 +94,5 @@ def _why_changed(
 
 def _is_being_written(volume: Volume) -> bool:
     """Whether an operation of ours is at it, such as an upload, which looks itself at what arrives."""
-    pool = volume.storage_pool
-    storage = f"shared-{pool.shared_storage_id}" if pool.shared_storage_id is not None else str(pool.pk)
-    locks: Any = OperationLock.objects.filter(key=f"volume:{storage}/{volume.name}")
+    locks: Any = OperationLock.objects.filter(key=f"volume:{volume.storage_pool.storage_key}/{volume.name}")
     return bool(locks.exists())

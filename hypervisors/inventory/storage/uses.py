@@ -50,7 +50,7 @@ def overlays_on(volumes: Iterable[Volume]) -> dict[int, list[Volume]]:
         for volume in _candidates(overlay.backing_path, named):
             if _is_on(overlay, volume, places):
                 pool = overlay.storage_pool
-                found[volume.pk].setdefault((pool.shared_storage_id or f"own {pool.pk}", overlay.name), overlay)
+                found[volume.pk].setdefault((pool.storage_key, overlay.name), overlay)
     return {pk: list(overlays.values()) for pk, overlays in found.items()}
 
 
@@ -96,14 +96,16 @@ class StoragePlaces:
 
 
 def _is_one_storage(one: StoragePool, other: StoragePool) -> bool:
-    return one.pk == other.pk or (
-        one.shared_storage_id is not None and one.shared_storage_id == other.shared_storage_id
-    )
+    return one.pk == other.pk or one.storage_key == other.storage_key
 
 
 def _are_told_apart(own: StoragePool, there: StoragePool | None) -> bool:
-    """Whether they are alike, so that they would be one shared storage if nothing spoke against it."""
-    return there is not None and own.name == there.name and bool(_identity(own) and _identity(there))
+    """Whether they were proved to be two, or are alike, and would be one if nothing spoke against it."""
+    if there is None:
+        return False
+    if own.shared_storage_id is not None and own.shared_storage_id == there.shared_storage_id:
+        return own.is_another or there.is_another
+    return own.name == there.name and bool(_identity(own) and _identity(there))
 
 
 def _identity(pool: StoragePool) -> str:

@@ -71,10 +71,7 @@ SUBJECT_TYPES: dict[str, SubjectType] = {
 
 def volume_lock_key(storage_pool: StoragePool, name: str) -> str:
     """One lock for a volume on all hosts that seem to share its storage."""
-    shared = storage_pool.shared_storage_id
-    is_shared = shared is not None and not storage_pool.is_another
-    storage = f"shared-{shared}" if is_shared else str(storage_pool.pk)
-    return f"volume:{storage}/{name}"
+    return f"volume:{storage_pool.storage_key}/{name}"
 
 
 def subject_type_of(subject: models.Model) -> SubjectType:

@@ -120,6 +120,21 @@ def test_storage_pools_that_are_alike_and_two_are_told_apart(
     assert (words(volume), words(other)) == ([], ["vda of far on there"])
 
 
+def test_what_was_proved_to_be_another_storage_is_told_apart(
+    make_volume: Callable[..., Volume], make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
+) -> None:
+    here, there = make_hypervisor(name="here"), make_hypervisor(name="there")
+    shared = SharedStorage.objects.create(
+        hypervisor_pool=here.hypervisor_pool, name="s", pool_type="dir", identity="path /images of images"
+    )
+    volume = make_volume("a", on=here, shared_storage=shared)
+    make_volume("a", on=there, shared_storage=shared)
+    define(make_domain(name="far", hypervisor=there), live_xml=domain_xml("/images/a"))
+    assert words(volume) == ["vda of far on there"]
+    StoragePool.objects.filter(hypervisor=there).update(is_another=True)
+    assert words(volume) == []
+
+
 @pytest.mark.parametrize("pool", [None, "bilder"])
 def test_where_nobody_can_tell_a_machine_of_another_host_counts(
     pool: str | None,
