@@ -4,7 +4,6 @@ import base64
 import binascii
 import ipaddress
 import re
-import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -160,14 +159,20 @@ def _place_of(error: yaml.MarkedYAMLError) -> str:
 
 
 def _name_inside(encoded: str) -> str:
-    """The type that the key itself names; "" when it cannot be read."""
+    """The type that the key itself names; "" when it is not whole: fields, each with its length before it."""
     try:
         blob = base64.b64decode(encoded, validate=True)
-        (length,) = struct.unpack(">I", blob[:4])
-    except (binascii.Error, struct.error, ValueError):
+    except (binascii.Error, ValueError):
         return ""
-    # At least one more field is in it.
-    return blob[4 : 4 + length].decode("ascii", "replace") if len(blob) > 4 + length + 4 else ""
+    found, at = [], 0
+    while at < len(blob):
+        if at + 4 > len(blob):
+            return ""
+        end = at + 4 + int.from_bytes(blob[at : at + 4], "big")
+        found.append(blob[at + 4 : end])
+        at = end
+    is_whole = at == len(blob) and len(found) > 1
+    return found[0].decode("ascii", "replace") if is_whole else ""
 
 
 def _interface(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:

@@ -51,9 +51,12 @@ def open_parent(
 
 
 def settle_parent(
-    parent: Operation | None, accepted: Sequence[Operation], refusals: Sequence[tuple[models.Model, str]]
+    parent: Operation | None, accepted: Sequence[Operation], refusals: Sequence[tuple[models.Model | str, str]]
 ) -> Operation | None:
-    """The parent once all of its children are filed; None where there is none, or nothing was accepted after all."""
+    """The parent once all of its children are filed; None where there is none, or nothing was accepted after all.
+
+    `refusals`: what was refused, or what it is called, and why.
+    """
     if parent is None:
         return None
     if not accepted:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
@@ -52,8 +51,23 @@ class Creator:
         return run_to_end(self.ask(given))
 
     def names(self) -> list[str]:
-        """Of all machines."""
-        return self.host.virsh("list", "--all", "--name").split()
+        """Of all machines, on both hosts."""
+        lists = [host.virsh("list", "--all", "--name") for host in self.portal.hosts]
+        return [name for text in lists for name in text.splitlines() if name]
+
+    def anywhere(self, command: str, name: str) -> str:
+        """What virsh says of a machine on the host that has it."""
+        host = next(host for host in self.portal.hosts if name in host.virsh("list", "--all", "--name").splitlines())
+        return host.virsh(command, name)
+
+    def remove(self, name: str) -> None:
+        """A machine with all that was made for it."""
+        for host in self.portal.hosts:
+            _try(host, "destroy", name)
+            _try(host, "undefine", name, "--nvram")
+        for volume in self.volumes():
+            if volume.startswith((f"{name}.", f"{name}-")):
+                (self.host.lab.pool_path / volume).unlink()
 
     def volumes(self) -> list[str]:
         """Those in the storage pool, as its directory has them."""
@@ -99,8 +113,7 @@ def creator(portal: Portal) -> Iterator[Creator]:
         yield made
     finally:
         for name in set(made.names()) - before[0]:
-            _try(made.host, "destroy", name)
-            _try(made.host, "undefine", name, "--nvram")
+            made.remove(name)
         for name in set(made.volumes()) - before[1]:
             (made.host.lab.pool_path / name).unlink(missing_ok=True)
         for host in portal.hosts:
@@ -157,7 +170,3 @@ def _try(host: Host, *arguments: str) -> None:
         host.virsh(*arguments)
     except LabError:
         return
-
-
-def wipe(path: Path) -> None:
-    path.unlink(missing_ok=True)

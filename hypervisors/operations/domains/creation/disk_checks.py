@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from hypervisors.errors import NotPossible
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec, check_volume_name
 from hypervisors.models import Hypervisor, StoragePool, Volume
-from hypervisors.operations.domains.creation.disk_steps import RESERVE_BYTES
 from hypervisors.operations.domains.creation.parameters import (
     FROM_SOURCE,
     CreateDomainParameters,
@@ -21,6 +20,7 @@ from hypervisors.operations.domains.creation.parameters import (
 from hypervisors.operations.domains.creation.places import VolumePlace, storage_pool_on, volume_on
 from hypervisors.operations.domains.creation.specs import files_of, files_storage_pool, volume_name
 from hypervisors.operations.engine.types import checked_choice
+from hypervisors.operations.storage.room import RESERVE_BYTES
 from hypervisors.operations.storage.storage_operations import why_no_storage_pool
 from hypervisors.operations.storage.volume_users import volume_users, why_in_use
 

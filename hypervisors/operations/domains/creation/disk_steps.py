@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull, VmportalError
+from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, VmportalError
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
 from hypervisors.gateway.storage.volumes import (
     VolumeFacts,
     begins_with_zeros,
@@ -25,6 +24,7 @@ from hypervisors.gateway.storage.volumes import (
     write_volume,
 )
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.inventory.storage.origins import forget_origin, note_origin
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
 from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.engine.bounded_calls import BackgroundCall
@@ -32,13 +32,11 @@ from hypervisors.operations.engine.records import NOTE
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
 from hypervisors.operations.storage.latest_volume_users import why_in_use_now
+from hypervisors.operations.storage.room import check_room, read_room
 from hypervisors.operations.storage.storage_operations import storage_pools_of, tell_host
 
-# A full file system loses the end of what is written to it: so much is left free.
-RESERVE_BYTES = 64 * 1024**2
 # Storage rounds up to its own unit.
 _ROUNDING_BYTES = 64 * 1024**2
-_GIB = 1024**3
 _ANSWER_SECONDS, _SILENT_SECONDS, _WRITE_SECONDS, _POLL_SECONDS = 15.0, 120.0, 900.0, 0.25
 
 
@@ -65,13 +63,13 @@ class VolumeStep(Step):
     def intend(self, run: Run) -> Made:
         """Looks that nothing is there and that it fits: what stands under the name later is ours."""
         pool, name = self._storage_pool, self._spec.name
-        self._ask_slowly(run, lambda connection: refresh_storage_pool(connection, pool.uuid))
+        room = read_room(run, pool)
         if self._read(run) is not None:
             raise NameTaken(
                 _("There is a volume called “%(name)s” in the storage pool “%(pool)s” already.")
                 % {"name": name, "pool": pool.name}
             )
-        self._look_for_room(run)
+        check_room(room.available_bytes, taken_bytes=self.needed_bytes, growth_bytes=0, overcommitted=True)
         return {"storage_pool": pool.pk, "name": name}
 
     def is_done(self, run: Run, intent: Made) -> bool:
@@ -89,7 +87,7 @@ class VolumeStep(Step):
 
     def found(self, run: Run, intent: Made) -> Made:
         facts = self._read(run)
-        return {} if facts is None else _made(facts)
+        return {} if facts is None else self._noted(facts)
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         """Deletes what this operation is known to have made, else only what has nothing in it.
@@ -116,22 +114,7 @@ class VolumeStep(Step):
     @property
     def needed_bytes(self) -> int:
         """What it takes of the storage at once."""
-        return self._spec.allocation_bytes
-
-    def _look_for_room(self, run: Run) -> None:
-        pool = self._storage_pool
-        read = run.ask(lambda connection: read_storage_pool(connection, pool.uuid), hypervisor=pool.hypervisor)
-        if read is None:
-            raise NotPossible(_("The storage pool “%(pool)s” is gone.") % {"pool": pool.name})
-        if self.needed_bytes + RESERVE_BYTES > read.available_bytes:
-            raise StoragePoolFull(
-                _("The storage pool “%(pool)s” is full: %(free).1f GiB are free, and %(reserve)d MiB stay in reserve.")
-                % {
-                    "pool": pool.name,
-                    "free": read.available_bytes / _GIB,
-                    "reserve": RESERVE_BYTES // 1024**2,
-                }
-            )
+        return self._spec.reserved_bytes
 
     def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
         """Whether taking it for what was begun here loses nobody anything."""
@@ -154,6 +137,13 @@ class VolumeStep(Step):
         self._ask_slowly(run, lambda connection: delete_volume(connection, pool.uuid, name))
         if self._read(run) is not None:
             raise StorageBusy(_("The volume “%(name)s” is still there.") % {"name": name})
+        forget_origin(pool, name)
+
+    def _noted(self, facts: VolumeFacts) -> Made:
+        """What was made; and remembered as such, so that bytes which say otherwise later are not believed."""
+        spec = self._spec
+        note_origin(self._storage_pool, spec.name, format_=spec.format, backing_path=spec.backing_path, purpose="disk")
+        return {"path": facts.path, "capacity_bytes": facts.capacity_bytes}
 
     def _ask_slowly(self, run: Run, question: Callable[..., None]) -> None:
         run.ask(question, hypervisor=self._storage_pool.hypervisor, seconds=_SILENT_SECONDS)
@@ -169,7 +159,7 @@ class NewDisk(VolumeStep):
             hypervisor=pool.hypervisor,
             seconds=_SILENT_SECONDS,
         )
-        return _made(facts)
+        return self._noted(facts)
 
     def _is_as_begun(self, run: Run, facts: VolumeFacts) -> bool:
         return is_empty_one(run, self._storage_pool, self._spec, facts)
@@ -201,17 +191,18 @@ class CopiedDisk(VolumeStep):
         super().__init__(storage_pool, spec, number=number)
         self._source_storage_pool = source_storage_pool
         self._source_name = source_name
-
-    @property
-    def needed_bytes(self) -> int:
-        return 0
+        self._source_bytes = 0
 
     def intend(self, run: Run) -> Made:
-        intent = super().intend(run)
         source = self._read_source(run)
         if source is None:
             raise NotPossible(_("The volume “%(name)s” that was to be copied is gone.") % {"name": self._source_name})
-        return {**intent, "source_bytes": source.capacity_bytes}
+        self._source_bytes = source.allocation_bytes
+        return super().intend(run)
+
+    @property
+    def needed_bytes(self) -> int:
+        return max(self._source_bytes, self._spec.reserved_bytes)
 
     def do(self, run: Run, intent: Made) -> Made:
         endpoint = endpoint_of(self._storage_pool.hypervisor)
@@ -236,7 +227,7 @@ class CopiedDisk(VolumeStep):
                 hypervisor=self._storage_pool.hypervisor,
                 seconds=_SILENT_SECONDS,
             )
-        return _made(facts)
+        return self._noted(facts)
 
     def _is_whole(self, facts: VolumeFacts) -> bool:
         """A copy whose call was not seen to return is never taken for whole: it looks like one from the beginning."""
@@ -306,7 +297,7 @@ class WrittenDisk(VolumeStep):
         facts = self._read(run)
         if facts is None:
             raise NotPossible(_("The volume “%(name)s” is gone.") % {"name": spec.name})
-        return _made(facts)
+        return self._noted(facts)
 
     def _write(self, run: Run) -> None:
         pool, spec = self._storage_pool, self._spec
@@ -374,7 +365,3 @@ def is_empty_one(run: Run, storage_pool: StoragePool, spec: VolumeSpec, facts: V
         hypervisor=storage_pool.hypervisor,
         seconds=_SILENT_SECONDS,
     )
-
-
-def _made(facts: VolumeFacts) -> Made:
-    return {"path": facts.path, "capacity_bytes": facts.capacity_bytes}

@@ -1,8 +1,10 @@
 """Where a host finds what was chosen on another: the rows of the same storage pools, volumes and networks there."""
 
 import posixpath
+from copy import copy
 from dataclasses import dataclass
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from hypervisors.errors import NotPossible
@@ -25,6 +27,8 @@ class VolumePlace:
     format: str
     capacity_bytes: int
     allocation_bytes: int
+    # That of this host; as long as it has none, another host's with this one's storage pool and path.
+    row: Volume
 
 
 def storage_pool_on(hypervisor: Hypervisor, storage_pool_id: int) -> StoragePool:
@@ -50,8 +54,9 @@ def volume_on(hypervisor: Hypervisor, volume_id: int) -> VolumePlace:
     if volume is None:
         raise NotPossible(_("The volume that was chosen is gone."))
     storage_pool = storage_pool_on(hypervisor, volume.storage_pool_id)
-    here = Volume.objects.present().filter(storage_pool=storage_pool, name=volume.name).first() or volume
+    here = Volume.objects.present().filter(storage_pool=storage_pool, name=volume.name).first() or copy(volume)
     path = here.path if here.storage_pool_id == storage_pool.pk else path_of(storage_pool, volume.name)
+    here.storage_pool, here.path = storage_pool, path
     return VolumePlace(
         storage_pool=storage_pool,
         name=volume.name,
@@ -59,6 +64,7 @@ def volume_on(hypervisor: Hypervisor, volume_id: int) -> VolumePlace:
         format=here.format,
         capacity_bytes=here.capacity_bytes,
         allocation_bytes=here.allocation_bytes,
+        row=here,
     )
 
 
@@ -94,5 +100,9 @@ def disk_format(volume_format: str) -> str:
 
 
 def _at(hypervisor: Hypervisor, path: str) -> Volume | None:
-    volumes = Volume.objects.present().filter(storage_pool__hypervisor=hypervisor, storage_pool__vanished_at=None)
-    return volumes.filter(path=posixpath.normpath(path)).select_related("storage_pool").first()
+    """The volume at this path, also where so far only another host of the same storage has told of it."""
+    pools = StoragePool.objects.present().filter(hypervisor=hypervisor)
+    shared = pools.exclude(shared_storage=None).values("shared_storage")
+    here = Q(storage_pool__in=pools) | Q(storage_pool__shared_storage__in=shared)
+    volumes = Volume.objects.present().filter(here, path=posixpath.normpath(path))
+    return volumes.select_related("storage_pool").first()
