@@ -18,6 +18,7 @@ _FOOTER_BYTES = 3 * SECTOR_BYTES
 _FOOTER_MARKER, _END_MARKER = 3, 0
 _WINDOW_BYTES, _SCATTERED_BYTES = 256 * 1024, 4096
 _ZERO_GRAIN = 1
+_RUN_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,33 @@ class Grain:
 
     number: int
     offset: int
+
+
+def read_grains(read: Reader, tables: "GrainTables") -> Iterator[tuple[int, bytes]]:
+    """Number and content of each grain of a disk that is not compressed; those beside one another are read at once."""
+    size = tables.header.grain_bytes
+    for first, count in _runs(tables.grains(), size):
+        content = read(first.offset, count * size)
+        if len(content) < (count - 1) * size:
+            raise HeaderProblem("It is cut off: a part of the disk lies behind its end.")
+        for index in range(count):
+            yield first.number + index, content[index * size : (index + 1) * size]
+
+
+def _runs(grains: Iterator[Grain], size: int) -> Iterator[tuple[Grain, int]]:
+    """The first of those that follow one another on the disk and in the file, and how many they are."""
+    first, count = None, 0
+    for grain in grains:
+        follows = first is not None and (grain.number, grain.offset) == (
+            first.number + count,
+            first.offset + count * size,
+        )
+        if first is not None and (not follows or count * size >= _RUN_BYTES):
+            yield first, count
+            first = None
+        first, count = (grain, 1) if first is None else (first, count + 1)
+    if first is not None:
+        yield first, count
 
 
 class GrainTables:

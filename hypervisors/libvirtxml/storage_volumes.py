@@ -7,7 +7,8 @@ from lxml import etree
 
 from hypervisors.libvirtxml.documents import attribute_of, child_at, children_of, number, parse_document, text_of
 
-VolumeFormat = Literal["qcow2", "raw"]
+# "vmdk" only on the way to what is exported.
+VolumeFormat = Literal["qcow2", "raw", "vmdk"]
 # What is taken on the storage when it is made: nothing; qcow2's tables, so that writing is faster; its whole size.
 Preallocation = Literal["off", "metadata", "full"]
 

@@ -4,7 +4,7 @@ from django.urls import URLPattern
 
 from hypervisors.web import home
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import deletion, lists, roles
+from hypervisors.web.domains import deletion, exports, lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern] = [
     *lists.urlpatterns,
     *domain_operations.urlpatterns,
     *deletion.urlpatterns,
+    *exports.urlpatterns,
     *domains.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,

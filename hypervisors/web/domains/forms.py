@@ -75,6 +75,7 @@ DIALOGS: dict[str, Callable[[Domain], str]] = {
     "describe": _form_url("describe"),
     "migrate": lambda domain: reverse("migrate_domain", args=[domain.uuid]),
     "delete_domain": lambda domain: reverse("delete_domain", args=[domain.uuid]),
+    "export_domain": lambda domain: reverse("export_domain", args=[domain.uuid]),
 }
 
 

@@ -27,7 +27,7 @@ from hypervisors.web.permissions import person
 
 _DIALOG_FORMS = ("rename", "describe")
 # Kinds with pages of their own, which say what is to be chosen.
-_OWN_DOORS = ("migrate", "delete_domain")
+_OWN_DOORS = ("migrate", "delete_domain", "export_domain")
 
 
 @require_POST

@@ -77,6 +77,7 @@ ROWS = {
     "vms/<uuid:uuid>/delete/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/leftovers/": "shrrriii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/delete-protection/": "smmmmmmm shririii smmmmmmm shhhhhii",
+    "vms/<uuid:uuid>/export/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/migrate/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/screen/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",

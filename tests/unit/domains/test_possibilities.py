@@ -17,7 +17,9 @@ from tests.rows import make_operation
 pytestmark = pytest.mark.django_db
 
 POSSIBLE = {
-    DomainState.SHUTOFF: {"start", "rename", "set_autostart", "describe", "migrate", "delete_domain"},
+    DomainState.SHUTOFF: {
+        *("start", "rename", "set_autostart", "describe", "migrate", "delete_domain", "export_domain"),
+    },
     DomainState.RUNNING: {
         *("shut_down", "reboot", "force_off", "reset", "pause", "save"),
         *("set_autostart", "describe", "migrate", "delete_domain"),
