@@ -7,14 +7,22 @@ from django.utils.translation import gettext_lazy as _
 from hypervisors.models.domains import Domain
 from hypervisors.models.hypervisors import Hypervisor
 
+_ATTRIBUTE = "_vmportal_installation"
+
 
 class InstallationQuerySet(models.QuerySet["Installation"]):
     def unfinished(self) -> "InstallationQuerySet":
         return self.filter(ended_at=None)
 
     def of(self, domain: Domain) -> "Installation | None":
-        """The latest of the machine; None for one that vmportal did not make, or that needed nothing."""
-        return self.filter(uuid=domain.libvirt_uuid, hypervisor_pool=_pool_id(domain)).order_by("-started_at").first()
+        """The latest of the machine; None for one that vmportal did not make, or that needed nothing.
+
+        Asked for once for each `Domain` object: a page asks for every action that it shows.
+        """
+        if not hasattr(domain, _ATTRIBUTE):
+            found = self.filter(uuid=domain.libvirt_uuid, hypervisor_pool=_pool_id(domain)).order_by("-started_at")
+            setattr(domain, _ATTRIBUTE, found.first())
+        return getattr(domain, _ATTRIBUTE)  # type: ignore[no-any-return]
 
 
 class Installation(models.Model):

@@ -7,6 +7,7 @@ from hypervisors.web.consoles import pages as consoles
 from hypervisors.web.domains import deletion, exports, lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
+from hypervisors.web.domains.creation import pages as creation
 from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
     *tree.urlpatterns,
     *lists.urlpatterns,
+    *creation.urlpatterns,
     *domain_operations.urlpatterns,
     *deletion.urlpatterns,
     *exports.urlpatterns,

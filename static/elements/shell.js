@@ -16,7 +16,11 @@ function remembered(key) {
 
 // What somebody types is not overwritten by an answer that comes meanwhile.
 if (window.Idiomorph) {
-  window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "value" || node !== document.activeElement;
+  // A part with data-stays is open or closed as the person left it.
+  window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => {
+    if (name === "open" && node.hasAttribute("data-stays")) return false;
+    return name !== "value" || node !== document.activeElement;
+  };
   // What an element drew is not in the server's answer, and would be taken for removed.
   window.Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.hasAttribute?.("data-draws-itself");
 }

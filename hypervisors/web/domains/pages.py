@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from hypervisors.access import can, permitted
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, Installation, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
@@ -100,6 +100,13 @@ def domain_band(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_safe
+def domain_installation(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """What its first boots still need; empty when they are over."""
+    machine = _visible(request, uuid)
+    return render(request, "domains/installation.html", {"domain": machine, "installation": _installation(machine)})
+
+
+@require_safe
 def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """All actions as entries of the list's menu."""
     machine = _visible(request, uuid)
@@ -138,6 +145,7 @@ def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
         "may_see_host": can(request.user, Privilege.HYPERVISOR_VIEW, machine.hypervisor),
         "may_configure": can(request.user, Privilege.DOMAIN_CONFIGURE, machine),
         "actions": None if machine.vanished_at else domain_actions(machine, request.user),
+        "installation": None if machine.vanished_at else _installation(machine),
     } | _band(request, machine)
 
 
@@ -154,6 +162,12 @@ def _band(request: HttpRequest, machine: Domain) -> dict[str, Any]:
         context["force_off"] = force_off_action(machine, request.user)
         context["late_seconds"] = max(0, round(_LATE_SECONDS - waited_seconds))
     return context
+
+
+def _installation(machine: Domain) -> Installation | None:
+    """The one that is not over yet."""
+    found = Installation.objects.of(machine)
+    return found if found is not None and found.ended_at is None else None
 
 
 def _tabs(machine: Domain, chosen: str) -> list[dict[str, Any]]:
@@ -237,6 +251,7 @@ urlpatterns = [
     path("vms/<uuid:uuid>/xml/", domain_xml, name="domain_xml"),
     path("vms/<uuid:uuid>/buttons/", domain_buttons, name="domain_buttons"),
     path("vms/<uuid:uuid>/band/", domain_band, name="domain_band"),
+    path("vms/<uuid:uuid>/installation/", domain_installation, name="domain_installation"),
     path("vms/<uuid:uuid>/menu/", domain_menu, name="domain_menu"),
     path("vms/<uuid:uuid>/usage.json", domain_usage, name="domain_usage"),
 ]

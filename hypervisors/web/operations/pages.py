@@ -1,11 +1,12 @@
 """Operations: the task drawer's content, the history with its filters, and cancelling."""
 
+import json
 from typing import Any
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -72,6 +73,18 @@ def operations(request: HttpRequest) -> HttpResponse:
     return render(request, "operations/list.html#rows" if wants_part(request) else "operations/list.html", context)
 
 
+@require_safe
+def operation(request: HttpRequest, operation_id: UUID) -> HttpResponse:
+    """One of them: how far it is, its steps and parts. One that makes a virtual machine leads on to that."""
+    row = get_object_or_404(_with_names(Operation.objects.visible_to(request.user)), pk=operation_id)
+    machine = _made_machine(request, row)
+    if machine is not None and row.state == OperationState.SUCCEEDED and row.kind in _MAKE_MACHINES:
+        return _led_on(request, machine)
+    children = _children(_with_names(Operation.objects.visible_to(request.user)), row)
+    context = {"operation": row, "machine": machine, "children": children, "made_uuid": _made_uuid(row)}
+    return render(request, "operations/page.html#band" if wants_part(request) else "operations/page.html", context)
+
+
 @require_POST
 def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     """Asks the runner to stop; it says itself how that ended."""
@@ -81,6 +94,32 @@ def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     except (Conflict, NotPossible) as error:
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
     return done(request, _("Cancelling: %s") % operation.subject_name, back="operations")
+
+
+# Whose outcome is a virtual machine; their subject is the host on which it is made.
+_MAKE_MACHINES = frozenset({"create_domain", "clone_domain", "import_appliance"})
+
+
+def _made_uuid(row: Operation) -> UUID | None:
+    """Of the machine that it makes; None where it makes none, or does not know yet."""
+    text = (row.parameters.get("spec") or {}).get("uuid") or row.parameters.get("uuid")
+    try:
+        return UUID(str(text)) if text and row.kind in _MAKE_MACHINES else None
+    except ValueError:
+        return None
+
+
+def _made_machine(request: HttpRequest, row: Operation) -> Domain | None:
+    uuid = _made_uuid(row)
+    return Domain.objects.visible_to(request.user).present().filter(uuid=uuid).first() if uuid else None
+
+
+def _led_on(request: HttpRequest, machine: Domain) -> HttpResponse:
+    if not wants_part(request):
+        return redirect(machine)
+    page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
+    swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
+    return HttpResponse(headers={"HX-Location": json.dumps(page | swap)})
 
 
 def history_page(domain: Domain, page: str | None) -> Page[Operation]:
@@ -156,5 +195,6 @@ def _task(operation: Operation) -> dict[str, Any]:
 urlpatterns = [
     path("tasks/", tasks, name="tasks"),
     path("operations/", operations, name="operations"),
+    path("operations/<uuid:operation_id>/", operation, name="operation"),
     path("operations/<uuid:operation_id>/cancel/", operation_cancel, name="operation_cancel"),
 ]
