@@ -100,6 +100,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "hypervisors.web.permissions.rights_for_templates",
+                "hypervisors.web.frames.frame_for_templates",
                 "hypervisors.web.troubles.trouble_for_templates",
             ],
         },

@@ -96,6 +96,11 @@ document.addEventListener("vp:rights", async () => {
   } catch {
     // Without a server the page stays; the socket's next greeting makes it look again.
   }
+  // With other rights it may be another frame.
+  if (page && page.body.className !== document.body.className) {
+    location.reload();
+    return;
+  }
   const places = page?.querySelector(".vp-nav");
   if (places) {
     document.querySelector(".vp-nav")?.replaceWith(places);

@@ -1,7 +1,6 @@
 """What can be asked of one virtual machine now: words, icon, why not, and what is asked before."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -13,8 +12,7 @@ from hypervisors.models import Domain
 from hypervisors.models.rights import Requester
 from hypervisors.operations.domains.domain_operations import MORE, MOVE, POWER, STOP, DomainOperation
 from hypervisors.operations.engine.registry import operation_type, types_for
-from hypervisors.operations.engine.requests import possible_kinds, why_not_permitted
-from hypervisors.privileges import Privilege
+from hypervisors.operations.engine.requests import possible_kinds
 from hypervisors.web.domains.forms import DIALOGS
 
 # Requests to the guest that a force off may take the place of.
@@ -45,7 +43,8 @@ class DomainAction:
 class DomainActions:
     """The actions of one machine, as its page shows them."""
 
-    first: DomainAction
+    # None for who may only look.
+    first: DomainAction | None
     # Beside `first`, in a menu of its own: the other ways to stop.
     stopping: tuple[DomainAction, ...]
     second: DomainAction | None
@@ -57,27 +56,30 @@ class DomainActions:
     @property
     def first_style(self) -> str:
         """What brings a machine to run is the brightest button; what stops it is not."""
-        return "btn" if self.first.kind == "shut_down" else "btn btn-primary"
+        return "btn" if self.first and self.first.kind == "shut_down" else "btn btn-primary"
 
     @property
     def common_reason(self) -> str:
         """Why most of them cannot be done now, to be said once; empty when the reasons differ."""
-        reason, count = Counter(action.reason for action in self.all).most_common(1)[0]
-        return reason if count > 2 else ""
+        counted = Counter(action.reason for action in self.all).most_common(1)
+        return next((reason for reason, count in counted if count > 2), "")
 
 
 def domain_actions(domain: Domain, user: Requester) -> DomainActions:
-    """What makes sense now, with reasons for what is not possible for this user."""
-    reasons = _reasons(domain, user)
+    """What makes sense now and the person's role allows, with reasons for what is not possible."""
+    reasons = possible_kinds(domain)
     groups: dict[str, list[DomainAction]] = {POWER: [], STOP: [], MOVE: [], MORE: []}
-    for found in sorted(_types(domain, user), key=lambda found: found.position):
-        if found.is_offered(domain):
+    for found in sorted(_types(), key=lambda found: found.position):
+        if can(user, found.privilege, domain) and found.is_offered(domain):
             groups[found.group].append(_action(found, domain, reasons.get(found.kind, "")))
+    powers = groups[POWER]
     # Of one that crashed and is kept, nothing but its end is left.
-    first, *powers = groups[POWER] or [groups[STOP].pop(0)]
+    first = next(iter(powers or groups[STOP]), None)
+    if not powers:
+        del groups[STOP][:1]
     # Of a machine that is paused, shutting down is one of the ways to stop.
-    stopping = [action for action in powers if action.kind == "shut_down"] + groups[STOP]
-    second = next((action for action in powers if action.kind == "pause"), None)
+    stopping = [action for action in powers[1:] if action.kind == "shut_down"] + groups[STOP]
+    second = next((action for action in powers[1:] if action.kind == "pause"), None)
     migrate = next(iter(groups[MOVE]), None)
     return DomainActions(
         first=first,
@@ -85,7 +87,7 @@ def domain_actions(domain: Domain, user: Requester) -> DomainActions:
         second=second,
         migrate=migrate,
         more=tuple(groups[MORE]),
-        all=(first, *([second] if second else []), *stopping, *groups[MOVE], *groups[MORE]),
+        all=(*([first] if first else []), *([second] if second else []), *stopping, *groups[MOVE], *groups[MORE]),
     )
 
 
@@ -97,22 +99,8 @@ def force_off_action(domain: Domain, user: Requester) -> DomainAction | None:
     return replace(_action(found, domain, ""), word=gettext("Force off now"))
 
 
-def may_operate(domain: Domain, user: Requester) -> bool:
-    return can(user, Privilege.DOMAIN_OPERATE, domain)
-
-
-def _types(domain: Domain, user: Requester) -> list[DomainOperation]:
-    """Those that the user's role allows; all, with the reason, for who may only look."""
-    found = [cast("DomainOperation", found) for found in types_for("domain")]
-    if not may_operate(domain, user):
-        return found
-    return [one for one in found if can(user, one.privilege, domain)]
-
-
-def _reasons(domain: Domain, user: Requester) -> Mapping[str, str]:
-    if not may_operate(domain, user):
-        return {found.kind: why_not_permitted() for found in _types(domain, user)}
-    return possible_kinds(domain)
+def _types() -> list[DomainOperation]:
+    return [cast("DomainOperation", found) for found in types_for("domain")]
 
 
 def _action(found: DomainOperation, domain: Domain, reason: str) -> DomainAction:

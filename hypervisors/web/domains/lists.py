@@ -20,7 +20,8 @@ from hypervisors.operations.engine.registry import types_for
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.domains.list_queries import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery
+from hypervisors.web.domains.list_queries import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery, ListedDomain
+from hypervisors.web.frames import FEW_MACHINES, has_inventory
 from hypervisors.web.sequences import sequence_number
 
 # A page of the list at most, and a little more.
@@ -50,6 +51,7 @@ def domains(request: HttpRequest) -> HttpResponse:
         "clear_url": DomainListQuery(page_size=query.page_size).url(),
         "here": query.url(page=query.page),
         "most_at_once": MOST_AT_ONCE,
+        "cards": _cards(domain_list),
         "warnings": {found.kind: found.warning for found in types_for("domain") if found.in_bulk},
     }
     if not wants_part(request):
@@ -84,6 +86,16 @@ def domains_usage(request: HttpRequest) -> JsonResponse:
     uuids = seen.order_by().values_list("uuid", flat=True)
     usage = read_recent([domain_key(uuid) for uuid in uuids], SPARKLINE_SAMPLES)
     return JsonResponse({"domains": {key.rpartition(":")[2]: _sparkline(samples) for key, samples in usage.items()}})
+
+
+def _cards(domain_list: DomainList) -> list[tuple[ListedDomain, bool]] | None:
+    """Each machine and whether one may start it, for who uses a few; None where the list is a table."""
+    user = domain_list.user
+    if domain_list.query.is_filtered or has_inventory(user) or not 0 < domain_list.total <= FEW_MACHINES:
+        return None
+    keys = [domain.pk for domain in domain_list.domains]
+    operable = set(Domain.objects.operable_by(user).filter(pk__in=keys).order_by().values_list("pk", flat=True))
+    return [(domain, domain.pk in operable) for domain in domain_list.domains]
 
 
 def _place(query: DomainListQuery, user: AbstractBaseUser | AnonymousUser) -> str:

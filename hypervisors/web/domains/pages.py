@@ -22,6 +22,7 @@ from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
 from hypervisors.web.domains.deletion import leftovers_context
 from hypervisors.web.domains.roles import roles_context
+from hypervisors.web.frames import has_inventory
 from hypervisors.web.operations.pages import history_page
 
 # A guest that has not listened for so long is offered to be forced off.
@@ -134,7 +135,8 @@ def _page(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> Ht
     if machine.vanished_at and tab == "overview":
         context["page"] = history_page(machine, request.GET.get("page"))
         context |= leftovers_context(request, machine)
-    return render(request, template, _head(request, machine) | {"tabs": _tabs(machine, tab), "tab": tab} | context)
+    context |= {"tabs": _tabs(request, machine, tab), "tab": tab}
+    return render(request, template, _head(request, machine) | context)
 
 
 def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
@@ -170,7 +172,8 @@ def _installation(machine: Domain) -> Installation | None:
     return found if found is not None and found.ended_at is None else None
 
 
-def _tabs(machine: Domain, chosen: str) -> list[dict[str, Any]]:
+def _tabs(request: HttpRequest, machine: Domain, chosen: str) -> list[dict[str, Any]]:
+    """Its parts; who sees no host is spared what is of use to operators only."""
     tabs = {
         "overview": (_("Overview"), "domain"),
         "screen": (_("Console"), "domain_screen"),
@@ -180,6 +183,10 @@ def _tabs(machine: Domain, chosen: str) -> list[dict[str, Any]]:
     }
     if machine.vanished_at:
         del tabs["screen"]
+    if not has_inventory(request.user):
+        del tabs["xml"]
+        if not can(request.user, Privilege.DOMAIN_GRANT, machine):
+            del tabs["access"]
     return [
         {"word": word, "url": reverse(view, args=[machine.uuid]), "is_chosen": name == chosen}
         for name, (word, view) in tabs.items()
