@@ -72,6 +72,7 @@ ROWS = {
     "vms/new/": "shhhhiii shhhhiii",
     "vms/usage.json": "siiiiiii smmmmmmm",
     "vms/operations/<str:kind>/": "smmmmmmm siiiiiii",
+    "vms/operations/<str:kind>/preflight/": "smmmmmmm siiiiiii",
     "vms/<uuid:uuid>/operations/<str:kind>/": "smmmmmmm shririii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/forms/<str:kind>/": "shririii smmmmmmm shhhhhii smmmmmmm",
     "vms/delete/": "smmmmmmm siiiiiii",
