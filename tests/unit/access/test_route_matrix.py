@@ -239,7 +239,7 @@ def letter(answer: Any) -> str:
 
 def path_of(route: str, place: dict[str, Any]) -> str:
     row = next((key for prefix, key in place.items() if "pk" in arguments_of(route) and route.startswith(prefix)), None)
-    kind = "start" if route == "vms/operations/<str:kind>/" else "rename"
+    kind = "start" if route.startswith("vms/operations/<str:kind>/") else "rename"
     return address(route, place | {"pk": row, "kind": kind})
 
 
