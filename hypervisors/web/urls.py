@@ -4,7 +4,7 @@ from django.urls import URLPattern
 
 from hypervisors.web import home
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import deletion, exports, lists, roles
+from hypervisors.web.domains import appliances, deletion, exports, lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern] = [
     *domain_operations.urlpatterns,
     *deletion.urlpatterns,
     *exports.urlpatterns,
+    *appliances.urlpatterns,
     *domains.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,
