@@ -13,7 +13,15 @@ from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
-from hypervisors.web.storage import fetches, uploads
+from hypervisors.web.storage import (
+    fetches,
+    shared_storages,
+    storage_pool_actions,
+    storage_pool_creation,
+    storage_pool_editing,
+    uploads,
+)
+from hypervisors.web.storage import lists as storage_lists
 from hypervisors.web.storage import operations as storage_operations
 from hypervisors.web.storage import pages as storage
 
@@ -32,7 +40,12 @@ urlpatterns: list[URLPattern] = [
     *editing.urlpatterns,
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
+    *storage_lists.urlpatterns,
+    *storage_pool_creation.urlpatterns,
     *storage.urlpatterns,
+    *storage_pool_actions.urlpatterns,
+    *storage_pool_editing.urlpatterns,
+    *shared_storages.urlpatterns,
     *processes.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,
