@@ -32,9 +32,11 @@ class InstallMarker:
     operation: str = ""
 
 
-def build_install_marker(marker: InstallMarker) -> str:
-    """The element, as virDomainSetMetadata takes it."""
+def build_install_marker(marker: InstallMarker, *, with_namespace: bool = True) -> str:
+    """The element, as it stands in a domain's XML; virDomainSetMetadata adds the namespace by itself."""
     element = etree.Element(f"{{{INSTALL_NAMESPACE}}}{_TAG}", nsmap={INSTALL_KEY: INSTALL_NAMESPACE})
+    if not with_namespace:
+        element = etree.Element(_TAG)
     element.set("phase", marker.phase)
     element.set("media", " ".join(marker.media))
     if marker.started_at is not None:

@@ -8,6 +8,8 @@ from lxml import etree
 from hypervisors.libvirtxml.documents import attribute_at, child_at, parse_document
 
 _DRIVES = ("cdrom", "floppy")
+# Attributes of a source that say what is in the drive.
+_NAMING = ("file", "dev", "dir", "volume", "name", "path")
 # What goes with a medium: its format, and what it would be on top of.
 _OF_THE_MEDIUM = ("source", "backingStore", "mirror")
 
@@ -21,8 +23,13 @@ def drives_with_media(domain_xml: str, targets: Collection[str]) -> list[etree._
         for disk in found
         if disk.get("device") in _DRIVES
         and attribute_at(disk, "target", "dev") in targets
-        and child_at(disk, "source") is not None
+        and _has_medium(child_at(disk, "source"))
     ]
+
+
+def _has_medium(source: etree._Element | None) -> bool:
+    """libvirt leaves an element that names nothing in a running machine's empty drive."""
+    return source is not None and any(name in source.attrib for name in _NAMING)
 
 
 def without_medium(drive: etree._Element) -> str:

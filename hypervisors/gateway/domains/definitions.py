@@ -96,7 +96,7 @@ def undefine_domain(connection: Connection, uuid: UUID) -> None:
 
 def set_install_marker(connection: Connection, uuid: UUID, marker: InstallMarker | None) -> None:
     """Write it, or remove it (None), in what runs and in what is stored. Raises: errors.HypervisorError."""
-    text = None if marker is None else build_install_marker(marker)
+    text = None if marker is None else build_install_marker(marker, with_namespace=False)
     with translated("note the installation of the virtual machine"):
         domain = connection.raw.lookupByUUID(uuid.bytes)
         for flag in _affected(domain):

@@ -46,7 +46,7 @@ from hypervisors.operations.domains.creation.specs import (
     spec_of,
     uuid_of,
 )
-from hypervisors.operations.domains.creation.trees import tree_file
+from hypervisors.operations.domains.creation.trees import tree_arguments, tree_file
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Result, Run
@@ -148,7 +148,7 @@ class _Creation:
         for number, kind in ((2, "kernel"), (3, "initrd")):
             name = getattr(self._files, kind)
             if name:
-                steps.append(self._written(name, tree_file(self._parameters, kind), number))
+                steps.append(self._written(name, tree_file(self._parameters.tree_url, kind), number))
         return steps
 
     def _written(self, name: str, content: Any, number: int, *, same_head_bytes: int = 4096) -> WrittenDisk:
@@ -166,9 +166,16 @@ class _Creation:
         return build_domain(self._whole(run))
 
     def _first_xml(self, run: Run) -> str:
-        paths, parameters = self._paths(run), self._parameters
-        kernel, initrd = paths[self._files.kernel], paths[self._files.initrd]
-        return build_domain(install_spec(self._whole(run), parameters, kernel=kernel, initrd=initrd))
+        parameters = self._parameters
+        if not parameters.tree_url:
+            chosen = (parameters.kernel_volume_id, parameters.initrd_volume_id)
+            kernel, initrd = (volume_on(self._host, one).path if one is not None else "" for one in chosen)
+            cmdline = parameters.cmdline
+        else:
+            paths = self._paths(run)
+            kernel, initrd = paths[self._files.kernel], paths[self._files.initrd]
+            cmdline = tree_arguments(parameters.tree_url, parameters.cmdline)
+        return build_domain(install_spec(self._whole(run), kernel=kernel, initrd=initrd, cmdline=cmdline))
 
     def _whole(self, run: Run) -> DomainSpec:
         spec = filled_spec(self._parameters, self._host, paths=self._paths(run))

@@ -43,9 +43,9 @@ class Creator:
         found |= {"method": "pxe", "install": False, "spec": small_spec(name).to_json()}
         return found | fields
 
-    def ask(self, given: dict[str, Any]) -> Operation:
+    def ask(self, given: dict[str, Any], *, kind: str = "create_domain") -> Operation:
         host = Hypervisor.objects.select_related("hypervisor_pool").get(pk=self.portal.rows[0].pk)
-        return request_operation(user=self.portal.alice, kind="create_domain", subject=host, parameters=given)
+        return request_operation(user=self.portal.alice, kind=kind, subject=host, parameters=given)
 
     def create(self, given: dict[str, Any]) -> Operation:
         return run_to_end(self.ask(given))

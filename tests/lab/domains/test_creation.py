@@ -194,3 +194,20 @@ def test_several_are_made_at_once_each_on_the_best_host_with_its_own_numbers(mad
     asked.parent.refresh_from_db()
     assert (asked.parent.state, asked.parent.outcome) == (OperationState.SUCCEEDED, "3 done.")
     assert b"192.0.2.11/24" in (made.host.lab.pool_path / "web-11-seed.iso").read_bytes()
+
+
+def test_pasted_xml_becomes_a_machine_and_what_libvirt_leaves_out_is_told(made: Creator) -> None:
+    xml = (
+        "<domain type='qemu'><name>pasted &amp; kept</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>"
+        "<features><acpi/></features><unheard-of state='on'/><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>"
+        "<interface type='user'><mac address='52:54:00:99:00:01'/><colour>red</colour></interface></devices></domain>"
+    )
+    operation = succeeded(run_to_end(made.ask({"xml": xml}, kind="create_domain_from_xml")))
+    assert "unheard-of@state" in operation.outcome
+    assert "devices/interface/colour" in operation.outcome
+    assert "xml" not in operation.parameters
+    assert made.host.virsh("domuuid", "pasted & kept") == operation.parameters["uuid"]
+    wait_until(lambda: made.portal.rows[0].domains.filter(name="pasted & kept").exists())
+    other = xml.replace("pasted", "other")
+    with pytest.raises(NotPossible, match="MAC address"):
+        made.ask({"xml": other}, kind="create_domain_from_xml")

@@ -31,6 +31,7 @@ from hypervisors.operations.domains.creation.parameters import (
 )
 from hypervisors.operations.domains.creation.places import storage_pool_on, volume_on
 from hypervisors.operations.domains.creation.specs import filled_spec
+from hypervisors.operations.domains.creation.trees import check_tree_url
 from hypervisors.operations.domains.names import name_problem
 from hypervisors.operations.engine.types import checked_choice
 
@@ -169,6 +170,16 @@ class _Check:
         if is_unknown and not networks.filter(bridge=card.source).exists():
             raise NotPossible(_("%(host)s has no interface “%(name)s”.") % {"host": host.name, "name": card.source})
 
+    def _volume_id(self, name: str) -> int | None:
+        """Raises: errors.NotPossible when this host does not see the volume."""
+        volume_id = self._given.get(name)
+        if volume_id is None:
+            return None
+        if type(volume_id) is not int:
+            raise NotPossible(_("Choose the kernel and the initial RAM disk from the list."))
+        volume_on(self._hypervisor, volume_id)
+        return volume_id
+
     def _media(self) -> list[int]:
         media = self._given.get("media") or []
         if not isinstance(media, list) or len(media) > _MOST_MEDIA or not all(type(one) is int for one in media):
@@ -215,8 +226,8 @@ class _Check:
             disks=[as_json(plan) for plan in disks],
             media=media,
             tree_url=str(given.get("tree_url") or ""),
-            kernel_volume_id=given.get("kernel_volume_id"),
-            initrd_volume_id=given.get("initrd_volume_id"),
+            kernel_volume_id=self._volume_id("kernel_volume_id"),
+            initrd_volume_id=self._volume_id("initrd_volume_id"),
             cmdline=_checked_cmdline(given.get("cmdline")),
             cloud_init=None if cloud_init is None else as_json(cloud_init),
             files_storage_pool_id=storage_pool_on(self._hypervisor, files_pool).pk if files_pool else 0,
@@ -253,8 +264,11 @@ def _check_method(parameters: CreateDomainParameters, spec: DomainSpec) -> None:
     for is_there, text in needs.get(parameters.method, ()):
         if not is_there:
             raise NotPossible(text)
-    if parameters.cloud_init is not None and not (parameters.files_storage_pool_id or plans):
-        raise NotPossible(_("The seed of cloud-init needs a storage pool: choose one for it."))
+    if parameters.tree_url:
+        check_tree_url(parameters.tree_url)
+    has_files = parameters.cloud_init is not None or parameters.tree_url
+    if has_files and not (parameters.files_storage_pool_id or plans):
+        raise NotPossible(_("The seed or the kernel needs a storage pool: choose one for it."))
 
 
 def _has_source(plans: Iterable[DiskPlan]) -> bool:

@@ -96,9 +96,9 @@ def has_install_kernel(parameters: CreateDomainParameters) -> bool:
     return parameters.method == Method.URL_TREE
 
 
-def install_spec(spec: DomainSpec, parameters: CreateDomainParameters, *, kernel: str, initrd: str) -> DomainSpec:
+def install_spec(spec: DomainSpec, *, kernel: str, initrd: str, cmdline: str) -> DomainSpec:
     """The first run of an installation by kernel: its reboot ends it, and the next start is from the disk."""
-    return replace(spec, kernel_path=kernel, initrd_path=initrd, cmdline=parameters.cmdline, on_reboot="destroy")
+    return replace(spec, kernel_path=kernel, initrd_path=initrd, cmdline=cmdline, on_reboot="destroy")
 
 
 def volume_name(plan: DiskPlan, machine_name: str, number: int) -> str:

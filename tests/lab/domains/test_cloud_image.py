@@ -1,0 +1,98 @@
+"""A cloud image's first boot on a real hypervisor: the guest itself says that each setting took."""
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from deploy.lab.cloud_image import cached_cloud_image
+from deploy.lab.process import LabError
+from hypervisors.models import Domain, Installation, Operation
+from hypervisors.operations.domains.creation.install_phase import look_at_installations
+from tests.lab.domains.creations import MIB, Creator, creator, run_to_end, small_spec
+from tests.lab.domains.test_creation import succeeded
+from tests.lab.portals import Portal
+from tests.watching import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WORKERS = ()
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDpX235ytvSD2WGdcRID3mWlplnMDx455TgVBNFbzCrK anna@desk"
+NAME = "cloudy"
+
+
+@pytest.fixture
+def made(portal: Portal) -> Iterator[Creator]:
+    image = cached_cloud_image()
+    with creator(portal) as found:
+        shutil.copy(image, found.host.lab.pool_path / "debian.qcow2")
+        yield found
+
+
+class Guest:
+    """What its agent answers."""
+
+    def __init__(self, made: Creator) -> None:
+        self._made = made
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        request = json.dumps({"execute": command, "arguments": arguments})
+        return json.loads(self._made.host.virsh("qemu-agent-command", NAME, request))["return"]
+
+    def answers(self) -> bool:
+        try:
+            self.ask("guest-ping")
+        except LabError:
+            return False
+        return True
+
+    def run(self, *command: str) -> str:
+        """What the command printed inside, once it has ended."""
+        pid = self.ask("guest-exec", path=command[0], arg=list(command[1:]), **{"capture-output": True})["pid"]
+        ended: dict[str, Any] = wait_until(lambda: self._ended(pid), seconds=60)
+        return base64.b64decode(ended.get("out-data", "")).decode()
+
+    def _ended(self, pid: int) -> Any:
+        status = self.ask("guest-exec-status", pid=pid)
+        return status if status["exited"] else None
+
+
+def test_each_setting_takes_and_the_seed_goes(made: Creator) -> None:
+    image = made.mirrored("debian.qcow2")
+    disk = {"action": "overlay", "storage_pool_id": made.storage_pool.pk, "source_volume_id": image.pk}
+    seed = {
+        "user": "anna",
+        "ssh_keys": [KEY],
+        "password": "geheim",
+        "hostname": "cloudy.example",
+        "networks": [{"dhcp4": False, "addresses": ["198.51.100.7/24"], "nameservers": ["198.51.100.1"]}],
+        "user_data": "write_files: [{path: /etc/from-user-data, content: 'ä: \"x\"'}]",
+    }
+    spec = small_spec(NAME, memory_kib=512 * 1024, kernel_path="", initrd_path="", cmdline="")
+    given = made.given(NAME, method="cloud_image", start=True, cloud_init=seed, spec=spec.to_json())
+    operation = succeeded(made.create(given | {"disks": [disk | {"capacity_bytes": 3072 * MIB}]}))
+    assert "geheim" not in json.dumps(operation.parameters)
+    guest = Guest(made)
+    wait_until(guest.answers, seconds=240)
+    wait_until(lambda: "done" in guest.run("/usr/bin/cloud-init", "status"), seconds=120)
+    assert guest.ask("guest-get-host-name")["host-name"].split(".")[0] == "cloudy"
+    interfaces = {one["name"]: one for one in guest.ask("guest-network-get-interfaces")}
+    addresses = [address["ip-address"] for address in interfaces["eth0"].get("ip-addresses", ())]
+    assert "198.51.100.7" in addresses
+    assert guest.run("/bin/cat", "/home/anna/.ssh/authorized_keys").strip() == KEY
+    assert guest.run("/bin/grep", "^anna:", "/etc/shadow").startswith("anna:$6$")
+    assert guest.run("/bin/cat", "/etc/from-user-data") == 'ä: "x"'
+    # The root file system has grown with the disk.
+    assert int(guest.run("/bin/sh", "-c", "df --output=size -m / | tail -1")) > 2500
+    wait_until(lambda: _is_agent_seen(), seconds=90)
+    wait_until(look_at_installations, seconds=60)
+    succeeded(run_to_end(Operation.objects.unfinished().get(kind="finish_install")))
+    assert f"{NAME}-seed.iso" not in made.volumes()
+    assert Installation.objects.get().ended_at is not None
+
+
+def _is_agent_seen() -> bool:
+    row = Domain.objects.select_related("definition").filter(name=NAME).first()
+    return row is not None and "state='connected'" in row.definition.live_xml
