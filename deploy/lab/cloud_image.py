@@ -16,7 +16,6 @@ from pathlib import Path
 from deploy.lab.boot_image import cache_path
 from deploy.lab.process import LabError, run
 
-_MIRROR = "http://deb.debian.org/debian"
 _SUITE = "bookworm"
 _PACKAGES = (
     *("linux-image-cloud-amd64", "initramfs-tools", "zstd", "e2fsprogs", "udev", "dbus", "systemd-sysv"),
@@ -82,7 +81,7 @@ def _make(image: Path) -> None:
     with tempfile.TemporaryDirectory(dir=image.parent, prefix="cloud-") as scratch:
         directory = Path(scratch)
         root = directory / "root"
-        run("debootstrap", "--variant=minbase", _SUITE, str(root), _MIRROR, timeout_seconds=600)
+        run("debootstrap", "--variant=minbase", _SUITE, str(root), _mirror(), timeout_seconds=600)
         with _mounted(root):
             _install(root)
         boot = _boot_partition(directory, root)
@@ -91,6 +90,15 @@ def _make(image: Path) -> None:
         new = image.with_name(f"{image.name}.new")
         run("qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(disk), str(new), timeout_seconds=120)
         new.rename(image)
+
+
+def _mirror() -> str:
+    """Where this machine's own packages of the suite come from. Raises: LabError."""
+    wanted = ("Identifier: Packages", f"Codename: {_SUITE}", "Component: main")
+    listed = run("apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted).split()
+    if not listed:
+        raise LabError(f"apt knows no archive of Debian {_SUITE}")
+    return listed[0]
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def _source_controls(creation: "Creation", make: Fields) -> list[Field]:
         make.text(
             "tree_url",
             _("URL of the install tree"),
-            placeholder="https://deb.debian.org/debian/dists/bookworm/main/installer-amd64/",
+            placeholder="https://ftp.debian.org/debian/dists/bookworm/main/installer-amd64/",
         ),
         make.text("cmdline", _("Kernel arguments"), is_optional=True, is_code=True),
         make.select("appliance", _("Appliance"), _images(image for image in choices.images if image.is_appliance)),
