@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
@@ -43,6 +43,11 @@ class Fetched:
     # What tells this version of the file from another; "" where the server does not say.
     tag: str
     response: Any
+
+    def cut(self) -> None:
+        """End the body from another thread: who waits in `blocks` gets FetchBroken."""
+        with suppress(OSError, ValueError, RuntimeError):
+            self.response.shutdown()
 
     def blocks(self, block_bytes: int) -> Iterator[bytes]:
         """The body, in blocks of that size but for the last. Raises: FetchBroken."""

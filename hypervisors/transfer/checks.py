@@ -47,10 +47,16 @@ class Checker(threading.Thread):
         else:
             self._soon.put(upload.pk)
 
+    def wake(self) -> None:
+        """Look now, and whether to stop."""
+        self._soon.put(0)
+
     def run(self) -> None:
         while not self._stop_asked.is_set():
             with suppress(queue.Empty):
                 self._soon.get(timeout=_ROUND_SECONDS)
+            if self._stop_asked.is_set():
+                return
             try:
                 for upload in self._due():
                     self._check(upload)
@@ -92,7 +98,6 @@ class Checker(threading.Thread):
             while digest.position < upload.length_bytes and not self._stop_asked.is_set():
                 before = digest.position
                 digest.catch_up(min(before + _TELL_BYTES, upload.length_bytes), read)
-                digest.mark()
                 count, _is_wanted = leases.renew(holder)
                 if not count or digest.position == before or not self._is_wanted(upload):
                     return

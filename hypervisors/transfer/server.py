@@ -194,12 +194,15 @@ class TransferServer(ThreadingMixIn, HTTPServer):
     def stop(self) -> None:
         """Stop listening and end every transfer, to go on with another process. Call from another thread."""
         self._stop_asked.set()
+        self._checker.wake()
         self.shutdown()
         for transfer in self.registry.all():
             transfer.stop()
         deadline = time.monotonic() + 3
         while len(self.registry) and time.monotonic() < deadline:
             time.sleep(0.02)
+        for thread in (self._upkeep, self._checker):
+            thread.join(3)
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

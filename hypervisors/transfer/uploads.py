@@ -17,7 +17,6 @@ from hypervisors.access.origin import request_from
 from hypervisors.errors import HypervisorError, NotPossible, StoragePoolFull, VmportalError
 from hypervisors.gateway.connections import Connection, open_connection
 from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
-from hypervisors.gateway.storage.volume_streams import PACKET_BYTES
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.models import StoragePool, Upload
 from hypervisors.operations.engine.requests import request_cancel
@@ -28,6 +27,7 @@ from hypervisors.operations.storage.uploads import note_arrived, note_failure, n
 from hypervisors.privileges import Privilege
 from hypervisors.states import UploadState
 from hypervisors.transfer import leases
+from hypervisors.transfer.bodies import copy_body
 from hypervisors.transfer.checks import Checker
 from hypervisors.transfer.requests import Refused, require_own_page, signed_in
 from hypervisors.transfer.transfers import Transfer, TransferRegistry
@@ -144,8 +144,9 @@ class Uploads:
         assert upload is not None
         digest = self._registry.digest_of(upload.token)
         try:
-            incoming = IncomingVolume(connection, target, offset=offset, digest=digest)
-            _copy(body, length, transfer, incoming)
+            digest.rewind(offset)
+            incoming = IncomingVolume(connection, target, offset=offset)
+            copy_body(body, length, transfer, incoming, digest)
         except (StoragePoolFull, NotPossible) as error:
             # Going on would end in the same place.
             note_failure(upload, str(error))
@@ -193,30 +194,6 @@ class _Leased:
     def __exit__(self, *exception: object) -> None:
         leases.release(self._transfer.holder)
         self._registry.remove(self._transfer)
-
-
-def _copy(body: BinaryIO, length: int, transfer: Transfer, incoming: IncomingVolume) -> None:
-    """Until all has come, the browser is gone or somebody stops it; what came is kept. Raises: errors.VmportalError."""
-    rest = length
-    try:
-        while rest and not transfer.stopped.is_set():
-            try:
-                block = body.read(min(rest, PACKET_BYTES))
-            except OSError:
-                break
-            if not block:
-                break
-            rest -= len(block)
-            incoming.write(block)
-            transfer.moved(incoming.position, incoming.safe_bytes)
-        if transfer.stopped.is_set():
-            # Somebody else may be writing by now.
-            raise HypervisorError(_("It was interrupted."))
-        incoming.checkpoint()
-        transfer.moved(incoming.position, incoming.safe_bytes)
-    except BaseException:
-        incoming.abort()
-        raise
 
 
 def _wait_until_open(token: str) -> Upload | None:

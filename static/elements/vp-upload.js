@@ -5,8 +5,8 @@
 import { bytes, duration, rate } from "./units.js";
 import { visible } from "./words.js";
 
-// What a cut may cost, and what a proxy that buffers may hold.
-const CHUNK_BYTES = 64 * 1024 * 1024;
+// A request carries so much. A cut costs nothing (the host says what it has), but a proxy before ours may buffer a request.
+const CHUNK_BYTES = 256 * 1024 * 1024;
 const AT_ONCE = 2;
 const RETRY_MS = [0, 500, 1000, 2000, 3000, ...Array(5000).fill(4000)];
 const LOOK_MS = 700;
@@ -14,44 +14,27 @@ const SPEED_MS = 5000;
 // The offset is not where we are (409), somebody else sends or the volume is being made (423): it passes.
 const PASSING = new Set([0, 409, 423]);
 
-class VpUpload extends HTMLElement {
+// Uploads go on while one looks at other pages of ours: they belong to the storage pool, not to the element that shows them.
+const queues = new Map();
+
+class Queue {
   #rows = new Map(); // by name
-  #end = new AbortController();
+  owner = null;
 
-  connectedCallback() {
-    this.#end = new AbortController();
-    const { signal } = this.#end;
-    this.list = this.querySelector(".vp-uploads");
-    const input = this.querySelector("input[type=file]");
-    input.addEventListener("change", () => { this.add([...input.files]); input.value = ""; }, { signal });
-    for (const kind of ["dragenter", "dragover"]) this.addEventListener(kind, (event) => this.#over(event), { signal });
-    for (const kind of ["dragleave", "drop"]) this.addEventListener(kind, () => this.classList.remove("is-over"), { signal });
-    this.addEventListener("drop", (event) => this.#dropped(event), { signal });
-    window.addEventListener("beforeunload", (event) => { if (this.#isBusy) event.preventDefault(); }, { signal });
-    window.addEventListener("online", () => this.#wake(), { signal });
-    // htmx asks before it leaves the page by a link of ours.
-    document.addEventListener("htmx:confirm", (event) => this.#leaving(event), { signal });
-    this.#showUnfinished();
+  constructor(storagePool) {
+    this.storagePool = storagePool;
+    window.addEventListener("beforeunload", (event) => { if (this.#isBusy) event.preventDefault(); });
+    window.addEventListener("online", () => this.#rows.forEach((row) => row.wake()));
   }
 
-  disconnectedCallback() {
-    this.#end.abort();
-    for (const row of this.#rows.values()) row.stop();
-    this.#rows.clear();
+  // An element that shows them; the last one does.
+  attach(owner) {
+    this.owner = owner;
+    for (const row of this.#rows.values()) owner.list.append(row.element);
+    this.#findUnfinished();
   }
 
-  get storagePool() {
-    return this.dataset.storagePool;
-  }
-
-  words(name) {
-    return this.dataset[`word${name[0].toUpperCase()}${name.slice(1)}`];
-  }
-
-  add(files) {
-    const sha256 = this.querySelector(".vp-upload-sha256");
-    const expected = files.length === 1 ? sha256.value.trim() : "";
-    if (expected) sha256.value = "";
+  add(files, expected) {
     for (const file of files) {
       this.#rows.get(file.name)?.remove();
       const row = new Row(this, file.name, file.size);
@@ -77,8 +60,61 @@ class VpUpload extends HTMLElement {
     return [...this.#rows.values()].some((row) => row.isActive || row.isWaiting);
   }
 
-  #wake() {
-    for (const row of this.#rows.values()) row.wake();
+  // What was under way when the browser left.
+  async #findUnfinished() {
+    const answer = await ask(`/storage/${this.storagePool}/uploads/`).catch(() => null);
+    for (const upload of answer?.uploads ?? []) {
+      if (this.#rows.has(upload.name)) continue;
+      const row = new Row(this, upload.name, upload.length_bytes);
+      this.#rows.set(upload.name, row);
+      row.showUnfinished(upload);
+    }
+  }
+}
+
+class VpUpload extends HTMLElement {
+  connectedCallback() {
+    this.end = new AbortController();
+    const { signal } = this.end;
+    this.list = this.querySelector(".vp-uploads");
+    const input = this.querySelector("input[type=file]");
+    input.addEventListener("change", () => { this.add([...input.files]); input.value = ""; }, { signal });
+    for (const kind of ["dragenter", "dragover"]) this.addEventListener(kind, (event) => this.#over(event), { signal });
+    for (const kind of ["dragleave", "drop"]) this.addEventListener(kind, () => this.classList.remove("is-over"), { signal });
+    this.addEventListener("drop", (event) => this.#dropped(event), { signal });
+    this.#attach();
+  }
+
+  disconnectedCallback() {
+    this.end.abort();
+  }
+
+  static observedAttributes = ["data-storage-pool"];
+
+  attributeChangedCallback(_name, before) {
+    if (this.isConnected && before !== null) this.#attach();
+  }
+
+  words(name) {
+    return this.dataset[`word${name[0].toUpperCase()}${name.slice(1)}`] ?? "";
+  }
+
+  add(files) {
+    const field = this.querySelector(".vp-upload-sha256");
+    const expected = files.length === 1 ? field.value.trim() : "";
+    if (expected) field.value = "";
+    this.#queue.add(files, expected);
+  }
+
+  get #queue() {
+    const storagePool = this.dataset.storagePool;
+    if (!queues.has(storagePool)) queues.set(storagePool, new Queue(storagePool));
+    return queues.get(storagePool);
+  }
+
+  #attach() {
+    this.list.replaceChildren();
+    if (this.dataset.storagePool) this.#queue.attach(this);
   }
 
   #over(event) {
@@ -92,27 +128,10 @@ class VpUpload extends HTMLElement {
     event.preventDefault();
     this.add([...event.dataTransfer.files]);
   }
-
-  #leaving(event) {
-    const { elt, verb } = event.detail;
-    const leaves = verb === "get" && elt.closest("a[href]") && !elt.hasAttribute("hx-get");
-    if (leaves && this.#isBusy && !window.confirm(this.words("leave"))) event.preventDefault();
-  }
-
-  // What was under way when the page was left.
-  async #showUnfinished() {
-    const answer = await ask(`/storage/${this.storagePool}/uploads/`, { signal: this.#end.signal }).catch(() => null);
-    for (const upload of answer?.uploads ?? []) {
-      if (this.#rows.has(upload.name)) continue;
-      const row = new Row(this, upload.name, upload.length_bytes);
-      this.#rows.set(upload.name, row);
-      row.showUnfinished(upload);
-    }
-  }
 }
 
 class Row {
-  #owner;
+  #queue;
   #file = null;
   #expected = "";
   #upload = null; // tus's
@@ -121,8 +140,9 @@ class Row {
   #marks = [];
   #timer = 0;
 
-  constructor(owner, name, size) {
-    this.#owner = owner;
+  constructor(queue, name, size) {
+    this.#queue = queue;
+    const owner = queue.owner;
     this.name = name;
     this.size = size;
     this.element = owner.querySelector("template").content.firstElementChild.cloneNode(true);
@@ -134,6 +154,10 @@ class Row {
     }
     owner.list.append(this.element);
     this.#show("waiting");
+  }
+
+  #words(name) {
+    return this.#queue.owner.words(name);
   }
 
   get isWaiting() {
@@ -155,16 +179,16 @@ class Row {
       name: this.name,
       length: this.size,
       sha256: this.#expected,
-      purpose: this.#owner.dataset.purpose,
+      purpose: this.#queue.owner.dataset.purpose,
       fingerprint: `${this.size}-${this.#file.lastModified}`,
     });
     try {
-      const told = await ask(`/storage/${this.#owner.storagePool}/uploads/`, { method: "POST", body: form });
+      const told = await ask(`/storage/${this.#queue.storagePool}/uploads/`, { method: "POST", body: form });
       this.#token = told.token;
       // Cancelled or paused while we asked.
       if (this.isActive) this.#send(told.url);
     } catch (error) {
-      this.#fail(error.signedOut ? this.#owner.words("signedOut") : error.reason || this.#owner.words("unanswered"));
+      this.#fail(error.signedOut ? this.#words("signedOut") : error.reason || this.#words("unanswered"));
     }
   }
 
@@ -208,7 +232,7 @@ class Row {
   async #watch() {
     this.#upload = null;
     const told = await ask(`/storage/uploads/${this.#token}/`).catch((error) => error);
-    if (told.signedOut) return this.#fail(this.#owner.words("signedOut"));
+    if (told.signedOut) return this.#fail(this.#words("signedOut"));
     if (["failed", "discarded"].includes(told.state)) return this.#fail(told.problem);
     if (["done", "mismatched"].includes(told.state) && told.volume !== null) return this.#finish(told);
     this.#show("checking");
@@ -221,12 +245,10 @@ class Row {
     digest.textContent = `SHA-256 ${told.sha256}`;
     digest.hidden = false;
     if (told.state === "mismatched") this.#fail(told.problem);
-    else this.#show("done", told.sha256_expected ? this.#owner.words("good") : "");
+    else this.#show("done", told.sha256_expected ? this.#words("good") : "");
     const detail = { volume: told.volume, name: told.name, state: told.state };
-    this.#owner.dispatchEvent(new CustomEvent("vp-uploaded", { bubbles: true, detail }));
-    // Lists that were read while it was hidden.
-    document.dispatchEvent(new CustomEvent("vp:change", { detail: { what: "volume", id: String(told.volume), op: "add", fields: {} } }));
-    this.#owner.next();
+    this.#queue.owner.dispatchEvent(new CustomEvent("vp-uploaded", { bubbles: true, detail }));
+    this.#queue.next();
   }
 
   #fail(reason) {
@@ -234,7 +256,7 @@ class Row {
     const problem = this.element.querySelector(".vp-upload-problem");
     problem.textContent = reason;
     problem.hidden = false;
-    this.#owner.next();
+    this.#queue.next();
   }
 
   showUnfinished(upload) {
@@ -247,12 +269,12 @@ class Row {
   pause() {
     this.#upload?.abort();
     this.#show("paused", this.element.querySelector(".vp-upload-words").textContent.split(" · ")[0]);
-    this.#owner.next();
+    this.#queue.next();
   }
 
   resume() {
     this.#show("waiting");
-    this.#owner.next();
+    this.#queue.next();
   }
 
   // The network is back: do not wait for the next try.
@@ -271,7 +293,7 @@ class Row {
       await fetch(`/transfer/uploads/${this.#token}`, { method: "DELETE", headers }).catch(() => null);
     }
     this.remove();
-    this.#owner.forget(this);
+    this.#queue.forget(this);
   }
 
   stop() {
@@ -293,8 +315,8 @@ class Row {
     const isOver = ["done", "failed"].includes(state);
     this.#button("pause", ["uploading", "retrying"].includes(state));
     this.#button("resume", state === "paused");
-    this.#button("cancel", state !== "checking", this.#owner.words(isOver ? "close" : "cancel"));
-    const label = this.#owner.words(state);
+    this.#button("cancel", state !== "checking", this.#words(isOver ? "close" : "cancel"));
+    const label = this.#words(state);
     this.#say([label, words].filter(Boolean).join(" · "));
   }
 
@@ -302,7 +324,7 @@ class Row {
     this.element.querySelector(".vp-upload-words").textContent = text;
   }
 
-  #button(act, isShown, label = this.#owner.words(act)) {
+  #button(act, isShown, label = this.#words(act)) {
     const button = this.element.querySelector(`[data-act=${act}]`);
     button.hidden = !isShown;
     button.title = label;

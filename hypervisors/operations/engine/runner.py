@@ -46,6 +46,9 @@ def _run_claimed(claimed: Claim) -> float | None:
     if not records.finish(claimed.operation, result.state, result.text, result.progress):
         raise RowLost
     _request_refresh(claimed)
+    found = find_operation_type(claimed.operation.kind)
+    if found is not None:
+        found.after(claimed.operation)
     return None
 
 

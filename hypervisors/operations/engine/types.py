@@ -124,6 +124,9 @@ class OperationType(Generic[Subject]):
         """Do it, as far as it goes now. May raise errors.VmportalError, which fails it."""
         raise NotImplementedError
 
+    def after(self, operation: Operation) -> None:
+        """Its row says that it is over; only to tell others, for it is lost with the worker."""
+
     # --- afterwards
 
     def title(self, operation: Operation) -> str:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 
+from hypervisors.broadcast import Change, publish
 from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull
 from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
 from hypervisors.gateway.storage.volumes import create_volume, delete_volume, read_volume
 from hypervisors.inventory.storage.origins import note_origin
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec, check_volume_name
-from hypervisors.models import StoragePool, Volume, VolumeOrigin
+from hypervisors.models import Operation, StoragePool, Volume, VolumeOrigin
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.operations.engine.types import OperationType
@@ -48,6 +49,16 @@ class ArrivingVolume(OperationType[StoragePool]):
 
     def subject_name(self, storage_pool: StoragePool, parameters: Any) -> str:
         return f"{storage_pool.name}/{parameters.name}"
+
+    def after(self, operation: Operation) -> None:
+        """Pages that read their lists while it was hidden read them again."""
+        own = StoragePool.objects.filter(pk=int(operation.subject_key)).first()
+        same = StoragePool.objects.present().same_storage_as(own) if own is not None else ()
+        changes = [
+            Change(what="volume", id=str(row.pk), fields={"storage_pool": row.pk, "hypervisor": row.hypervisor_id})
+            for row in same
+        ]
+        publish(changes)
 
 
 def checked_name(storage_pool: StoragePool, name: object) -> str:

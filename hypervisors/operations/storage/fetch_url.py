@@ -4,8 +4,10 @@ Three steps: make the volume, fill it, tell the hosts. A worker that takes over 
 still has the same file.
 """
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +49,7 @@ from hypervisors.operations.storage.storage_operations import TellHosts
 
 # A server that breaks off so often, without a byte in between, is given up.
 _MOST_TRIES = 8
+_LOOK_SECONDS = 0.3
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 # libvirt reads a download ahead into memory in a process with an event loop, which workers are.
 _CHECK_BYTES = 32 * 1024**2
@@ -178,9 +181,11 @@ class _Fill(Step):
             if length is not None and fetched.length_bytes not in (None, length):
                 raise NotPossible(_("The file on the server has changed while it was fetched."))
             target = self._target(length)
-            incoming = IncomingVolume(connection, target, offset=fetched.offset, digest=self._digest)
+            self._digest.rewind(fetched.offset)
+            incoming = IncomingVolume(connection, target, offset=fetched.offset)
             try:
-                return self._copy(run, fetched, incoming, length)
+                with _cut_when_cancelled(run, fetched):
+                    return self._copy(run, fetched, incoming, length)
             except BaseException:
                 incoming.abort()
                 raise
@@ -191,6 +196,7 @@ class _Fill(Step):
             for block in fetched.blocks(PACKET_BYTES):
                 if run.cancel_requested.is_set() or run.lost.is_set():
                     return False
+                self._digest.feed(read, block)
                 read += len(block)
                 if read > (length if length is not None else min(settings.FETCH_MAX_BYTES, MOST_BYTES)):
                     raise NotPossible(_("The server sends more than it said, or more than may be fetched."))
@@ -252,6 +258,24 @@ class _Fill(Step):
     def _pause(self, run: Run, error: VmportalError, tries: int) -> None:
         run.report({NOTE: _("%(error)s It is tried again.") % {"error": error}})
         run.cancel_requested.wait(min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * 2**tries))
+
+
+@contextmanager
+def _cut_when_cancelled(run: Run, fetched: Fetched) -> Iterator[None]:
+    """A server that sends nothing holds up nobody who cancels."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if run.cancel_requested.is_set() or run.lost.is_set():
+                fetched.cut()
+                return
+
+    threading.Thread(target=watch, name="fetch-cancel", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _asked(url: str, *, offset: int, tag: str) -> Any:

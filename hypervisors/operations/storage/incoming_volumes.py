@@ -18,7 +18,6 @@ from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh
 from hypervisors.gateway.storage.volume_streams import PACKET_BYTES, VolumeWriter, read_content, read_stream
 from hypervisors.imaging.image_headers import HEAD_BYTES, inspect_head
 from hypervisors.operations.storage.room import RESERVE_BYTES
-from hypervisors.operations.storage.running_digests import RunningDigest
 
 CHECKPOINT_BYTES = 64 * 1024**2
 # Storage pools of files: a new volume is empty, and grows as it is written to.
@@ -45,10 +44,9 @@ class IncomingVolume:
     people), and other HypervisorErrors, after which one may go on from where the host is.
     """
 
-    def __init__(self, connection: Connection, target: IncomingTarget, *, offset: int, digest: RunningDigest) -> None:
+    def __init__(self, connection: Connection, target: IncomingTarget, *, offset: int) -> None:
         self._connection = connection
         self._target = target
-        self._digest = digest
         self._writer: VolumeWriter | None = None
         # Held back until it can be judged.
         self._head = bytearray() if offset == 0 else None
@@ -56,7 +54,6 @@ class IncomingVolume:
         self.position = offset
         # What the host is known to have.
         self.safe_bytes = offset
-        digest.rewind(offset)
 
     def write(self, block: bytes) -> None:
         if self._head is not None:
@@ -95,7 +92,6 @@ class IncomingVolume:
             self._writer.skip(len(block))
         else:
             self._writer.write(block)
-        self._digest.feed(self.position, block)
         self.position += len(block)
         if self.position >= self._checkpoint_at + CHECKPOINT_BYTES:
             self._close_stream()
@@ -118,7 +114,6 @@ class IncomingVolume:
         writer.finish()
         self._check_arrived()
         self.safe_bytes = self.position
-        self._digest.mark()
 
     def _check_arrived(self) -> None:
         if not self._target.is_growing:

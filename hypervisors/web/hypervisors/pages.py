@@ -16,7 +16,6 @@ from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
 from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
-from hypervisors.web.storage.lists import storage_lines
 
 _DOMAINS_SHOWN = 200
 
@@ -53,7 +52,7 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "storage_pools", {"lines": storage_lines(request.user, hypervisor=pk)})
+    return _page(request, pk, "storage_pools", {"storage_pools": _storage_pools(request, pk)})
 
 
 @require_safe

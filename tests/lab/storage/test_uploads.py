@@ -40,7 +40,7 @@ def browser(transfer: TransferProcess, portal: Portal) -> Browser:
 @pytest.fixture
 def pool(portal: Portal, tmp_path: Path) -> Iterator[Pool]:
     made = Pool(portal.hosts[0], tmp_path / "images")
-    wait_until(lambda: made.row)
+    wait_until(lambda: made.row and made.row.active)
     yield made
     made.remove()
 
@@ -61,7 +61,7 @@ def small_pool(portal: Portal, tmp_path: Path) -> Iterator[Pool]:
             check=False,
         )
         made = Pool(host, directory)
-        wait_until(lambda: made.row)
+        wait_until(lambda: made.row and made.row.active)
         yield made
     finally:
         if made is not None:
@@ -186,6 +186,24 @@ def test_a_storage_pool_that_fills_up_during_an_upload_is_told_and_nothing_is_le
     assert "too-much.img" not in portal.hosts[0].virsh("vol-list", small_pool.name)
 
 
+def test_a_storage_pool_that_is_full_to_the_last_megabyte_loses_no_tail_silently(
+    portal: Portal, small_pool: Pool, browser: Browser
+) -> None:
+    content = random.Random(6).randbytes(60 * MIB)
+    upload = begin(portal, small_pool, "tail.img", len(content))
+    sending = browser.begin(upload, browser.offset(upload), content)
+    wait_for_operation(upload.operation, lambda row: row.progress.get("transferred_bytes", 0) > 20 * MIB)
+    inside = ["nsenter", "-t", str(portal.hosts[0].libvirtd_pid()), "-m"]
+    # All but 20 of the 30 MiB that are still to come.
+    subprocess.run([*inside, "fallocate", "-l", "150M", f"{small_pool.path}/filler"], check=True)
+    assert sending.go_on() in (410, 0)
+    operation = ended(upload.operation)
+    assert operation.state == OperationState.FAILED
+    assert "full" in operation.outcome
+    assert operation.outcome.endswith("Nothing of it is left.")
+    assert "tail.img" not in portal.hosts[0].virsh("vol-list", small_pool.name)
+
+
 def test_what_names_a_file_of_the_host_is_not_kept(
     portal: Portal, pool: Pool, browser: Browser, tmp_path: Path
 ) -> None:
@@ -250,4 +268,4 @@ def test_the_disk_of_a_running_machine_is_not_downloaded(portal: Portal, browser
         rows = Volume.objects.present().filter(storage_pool__hypervisor=portal.rows[0], name=name)
         volume = wait_until(rows.first, seconds=60)
         status, _headers, body = browser.ask("GET", f"/transfer/volumes/{volume.pk}")
-        assert (status, "“down-user” runs on" in body.decode()) == (409, True)
+        assert (status, "vda of “down-user” on" in body.decode()) == (409, True)

@@ -35,7 +35,7 @@ def asked() -> list[tuple[str, str]]:
 def test_a_click_files_the_operation(as_alice: Client, alice: User, domain: Domain) -> None:
     response = as_alice.post(f"/vms/{domain.uuid}/operations/start/", headers=HTMX)
     assert response.status_code == 204
-    assert json.loads(response.headers["HX-Trigger"])["vp:toast"]["title"] == "web1: Start"
+    assert json.loads(response.headers["HX-Trigger"])["vp:toast"]["title"] == "Start: web1"
     operation = Operation.objects.get()
     assert (operation.kind, operation.requested_by, operation.state) == ("start", alice, OperationState.QUEUED)
 
@@ -43,7 +43,7 @@ def test_a_click_files_the_operation(as_alice: Client, alice: User, domain: Doma
 def test_without_javascript_the_click_leads_back_to_the_page(as_alice: Client, domain: Domain) -> None:
     response = as_alice.post(f"/vms/{domain.uuid}/operations/start/")
     assert response.headers["Location"] == f"/vms/{domain.uuid}/"
-    assert "web1: Start" in as_alice.get(f"/vms/{domain.uuid}/").content.decode()
+    assert "Start: web1" in as_alice.get(f"/vms/{domain.uuid}/").content.decode()
 
 
 def test_the_wrong_method_person_kind_or_machine(
