@@ -98,27 +98,52 @@ def _fakehost(environment: dict[str, str], pytest_arguments: list[str]) -> list[
 
 
 def _on_both_databases(tier: str, environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
-    """On SQLite and, at the same time, on PostgreSQL, whose output is shown afterwards."""
+    command = _pytest_command([f"tests/{tier}"], pytest_arguments)
     with _redis(environment) as with_redis, _redis(environment) as other_redis, private_postgresql() as url:
-        beside = _Started(
-            f"{tier}, PostgreSQL", _pytest_command(tier, pytest_arguments), other_redis | {"DATABASE_URL": url}
-        )
-        try:
-            first = _pytest(tier, tier, with_redis, pytest_arguments)
-        except BaseException:
-            beside.stop()
-            raise
-        return [first, beside.finish()]
+        other = other_redis | {"DATABASE_URL": url}
+        return _side_by_side([(tier, command, with_redis), (f"{tier}, PostgreSQL", command, other)])
+
+
+# What takes most of the time waits for emulated machines: two runs share two cores well. Each has a lab of its own.
+_LAB = ("tests/lab/domains",)
+_BROWSER = ("tests/browser/test_supervision.py", "tests/browser/test_faults.py", "tests/browser/test_console.py")
 
 
 def _lab(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
-    with _redis(environment) as with_redis:
-        return [_pytest("lab", "lab", with_redis, pytest_arguments)]
+    return _in_halves("lab", _LAB, environment, pytest_arguments)
 
 
 def _browser(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
-    with _redis(environment) as with_redis:
-        return [_pytest("browser", "browser", with_redis, pytest_arguments)]
+    return _in_halves("browser", _BROWSER, environment, pytest_arguments)
+
+
+def _in_halves(
+    tier: str, first: tuple[str, ...], environment: dict[str, str], pytest_arguments: list[str]
+) -> list[Outcome]:
+    """`first` and the rest at the same time; one run alone when only some are asked for."""
+    with _redis(environment) as with_redis, _redis(environment) as other_redis:
+        if pytest_arguments:
+            return _side_by_side([(tier, _pytest_command([f"tests/{tier}"], pytest_arguments), with_redis)])
+        rest = [f"tests/{tier}", *(f"--ignore={path}" for path in first)]
+        return _side_by_side(
+            [
+                (f"{tier}, first half", _pytest_command(list(first), []), with_redis),
+                (f"{tier}, second half", _pytest_command(rest, []), other_redis),
+            ]
+        )
+
+
+def _side_by_side(runs: list[tuple[str, list[str], dict[str, str]]]) -> list[Outcome]:
+    """Runs of pytest at the same time: the first one's output as it comes, the others' afterwards."""
+    (name, command, environment), *others = runs
+    beside = [_Started(*other) for other in others]
+    try:
+        first = _step(name, command, environment, is_pytest=True)
+        return [first, *(other.finish() for other in beside)]
+    except BaseException:
+        for other in beside:
+            other.stop()
+        raise
 
 
 _TIERS: dict[str, Callable[[dict[str, str], list[str]], list[Outcome]]] = {
@@ -139,12 +164,8 @@ def _redis(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 # --- steps
 
 
-def _pytest(name: str, tier: str, environment: dict[str, str], arguments: list[str]) -> Outcome:
-    return _step(name, _pytest_command(tier, arguments), environment, is_pytest=True)
-
-
-def _pytest_command(tier: str, arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", f"tests/{tier}", *arguments]
+def _pytest_command(places: list[str], arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "pytest", *places, *arguments]
 
 
 def _step(name: str, command: list[str], environment: dict[str, str], *, is_pytest: bool = False) -> Outcome:
@@ -190,7 +211,9 @@ class _Started:
         return _outcome(self._name, returncode, seconds, last_line, is_pytest=True)
 
     def stop(self) -> None:
-        _interrupt(self._process)
+        """Harmless when it is over."""
+        if self._process.poll() is None:
+            _interrupt(self._process)
         self._output.close()
 
 
