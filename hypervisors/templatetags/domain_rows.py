@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
@@ -22,7 +23,7 @@ _ROW = (
     '<tr id="vm-{uuid}" data-uuid="{uuid}" data-host="{host_id}" data-href>'
     '<td class="c-check"><input type="checkbox" aria-label="{shown}"></td>'
     '<td class="c-state">{state}</td>'
-    '<td class="c-name"><a href="{uuid}/"><vp-text field="name">{name}</vp-text></a>'
+    '<td class="c-name"><a href="{domains}{uuid}/"><vp-text field="name">{name}</vp-text></a>'
     '<vp-text class="vp-title" field="title">{title}</vp-text>'
     '<vp-text class="vp-trouble" field="trouble">{trouble}</vp-text><vp-busy{operation}></vp-busy></td>'
     '<td class="c-host{stale}"><vp-text field="hypervisor_name">{host}</vp-text></td>'
@@ -31,7 +32,7 @@ _ROW = (
     '<td class="c-memory"><vp-meter total="{memory_kib}"{off}></vp-meter></td>'
     '<td class="c-io"><vp-rate of="disk"{off}></vp-rate></td>'
     '<td class="c-io"><vp-rate of="net"{off}></vp-rate></td>'
-    '<td class="c-menu"><details class="vp-menu vp-menu-end" data-src="{uuid}/menu/">'
+    '<td class="c-menu"><details class="vp-menu vp-menu-end" data-src="{domains}{uuid}/menu/">'
     '<summary class="vp-icon-button" aria-label="{actions}: {shown}">⋯</summary>'
     '<div class="vp-menu-items"></div></details></td>'
     "</tr>\n"
@@ -41,9 +42,10 @@ _ROW = (
 @register.simple_tag
 def domain_rows(domains: Iterable[Any]) -> SafeString:
     """A table row for each ListedDomain."""
-    actions, language = escape(_("Actions")), get_language()
+    same = {"actions": escape(_("Actions")), "domains": reverse("domains")}
+    language = get_language()
     # Every value is escaped by hand: format_html() takes three times as long.
-    return mark_safe("".join(_ROW.format(**_values(domain, language), actions=actions) for domain in domains))  # noqa: S308
+    return mark_safe("".join(_ROW.format(**_values(domain, language), **same) for domain in domains))  # noqa: S308
 
 
 def _values(domain: Any, language: str | None) -> dict[str, Any]:

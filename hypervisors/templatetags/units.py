@@ -173,6 +173,8 @@ def _page_words(language: str | None) -> SafeString:
         "children_done": _("%s of %s done"),
         "children_failed": _("%s failed"),
         "undoing": _("Undoing: %s"),
+        "chart_summary": _("In the last hour at least %s, at most %s, on average %s."),
+        "chart_empty": _("No values in the last hour."),
         "no_tasks": _("Nothing has been asked for yet"),
         "not_reported": _("not reported"),
         "why_not_reported": _("Its balloon driver does not tell what the guest uses"),

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern
 
-from hypervisors.web import home
+from hypervisors.web import home, search
 from hypervisors.web.consoles import pages as consoles
 from hypervisors.web.domains import deletion, exports, lists, roles
 from hypervisors.web.domains import operations as domain_operations
@@ -19,6 +19,7 @@ from hypervisors.web.storage import pages as storage
 
 urlpatterns: list[URLPattern] = [
     *home.urlpatterns,
+    *search.urlpatterns,
     *tree.urlpatterns,
     *lists.urlpatterns,
     *creation.urlpatterns,

@@ -58,7 +58,7 @@ document.addEventListener("htmx:historyRestore", arrived);
 export function showSearch() {
   const field = document.getElementById("search");
   if (!field || field === document.activeElement) return;
-  field.value = location.pathname === "/vms/" ? new URLSearchParams(location.search).get("q") ?? "" : "";
+  field.value = document.querySelector("vp-list") ? new URLSearchParams(location.search).get("q") ?? "" : "";
 }
 
 // The list's own filters swap it without a new page.

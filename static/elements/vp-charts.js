@@ -2,6 +2,7 @@
 // What is old, or of a machine that is `off`, is in the lines and not beside the titles.
 
 import { follow, followUsage } from "./live.js";
+import { summarise } from "./chart-summary.js";
 import { clocks, HOUR_SECONDS, timeRange } from "./time-axis.js";
 import { memory, percent, rate } from "./units.js";
 import { followOff } from "./usage.js";
@@ -148,7 +149,7 @@ class VpCharts extends HTMLElement {
       ],
       series: [
         {},
-        ...PLACES[name].map((_, i) => ({ stroke: colors[i], width: 1.25, fill: i ? undefined : `color-mix(in srgb, ${colors[i]} 14%, transparent)`, points: { show: false }, spanGaps: false })),
+        ...PLACES[name].map((_, i) => ({ stroke: colors[i], width: 1.25, dash: i ? [4, 3] : undefined, fill: i ? undefined : `color-mix(in srgb, ${colors[i]} 14%, transparent)`, points: { show: false }, spanGaps: false })),
       ],
       hooks: { setCursor: [(plot) => this.say(name, figure, plot.cursor.idx)] },
     };
@@ -173,8 +174,16 @@ class VpCharts extends HTMLElement {
   redrawSoon = () => requestAnimationFrame(() => this.UPlot && !this.ended && this.build());
 
   show() {
-    for (const [name, plot] of this.plots) plot.setData(this.data(name));
+    for (const [name, plot] of this.plots) {
+      plot.setData(this.data(name));
+      this.summarise(name, this.querySelector(`[data-chart="${name}"]`));
+    }
     this.sayAll();
+  }
+
+  summarise(name, figure) {
+    const labels = [figure.dataset.first ?? "", figure.dataset.second ?? ""];
+    summarise(figure, PLACES[name].map((place, i) => [labels[i], this.columns[place].map((value) => this.value(name, value))]), WORDS[name]);
   }
 
   sayAll() {
@@ -197,15 +206,16 @@ class VpCharts extends HTMLElement {
     else if (values.some((value) => value === null || value === undefined)) label.textContent = "";
     else if (name === "memory") label.textContent = `${memory(values[0])} / ${memory(Number(this.getAttribute("memory")))}`;
     else if (name === "cpu") label.textContent = percent(values[0]);
-    else label.replaceChildren(...values.flatMap((value, i) => [key(i, i ? figure.dataset.second : figure.dataset.first), ` ${rate(value)}  `]));
+    else label.replaceChildren(...values.map((value, i) => reading(i, i ? figure.dataset.second : figure.dataset.first, rate(value))));
   }
 }
 
-function key(i, word) {
-  const element = document.createElement("span");
-  element.className = `vp-key-${i + 1}`;
-  element.textContent = word;
-  return element;
+function reading(i, word, value) {
+  const [both, key] = [document.createElement("span"), document.createElement("span")];
+  key.className = `vp-key-${i + 1}`;
+  key.textContent = word;
+  both.append(key, ` ${value}`);
+  return both;
 }
 
 customElements.define("vp-charts", VpCharts);

@@ -2,6 +2,7 @@
 // hour, going on live. https://github.com/leeoniya/uPlot
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
+import { summarise } from "./chart-summary.js";
 import { followUsage } from "./live.js";
 import { clock, clocks, HOUR_SECONDS, timeRange } from "./time-axis.js";
 import { memory, percent } from "./units.js";
@@ -46,6 +47,14 @@ class VpHostCharts extends HTMLElement {
     while (samples.at[0] < at - HOUR_SECONDS) for (const values of Object.values(samples)) values.shift();
     if (this.charts) this.charts.forEach((chart, index) => chart.setData(this.data(index)));
     else this.draw();
+    this.summarise();
+  }
+
+  summarise() {
+    const [cpu, used] = this.querySelectorAll("figure");
+    if (!used) return;
+    summarise(cpu, [["", this.samples.cpu]], percent);
+    summarise(used, [["", this.samples.memory]], memory);
   }
 
   draw() {
@@ -59,6 +68,7 @@ class VpHostCharts extends HTMLElement {
       this.chart(0, this.getAttribute("cpu-label"), "--vp-chart-1", percent, 100),
       this.chart(1, this.getAttribute("memory-label"), "--vp-chart-2", memory, this.total),
     ];
+    this.summarise();
   }
 
   chart(index, label, variable, words, top) {

@@ -104,6 +104,17 @@ class VpList extends HTMLElement {
     else if (!event.target.closest("a, button, input, summary, details, label")) event.target.closest("tr[data-href]")?.querySelector("a[href]")?.click();
   };
 
+  // By what is typed into the search on top, letter by letter: one entry of the history.
+  async narrow(text) {
+    const url = new URL(this.getAttribute("src"), location.origin);
+    url.searchParams.delete("page");
+    if (text) url.searchParams.set("q", text);
+    else url.searchParams.delete("q");
+    this.narrowed = text;
+    await this.load(url.pathname + url.search);
+    if (this.narrowed === text) history.replaceState({ htmx: true }, "", url);
+  }
+
   async go(search) {
     for (const menu of this.querySelectorAll("details[open]")) menu.open = false;
     const url = new URL(search, location.origin + "/vms/");
@@ -210,7 +221,7 @@ class VpList extends HTMLElement {
   }
 
   allMatchingQuery() {
-    return this.allMatching ? new URL(this.getAttribute("src"), location.origin).search : "";
+    return this.allMatching ? `?${this.dataset.query}` : "";
   }
 
   // --- asking for many -------------------------------------------------------------------------------------------

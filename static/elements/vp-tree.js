@@ -1,5 +1,5 @@
 // <vp-tree src="/tree/">: the inventory. Fetched after the first paint, a host's machines when it is opened; remembers
-// what is open; arrow keys walk through it.
+// what is open, and opens to the page's place; arrow keys walk through it.
 
 import { remember } from "./shell.js";
 
@@ -8,29 +8,27 @@ const LEAVES_MS = 60;
 
 class VpTree extends HTMLElement {
   leafTimers = new Map();
+  revealed = new Set(); // the branches that are open because pages were there
+  place = undefined; // the id of the host that the page belongs to; null for none
 
   connectedCallback() {
     this.open = new Set(read("tree.open"));
     this.closed = new Set(read("tree.closed"));
-    this.innerHTML = `<label class="vp-filter"><svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M4 4h16v2.172a2 2 0 0 1 -.586 1.414l-4.414 4.414v7l-6 2v-8.5l-4.48 -4.928a2 2 0 0 1 -.52 -1.345v-2.227"/></svg><input type="search" autocomplete="off"></label><nav class="vp-branches"></nav>`;
-    this.field = this.querySelector("input");
+    this.innerHTML = `<nav class="vp-branches"></nav>`;
     this.branches = this.querySelector("nav");
-    this.field.placeholder = this.dataset.filter;
-    this.field.setAttribute("aria-label", this.dataset.filter);
     this.branches.setAttribute("aria-label", this.dataset.label);
-    this.field.addEventListener("input", () => this.fetchSoon(180));
     this.branches.addEventListener("click", this.clicked);
     this.addEventListener("keydown", this.keyed);
     document.addEventListener("vp:change", this.heard);
     document.addEventListener("vp:resync", this.fetch);
-    document.addEventListener("vp:navigated", this.markCurrent);
+    document.addEventListener("vp:navigated", this.reveal);
     this.fetch();
   }
 
   disconnectedCallback() {
     document.removeEventListener("vp:change", this.heard);
     document.removeEventListener("vp:resync", this.fetch);
-    document.removeEventListener("vp:navigated", this.markCurrent);
+    document.removeEventListener("vp:navigated", this.reveal);
   }
 
   fetchSoon(wait) {
@@ -39,16 +37,14 @@ class VpTree extends HTMLElement {
   }
 
   fetch = async () => {
-    const text = this.field.value.trim();
-    const answer = await ask(this.getAttribute("src") + (text ? `?q=${encodeURIComponent(text)}` : ""));
-    if (answer === null || text !== this.field.value.trim()) return;
+    const answer = await ask(this.getAttribute("src"));
+    if (answer === null) return;
     const before = new Map([...this.branches.querySelectorAll(".vp-host[data-loaded]")].map((host) => [host.dataset.key, host]));
     const fresh = document.createElement("nav");
     fresh.innerHTML = answer;
     for (const branch of fresh.querySelectorAll("[data-key]")) {
-      if (text) continue;
       const { key } = branch.dataset;
-      const isOpen = branch.classList.contains("vp-host") ? this.open.has(key) : !this.closed.has(key);
+      const isOpen = this.revealed.has(key) || (branch.classList.contains("vp-host") ? this.open.has(key) : !this.closed.has(key));
       set(branch, isOpen);
       const known = before.get(key);
       if (known && isOpen) {
@@ -60,7 +56,8 @@ class VpTree extends HTMLElement {
     this.branches.replaceChildren(...fresh.childNodes);
     window.htmx?.process(this.branches);
     for (const host of this.branches.querySelectorAll(".vp-host[data-open][data-src]:not([data-loaded])")) this.load(host);
-    this.markCurrent();
+    if (this.place === undefined) this.reveal();
+    else this.markCurrent();
   };
 
   // A click beside the name opens and closes; the name itself is a link.
@@ -72,7 +69,7 @@ class VpTree extends HTMLElement {
 
   toggle(branch, isOpen) {
     set(branch, isOpen);
-    if (this.field.value.trim()) return;
+    this.revealed.delete(branch.dataset.key);
     const isHost = branch.classList.contains("vp-host");
     const kept = isHost ? this.open : this.closed;
     if (isOpen === isHost) kept.add(branch.dataset.key);
@@ -127,25 +124,45 @@ class VpTree extends HTMLElement {
       count.textContent = Math.max(0, Number(count.textContent) - 1);
     }
     if (hypervisor !== undefined && hypervisor !== null && !isGone) this.loadSoon(hypervisor);
+    // The page goes with its machine.
+    if (hypervisor && location.pathname.startsWith(`/vms/${uuid}/`)) {
+      this.place = String(hypervisor);
+      this.openTo(this.host(hypervisor));
+    }
     this.fetchSoon(STRUCTURE_MS);
   }
 
+  // Opens to where the page is; that stays open until somebody closes it or loads another page.
+  reveal = () => {
+    if (!this.branches.children.length) return;
+    // The page's host leads there, wherever below it the page is.
+    const above = [location.pathname, ...[...document.querySelectorAll("#main .vp-pretitle a")].map((link) => link.pathname)];
+    this.place = above.map((path) => path.match(/^\/hypervisors\/(\d+)\//)?.[1]).find(Boolean) ?? null;
+    this.openTo(this.place && this.host(this.place));
+    this.markCurrent();
+  };
+
+  openTo(host) {
+    for (let branch = host; branch; branch = branch.parentElement.closest(".vp-branch")) {
+      this.revealed.add(branch.dataset.key);
+      set(branch, true);
+    }
+    if (host && !host.dataset.loaded) this.load(host);
+  }
+
+  // The page's own line, or that of the host that it belongs to.
   markCurrent = () => {
-    for (const link of this.branches.querySelectorAll("a[aria-current]")) link.removeAttribute("aria-current");
-    const path = location.pathname.match(/^\/(vms|hypervisors|hypervisor-pools)\/[^/]+\//)?.[0];
-    const link = path && this.branches.querySelector(`a[href="${CSS.escape(path)}"]`);
-    link?.setAttribute("aria-current", "page");
+    for (const link of this.branches.querySelectorAll("[aria-current]")) link.removeAttribute("aria-current");
+    const path = location.pathname.match(/^\/(?:vms|hypervisors\/pools|hypervisors)\/[^/]+\//)?.[0];
+    const own = path && this.branches.querySelector(`a[href="${CSS.escape(path)}"]`);
+    const link = own ?? (this.place && this.host(this.place)?.querySelector(".vp-branch-row > a"));
+    if (!link) return;
+    link.setAttribute("aria-current", own ? "page" : "true");
+    if (link.href !== this.marked) link.scrollIntoView({ block: "nearest" });
+    this.marked = link.href;
   };
 
   keyed = (event) => {
-    if (event.target === this.field) {
-      if (event.key === "Escape") {
-        this.field.value = "";
-        this.fetch();
-      } else if (event.key !== "ArrowDown") {
-        return;
-      }
-    }
     const stops = [...this.branches.querySelectorAll(".vp-twist, li a")].filter((stop) => stop.checkVisibility());
     const row = event.target.closest(".vp-branch-row");
     const here = stops.indexOf(row?.querySelector(".vp-twist") ?? event.target.closest("li a"));

@@ -51,6 +51,11 @@ def migration_targets(domain: Domain) -> list[MigrationTarget]:
     return sorted(targets, key=lambda target: (not target.is_possible, target.hypervisor.name))
 
 
+def needed_memory_kib(domain: Domain) -> int:
+    """What it takes of a host's memory where it comes to: nothing while it is off."""
+    return domain.memory_kib + _QEMU_OVERHEAD_KIB if domain.is_active else 0
+
+
 def find_migration_target(domain: Domain, hypervisor: Hypervisor) -> MigrationTarget | None:
     """This one alone; None when it is not of the same pool."""
     hypervisors = _hypervisors(domain)
@@ -187,7 +192,7 @@ def _machine_obstacles(parsed: ParsedDomain, target: Hypervisor) -> Iterator[str
 def _memory_obstacles(domain: Domain, target: Hypervisor) -> Iterator[str]:
     if not domain.is_active or target.memory_kib is None or target.memory_used_kib is None:
         return
-    needed, free = domain.memory_kib + _QEMU_OVERHEAD_KIB, target.memory_kib - target.memory_used_kib
+    needed, free = needed_memory_kib(domain), target.memory_kib - target.memory_used_kib
     if needed > free:
         yield _("It needs %(needed).1f GiB of memory; %(free).1f GiB are free there.") % {
             "needed": needed / 1024**2,

@@ -57,6 +57,8 @@ class DomainListQuery:
     descending: bool = False
     page: int = 1
     page_size: int = PAGE_SIZES[0]
+    # Of the page that shows the list of one host's machines; "" for the list of all.
+    path: str = ""
 
     @classmethod
     def from_url(cls, parameters: QueryDict) -> Self:
@@ -74,14 +76,24 @@ class DomainListQuery:
             page_size=page_size if page_size in PAGE_SIZES else PAGE_SIZES[0],
         )
 
+    def on_host(self, hypervisor_id: int, path: str) -> Self:
+        """The same of one host's machines, on a page of that host."""
+        return replace(self, hypervisor=hypervisor_id, hypervisor_pool=None, path=path)
+
     @property
     def is_filtered(self) -> bool:
-        return bool(self.text or self.state or self.hypervisor_pool or self.hypervisor)
+        return bool(self.text or self.state or self.hypervisor_pool or (self.hypervisor and not self.path))
+
+    def cleared(self) -> Self:
+        """Without filters, in the first order."""
+        hypervisor = self.hypervisor if self.path else None
+        return type(self)(page_size=self.page_size, hypervisor=hypervisor, path=self.path)
 
     def url(self, **changes: Any) -> str:
         """The URL of this list with some things changed; another filter or order starts at page 1."""
-        parameters = self.query_string(**changes)
-        return reverse("domains") + (f"?{parameters}" if parameters else "")
+        # Of a host's page the path says which host.
+        parameters = self.query_string(**(changes | ({"hypervisor": None} if self.path else {})))
+        return (self.path or reverse("domains")) + (f"?{parameters}" if parameters else "")
 
     def query_string(self, **changes: Any) -> str:
         """What `url` has behind the question mark."""

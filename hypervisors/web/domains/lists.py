@@ -34,11 +34,16 @@ _LATEST_SECONDS = 15
 @require_safe
 def domains(request: HttpRequest) -> HttpResponse:
     """The list; a filter, another order or page asks for the table and its frame alone."""
+    context = list_context(request, DomainListQuery.from_url(request.GET))
+    return render(request, "domains/list.html#table" if wants_part(request) else "domains/list.html", context)
+
+
+def list_context(request: HttpRequest, query: DomainListQuery) -> dict[str, Any]:
+    """What domains/list.html#table shows."""
     # Read before the rows: what changes from here on makes the page look again.
     sequence = sequence_number(changes_group(request.user))
-    query = DomainListQuery.from_url(request.GET)
     domain_list = DomainList(query, request.user)
-    context = {
+    return {
         "sequence": sequence,
         "query": query,
         "list": domain_list,
@@ -48,18 +53,12 @@ def domains(request: HttpRequest) -> HttpResponse:
         "place": _place(query, request.user),
         "columns": _columns(query),
         "page_sizes": [(size, query.url(page_size=size)) for size in PAGE_SIZES],
-        "clear_url": DomainListQuery(page_size=query.page_size).url(),
+        "clear_url": query.cleared().url(),
         "here": query.url(page=query.page),
         "most_at_once": MOST_AT_ONCE,
         "cards": _cards(domain_list),
         "warnings": {found.kind: found.warning for found in types_for("domain") if found.in_bulk},
     }
-    if not wants_part(request):
-        return render(request, "domains/list.html", context)
-    response = render(request, "domains/list.html#table", context)
-    if request.headers.get("HX-Trigger") == "filters":
-        response.headers["HX-Replace-Url"] = str(context["here"])
-    return response
 
 
 @require_safe

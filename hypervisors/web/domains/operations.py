@@ -1,5 +1,6 @@
 """Asking for operations: of one virtual machine, of many, by a form, and where it may move."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from hypervisors.access import require
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain
 from hypervisors.models.domains import DomainQuerySet
-from hypervisors.operations.domains.migration_targets import migration_targets
+from hypervisors.operations.domains.migration_targets import MigrationTarget, migration_targets, needed_memory_kib
 from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.operations.engine.requests import request_of_many, request_operation
 from hypervisors.operations.engine.types import OperationType
@@ -92,10 +93,17 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "domain": domain,
         "targets": targets,
         "is_possible": any(target.is_possible for target in targets),
+        "needed_kib": needed_memory_kib(domain),
         "error": error,
-        "chosen": request.POST.get("target", ""),
+        "chosen": request.POST.get("target") or _only_target(targets),
     }
     return render(request, _dialog_or_page(request, "domains/migrate.html"), context)
+
+
+def _only_target(targets: Sequence[MigrationTarget]) -> str:
+    """The key of the only host that it can move to; "" where one is to be chosen."""
+    possible = [str(target.hypervisor.pk) for target in targets if target.is_possible]
+    return possible[0] if len(possible) == 1 else ""
 
 
 @require_POST

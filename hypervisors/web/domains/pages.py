@@ -21,6 +21,7 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
 from hypervisors.web.domains.deletion import leftovers_context
+from hypervisors.web.domains.device_words import device_word
 from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.frames import has_inventory
 from hypervisors.web.operations.pages import history_page
@@ -207,7 +208,7 @@ def _facts(machine: Domain, parsed: ParsedDomain) -> list[tuple[str, str]]:
         _("Machine"): " · ".join(part for part in (parsed.machine, parsed.architecture) if part),
         _("Firmware"): {"efi": "UEFI", "bios": "BIOS"}.get(parsed.firmware, parsed.firmware),
         _("System"): parsed.os_name,
-        _("Boots from"): ", ".join(parsed.boot_devices),
+        _("Boots from"): ", ".join(device_word(device) for device in parsed.boot_devices),
         _("Graphics"): ", ".join(g.kind.upper() + (f" :{g.port}" if g.port else "") for g in parsed.graphics),
         _("Video"): ", ".join(parsed.video_models),
         _("Serial"): ", ".join(serial.kind for serial in parsed.serials),

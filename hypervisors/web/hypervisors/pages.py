@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import path
+from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from hypervisors.access import can, permitted
@@ -14,10 +14,10 @@ from hypervisors.models import Domain, DomainCopy, Hypervisor, HypervisorPool, N
 from hypervisors.models.usage import hypervisor_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
+from hypervisors.web.domains.list_queries import DomainListQuery
+from hypervisors.web.domains.lists import list_context
 from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
-
-_DOMAINS_SHOWN = 200
 
 
 @require_safe
@@ -44,8 +44,12 @@ def hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
-    domains = Domain.objects.present().filter(hypervisor=pk)
-    context = {"domains": domains[:_DOMAINS_SHOWN], "domains_shown": _DOMAINS_SHOWN}
+    """The list of virtual machines, of this host's; a filter, another order or page asks for the table alone."""
+    get_object_or_404(permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).only("pk"), pk=pk)
+    query = DomainListQuery.from_url(request.GET).on_host(pk, reverse("hypervisor_domains", args=[pk]))
+    context = list_context(request, query)
+    if request.headers.get("HX-Target") == "list":
+        return render(request, "domains/list.html#table", context)
     return _page(request, pk, "domains", context)
 
 

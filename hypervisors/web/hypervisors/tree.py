@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -21,22 +21,14 @@ MOST_LEAVES = 500
 
 @require_safe
 def tree(request: HttpRequest) -> HttpResponse:
-    """Pools and hypervisors with the number of their machines; with `?q=` opened, and only what matches."""
-    text = request.GET.get("q", "").strip()[:200]
-    domains = _domains(request.user)
-    leaves: dict[int | None, list[Domain]] = defaultdict(list)
-    if text:
-        domains = domains.filter(Q(name__icontains=text) | Q(title__icontains=text))
-        for domain in domains.order_by("natural_name", "name")[:MOST_LEAVES]:
-            leaves[domain.hypervisor_id].append(domain)
-    counts = dict(domains.order_by().values_list("hypervisor").annotate(Count("pk")))
-    shown = None if can(request.user, Privilege.HYPERVISOR_VIEW) and not text else set(counts)
-    if shown is not None and not text:
+    """Pools and hypervisors with the number of their machines."""
+    counts = dict(_domains(request.user).order_by().values_list("hypervisor").annotate(Count("pk")))
+    shown = None if can(request.user, Privilege.HYPERVISOR_VIEW) else set(counts)
+    if shown is not None:
         shown |= set(
             permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).values_list("pk", flat=True)
         )
-    context = {"pools": _pools(shown, counts, leaves), "text": text, "most": MOST_LEAVES}
-    return render(request, "tree/tree.html", context)
+    return render(request, "tree/tree.html", {"pools": _pools(shown, counts)})
 
 
 @require_safe
@@ -60,9 +52,7 @@ def _domains(user: AbstractBaseUser | AnonymousUser) -> DomainQuerySet:
     )
 
 
-def _pools(
-    shown: set[int | None] | None, counts: dict[int | None, int], leaves: dict[int | None, list[Domain]]
-) -> list[dict[str, Any]]:
+def _pools(shown: set[int | None] | None, counts: dict[int | None, int]) -> list[dict[str, Any]]:
     """Pools by name with their hypervisors; `shown` limits the hypervisors, and drops the pools left empty."""
     hypervisors = Hypervisor.objects.only(
         "name", "status", "status_reason", "admin_state", "seen_at", "hypervisor_pool"
@@ -70,8 +60,7 @@ def _pools(
     by_pool: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in hypervisors.order_by("natural_name", "name"):
         if shown is None or row.pk in shown:
-            host = {"row": row, "count": counts.get(row.pk, 0), "domains": leaves.get(row.pk, [])}
-            by_pool[row.hypervisor_pool_id].append(host)
+            by_pool[row.hypervisor_pool_id].append({"row": row, "count": counts.get(row.pk, 0)})
     pools = HypervisorPool.objects.only("name").order_by("name")
     return [{"row": pool, "hosts": by_pool[pool.pk]} for pool in pools if shown is None or pool.pk in by_pool]
 

@@ -65,6 +65,7 @@ ROWS = {
     "accounts/2fa/recovery-codes/generate/": "siiiiiii siiiiiii",
     "accounts/2fa/recovery-codes/download/": "shhhhhhh shhhhhhh",
     "": "siiiiiii smmmmmmm",
+    "search/": "siiiiiii smmmmmmm",
     "tree/": "siiiiiii smmmmmmm",
     "tree/hypervisors/<row:pk>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/": "siiiiiii smmmmmmm",

@@ -64,14 +64,6 @@ def test_a_hosts_machines_come_when_it_is_opened(
     assert "secret" not in page
 
 
-def test_a_text_opens_what_matches(as_alice: Client, domain: Domain, make_domain: Callable[..., Domain]) -> None:
-    make_domain(name="db1", title="Shop")
-    page = as_alice.get("/tree/?q=shop").content.decode()
-    assert "db1" in page
-    assert "web1" not in page
-    assert "Nothing matches" in as_alice.get("/tree/?q=%25").content.decode()
-
-
 def test_wrong_method_and_unknown_host(as_alice: Client) -> None:
     assert as_alice.post("/tree/").status_code == 405
     assert as_alice.get("/tree/hypervisors/999999/").status_code == 404
