@@ -30,7 +30,7 @@ def build_seed(settings: CloudInit, *, machine_name: str, uuid: UUID) -> bytes:
     }
     if settings.networks:
         files["network-config"] = network_config(settings.networks)
-    return _iso({name: text.encode() for name, text in files.items()})
+    return build_iso({name: text.encode() for name, text in files.items()}, label=LABEL)
 
 
 def user_data(settings: CloudInit, *, machine_name: str) -> str:
@@ -62,6 +62,24 @@ def network_config(plans: Sequence[NetworkPlan]) -> str:
     return _dump(
         {"version": 2, "ethernets": {f"eth{number}": _ethernet(plan, number) for number, plan in enumerate(plans)}}
     )
+
+
+def build_iso(files: Mapping[str, bytes], *, label: str) -> bytes:
+    """A small ISO image with these files in its root, by their whole names."""
+    image = pycdlib.PyCdlib()
+    image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=label)
+    for number, (name, content) in enumerate(files.items()):
+        image.add_fp(
+            io.BytesIO(content),
+            len(content),
+            f"/FILE{number}.;1",
+            rr_name=name,
+            joliet_path=f"/{name}",
+        )
+    written = io.BytesIO()
+    image.write_fp(written)
+    image.close()
+    return written.getvalue()
 
 
 def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,20 +160,3 @@ def _cloud_config(values: Mapping[str, Any]) -> str:
 
 def _dump(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**6)
-
-
-def _iso(files: Mapping[str, bytes]) -> bytes:
-    image = pycdlib.PyCdlib()
-    image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=LABEL)
-    for number, (name, content) in enumerate(files.items()):
-        image.add_fp(
-            io.BytesIO(content),
-            len(content),
-            f"/FILE{number}.;1",
-            rr_name=name,
-            joliet_path=f"/{name}",
-        )
-    written = io.BytesIO()
-    image.write_fp(written)
-    image.close()
-    return written.getvalue()

@@ -3,7 +3,7 @@
 Cancelled or failed, all of it is undone in reverse; see creation/ for each step, and creation/requests.py for who asks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -33,7 +33,6 @@ from hypervisors.operations.domains.creation.parameters import (
     CreateDomainParameters,
     DiskAction,
     DiskPlan,
-    Method,
 )
 from hypervisors.operations.domains.creation.places import storage_pool_on, volume_on
 from hypervisors.operations.domains.creation.source_checks import CheckSources
@@ -41,12 +40,14 @@ from hypervisors.operations.domains.creation.specs import (
     files_of,
     files_storage_pool,
     filled_spec,
+    has_install_kernel,
     install_spec,
     marked,
     spec_of,
     uuid_of,
 )
 from hypervisors.operations.domains.creation.trees import tree_arguments, tree_file
+from hypervisors.operations.domains.creation.unattended import answers_iso, install_script, ramdisk_with_answers
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Result, Run
@@ -122,7 +123,7 @@ class _Creation:
         if parameters.install or parameters.cloud_init is not None:
             steps.append(NoteInstallation(parameters))
         if parameters.start:
-            first = self._first_xml if parameters.method == Method.URL_TREE else None
+            first = self._first_xml if has_install_kernel(parameters) else None
             steps.append(StartDomain(uuid, build_first=first))
         if volumes:
             steps.append(TellStorage([volume.storage_pool for volume in volumes]))
@@ -148,16 +149,24 @@ class _Creation:
         for number, kind in ((2, "kernel"), (3, "initrd")):
             name = getattr(self._files, kind)
             if name:
-                steps.append(self._written(name, tree_file(self._parameters.tree_url, kind), number))
+                steps.append(self._written(name, self._tree_file(kind), number))
         return steps
+
+    def _tree_file(self, kind: str) -> Callable[[], Iterable[bytes]]:
+        fetch = tree_file(self._parameters.tree_url, kind)
+        if kind == "initrd" and self._parameters.unattended is not None:
+            return lambda: ramdisk_with_answers(fetch(), self._parameters)
+        return fetch
 
     def _written(self, name: str, content: Any, number: int, *, same_head_bytes: int = 4096) -> WrittenDisk:
         pool = files_storage_pool(self._parameters, self._host)
         spec = VolumeSpec(name=name, format="raw", capacity_bytes=0)
         return WrittenDisk(pool, spec, content=content, same_head_bytes=same_head_bytes, number=number)
 
-    def _seed(self) -> list[bytes]:
+    def _seed(self) -> Iterable[bytes]:
         settings = self._parameters.seed
+        if self._parameters.unattended is not None:
+            return answers_iso(self._parameters)
         if settings is None:
             raise NotPossible(_("The settings of cloud-init are gone."))
         return [build_seed(settings, machine_name=self._parameters.name, uuid=uuid_of(self._parameters))]
@@ -174,7 +183,8 @@ class _Creation:
         else:
             paths = self._paths(run)
             kernel, initrd = paths[self._files.kernel], paths[self._files.initrd]
-            cmdline = tree_arguments(parameters.tree_url, parameters.cmdline)
+            told = "" if parameters.unattended is None else install_script(parameters).command_line
+            cmdline = tree_arguments(parameters.tree_url, f"{told} {parameters.cmdline}".strip())
         return build_domain(install_spec(self._whole(run), kernel=kernel, initrd=initrd, cmdline=cmdline))
 
     def _whole(self, run: Run) -> DomainSpec:

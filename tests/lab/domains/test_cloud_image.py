@@ -75,8 +75,8 @@ def test_each_setting_takes_and_the_seed_goes(made: Creator) -> None:
     operation = succeeded(made.create(given | {"disks": [disk | {"capacity_bytes": 3072 * MIB}]}))
     assert "geheim" not in json.dumps(operation.parameters)
     guest = Guest(made)
-    wait_until(guest.answers, seconds=240)
-    wait_until(lambda: "done" in guest.run("/usr/bin/cloud-init", "status"), seconds=120)
+    wait_until(guest.answers, seconds=600)
+    wait_until(lambda: "done" in guest.run("/usr/bin/cloud-init", "status"), seconds=300)
     assert guest.ask("guest-get-host-name")["host-name"].split(".")[0] == "cloudy"
     interfaces = {one["name"]: one for one in guest.ask("guest-network-get-interfaces")}
     addresses = [address["ip-address"] for address in interfaces["eth0"].get("ip-addresses", ())]

@@ -11,7 +11,7 @@ import pycdlib
 import pytest
 
 from hypervisors.errors import NotPossible
-from hypervisors.models import Installation, Operation, OperationLock
+from hypervisors.models import Installation, Operation, OperationLock, StoragePool
 from hypervisors.operations.domains.creation.requests import request_creation
 from hypervisors.states import OperationState
 from tests.lab.domains.creations import MIB, Creator, counts_on, creator, run_to_end, states_of
@@ -211,3 +211,46 @@ def test_pasted_xml_becomes_a_machine_and_what_libvirt_leaves_out_is_told(made: 
     other = xml.replace("pasted", "other")
     with pytest.raises(NotPossible, match="MAC address"):
         made.ask({"xml": other}, kind="create_domain_from_xml")
+
+
+def test_the_answers_of_an_unattended_installation_are_on_a_medium_of_their_own(made: Creator) -> None:
+    medium = made.put("fedora.iso", format_="iso", content=iso_image("Fedora"))
+    given = made.given("answered", method="unattended", install=True, media=[medium.pk])
+    given["spec"] |= {"system": "http://fedoraproject.org/fedora/37"}
+    given["unattended"] = {"user": "anna", "password": "geheim", "hostname": "answered"}
+    operation = succeeded(made.create(given))
+    places = [place_of(disk)[:2] for disk in disks_of(made, "answered")]
+    assert places == [("disk", "answered.qcow2"), ("cdrom", "fedora.iso"), ("cdrom", "answered-seed.iso")]
+    image = (made.host.lab.pool_path / "answered-seed.iso").read_bytes()
+    assert b"OEMDRV" in image[32768:34816]
+    assert b"geheim" not in image
+    assert b"$6$" in image
+    assert "unattended" not in operation.parameters
+    given = made.given("not-answered", method="unattended", media=[medium.pk], unattended={"password": "x"})
+    with pytest.raises(NotPossible, match="no script to install"):
+        made.ask(given)
+
+
+def test_a_storage_pool_that_fills_up_meanwhile_leaves_nothing(made: Creator) -> None:
+    host, directory = made.host, f"/run/vmportal-small-{made.portal.rows[0].pk}"
+    host.run("mkdir", "-p", directory)
+    host.run("mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", directory)
+    host.virsh("pool-create-as", "small", "dir", "--target", directory)
+    try:
+        rows = StoragePool.objects.filter(hypervisor=made.portal.rows[0], name="small", active=True)
+        small = wait_until(lambda: rows.first(), seconds=60)
+        image = made.put("full.img", format_="raw", size="90M")
+        host.run("qemu-io", "-f", "raw", "-c", "write -P 7 0 90M", str(host.lab.pool_path / "full.img"))
+        plan = {"action": "copy", "storage_pool_id": small.pk, "source_volume_id": image.pk, "format": "raw"}
+        given = made.given("too-large", disks=[plan, plan])
+        # What the rows say of the room, and of the image, is older than either.
+        rows.update(available_bytes=10 * 1024 * MIB)
+        operation = made.create(given)
+        assert operation.state == OperationState.FAILED
+        assert "full" in operation.outcome or "space" in operation.outcome, operation.outcome
+        assert operation.outcome.endswith("What had been done is undone."), operation.outcome
+        assert (host.run("ls", directory), "too-large" in made.names()) == ("", False)
+    finally:
+        host.virsh("pool-destroy", "small")
+        host.run("umount", directory)
+        host.run("rmdir", directory)

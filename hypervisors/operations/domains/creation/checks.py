@@ -27,11 +27,13 @@ from hypervisors.operations.domains.creation.parameters import (
     CreateDomainParameters,
     DiskPlan,
     Method,
+    UnattendedInstall,
     as_json,
 )
 from hypervisors.operations.domains.creation.places import storage_pool_on, volume_on
 from hypervisors.operations.domains.creation.specs import filled_spec
 from hypervisors.operations.domains.creation.trees import check_tree_url
+from hypervisors.operations.domains.creation.unattended import check_answers, checked_unattended
 from hypervisors.operations.domains.names import name_problem
 from hypervisors.operations.engine.types import checked_choice
 
@@ -85,10 +87,13 @@ class _Check:
         disks = self._try("disks", lambda: checked_disks(self._hypervisor, self._given.get("disks"), name or "unnamed"))
         media = self._try("media", self._media)
         cloud_init = self._try("cloud_init", self._cloud_init)
+        unattended = self._try("unattended", lambda: checked_unattended(self._given.get("unattended")))
         if None in (name, method, spec, disks, media) or self.problems:
             return None
         spec = self._try("interfaces", lambda: self._with_cards(spec))
-        parameters = self._try("method", lambda: self._parameters(name, method, spec, disks, media, cloud_init))
+        parameters = self._try(
+            "method", lambda: self._parameters(name, method, spec, disks, media, cloud_init, unattended)
+        )
         if parameters is None or spec is None:
             return None
         self._try("disks", lambda: space_problem(self._hypervisor, parameters))
@@ -213,6 +218,7 @@ class _Check:
         disks: list[DiskPlan],
         media: list[int],
         cloud_init: CloudInit | None,
+        unattended: UnattendedInstall | None,
     ) -> CreateDomainParameters:
         given = self._given
         if cloud_init is not None:
@@ -230,6 +236,7 @@ class _Check:
             initrd_volume_id=self._volume_id("initrd_volume_id"),
             cmdline=_checked_cmdline(given.get("cmdline")),
             cloud_init=None if cloud_init is None else as_json(cloud_init),
+            unattended=None if unattended is None else as_json(unattended),
             files_storage_pool_id=storage_pool_on(self._hypervisor, files_pool).pk if files_pool else 0,
             start=bool(given.get("start", True)),
             install=bool(given.get("install", method in INSTALLING_METHODS)),
@@ -252,7 +259,13 @@ def _check_method(parameters: CreateDomainParameters, spec: DomainSpec) -> None:
     plans = parameters.disk_plans
     needs: dict[str, Iterable[tuple[bool, str]]] = {
         Method.ISO: [(bool(parameters.media), _("Choose the ISO image to install from."))],
-        Method.UNATTENDED: [(bool(parameters.media), _("Choose the ISO image to install from."))],
+        Method.UNATTENDED: [
+            (
+                bool(parameters.media or parameters.tree_url),
+                _("Choose the ISO image, or give the URL, to install from."),
+            ),
+            (parameters.unattended is not None, _("Say what the installer is to be told.")),
+        ],
         Method.URL_TREE: [
             (bool(parameters.tree_url or parameters.kernel_volume_id), _("Give the URL of the installation tree."))
         ],
@@ -264,9 +277,13 @@ def _check_method(parameters: CreateDomainParameters, spec: DomainSpec) -> None:
     for is_there, text in needs.get(parameters.method, ()):
         if not is_there:
             raise NotPossible(text)
+    if parameters.unattended is not None and parameters.cloud_init is not None:
+        raise NotPossible(_("A machine is installed unattended, or told its settings by cloud-init; not both."))
+    if parameters.unattended is not None:
+        check_answers(parameters)
     if parameters.tree_url:
         check_tree_url(parameters.tree_url)
-    has_files = parameters.cloud_init is not None or parameters.tree_url
+    has_files = parameters.cloud_init is not None or parameters.unattended is not None or parameters.tree_url
     if has_files and not (parameters.files_storage_pool_id or plans):
         raise NotPossible(_("The seed or the kernel needs a storage pool: choose one for it."))
 

@@ -12,13 +12,12 @@ from hypervisors.operations.domains.creation.specs import (
     files_of,
     files_storage_pool,
     filled_spec,
+    has_install_kernel,
     uuid_of,
 )
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import Made, Step
 from hypervisors.osinfo import all_systems
-
-_SOURCES = {Method.PXE: "network", Method.URL_TREE: "kernel"}
 
 
 class NoteInstallation(Step):
@@ -43,7 +42,7 @@ class NoteInstallation(Step):
                 "files": [
                     {"storage_pool": pool.pk, "name": name} for name in (files.seed, files.kernel, files.initrd) if name
                 ],
-                "source": _SOURCES.get(Method(parameters.method), "cdrom") if parameters.install else "",
+                "source": _source(parameters) if parameters.install else "",
                 "reboots_expected": _reboots_of(spec.system),
             },
         )
@@ -54,6 +53,12 @@ class NoteInstallation(Step):
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         Installation.objects.filter(operation_id=run.operation.pk).delete()
+
+
+def _source(parameters: CreateDomainParameters) -> str:
+    if has_install_kernel(parameters):
+        return "kernel"
+    return "network" if parameters.method == Method.PXE else "cdrom"
 
 
 def _media(spec: DomainSpec) -> dict[str, str]:

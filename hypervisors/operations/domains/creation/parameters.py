@@ -30,6 +30,7 @@ __all__ = [
     "as_json",
     "cloud_init_of",
     "disk_plan",
+    "unattended_install",
 ]
 
 
@@ -37,7 +38,7 @@ class Method(StrEnum):
     """How the guest gets its system."""
 
     ISO = "iso"  # from the first of `media`, onto the first disk
-    UNATTENDED = "unattended"  # the same, answered by osinfo's script in a seed
+    UNATTENDED = "unattended"  # from an ISO or a tree, answered by osinfo's script
     URL_TREE = "url_tree"  # kernel and initrd of `tree_url` (or of two volumes), which fetch the rest
     PXE = "pxe"  # from the network of its first card
     CLOUD_IMAGE = "cloud_image"  # a copy of, or an overlay on, an image; with or without cloud-init
@@ -158,6 +159,13 @@ class CreateDomainParameters:
 def disk_plan(stored: Mapping[str, Any]) -> DiskPlan:
     """Of JSON; keys that another version wrote are passed over. Raises: TypeError without an action."""
     return DiskPlan(**_known(DiskPlan, stored))
+
+
+def unattended_install(stored: Mapping[str, Any]) -> UnattendedInstall:
+    """Of JSON."""
+    values = _known(UnattendedInstall, stored)
+    values["ssh_keys"] = tuple(values.get("ssh_keys") or ())
+    return UnattendedInstall(**values)
 
 
 def as_json(value: Any) -> dict[str, Any]:

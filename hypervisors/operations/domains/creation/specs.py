@@ -49,8 +49,9 @@ def uuid_of(parameters: CreateDomainParameters) -> UUID:
 def files_of(parameters: CreateDomainParameters) -> Files:
     """What stands beside the disks, named after the machine."""
     stem = parameters.name
+    has_answers = parameters.unattended is not None and not parameters.tree_url
     return Files(
-        seed=f"{stem}-seed.iso" if parameters.cloud_init is not None else "",
+        seed=f"{stem}-seed.iso" if parameters.cloud_init is not None or has_answers else "",
         kernel=f"{stem}-kernel" if parameters.tree_url else "",
         initrd=f"{stem}-initrd" if parameters.tree_url else "",
     )
@@ -93,7 +94,7 @@ def marked(spec: DomainSpec, parameters: CreateDomainParameters, *, operation: s
 
 def has_install_kernel(parameters: CreateDomainParameters) -> bool:
     """Whether its first run boots a kernel that later ones do not."""
-    return parameters.method == Method.URL_TREE
+    return bool(parameters.tree_url) or parameters.kernel_volume_id is not None
 
 
 def install_spec(spec: DomainSpec, *, kernel: str, initrd: str, cmdline: str) -> DomainSpec:
