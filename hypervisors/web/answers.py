@@ -6,19 +6,28 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from hypervisors.models import Domain
+from hypervisors.models import Domain, Operation
 from hypervisors.web.naming import visible
 
 
 def done(
-    request: HttpRequest, text: str, *, back: Domain | str, events: dict[str, object] | None = None
+    request: HttpRequest,
+    text: str,
+    *,
+    back: Domain | str,
+    events: dict[str, object] | None = None,
+    operation: Operation | None = None,
 ) -> HttpResponse:
-    """What was asked for is on its way. `events` are dispatched in the page, beside the notice."""
+    """What was asked for is on its way. `events` are dispatched in the page, beside the notice.
+
+    The notice leads to the `operation`, and says later what came of it.
+    """
     text = visible(text)
     if "HX-Request" not in request.headers:
         messages.success(request, text)
         return redirect(back)
-    notices: dict[str, object] = {"vp:toast": {"title": text}, "vp:close-dialog": {}}
+    task = str(operation.pk) if operation is not None else ""
+    notices: dict[str, object] = {"vp:toast": {"title": text, "task": task}, "vp:close-dialog": {}}
     return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(notices | (events or {}))})
 
 

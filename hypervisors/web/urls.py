@@ -4,7 +4,7 @@ from django.urls import URLPattern
 
 from hypervisors.web import home, search
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import deletion, exports, lists, roles
+from hypervisors.web.domains import appliances, deletion, exports, lists, roles
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
@@ -13,7 +13,15 @@ from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
-from hypervisors.web.storage import fetches, uploads
+from hypervisors.web.storage import (
+    fetches,
+    shared_storages,
+    storage_pool_actions,
+    storage_pool_creation,
+    storage_pool_editing,
+    uploads,
+)
+from hypervisors.web.storage import lists as storage_lists
 from hypervisors.web.storage import operations as storage_operations
 from hypervisors.web.storage import pages as storage
 
@@ -26,13 +34,19 @@ urlpatterns: list[URLPattern] = [
     *domain_operations.urlpatterns,
     *deletion.urlpatterns,
     *exports.urlpatterns,
+    *appliances.urlpatterns,
     *domains.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,
     *editing.urlpatterns,
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
+    *storage_lists.urlpatterns,
+    *storage_pool_creation.urlpatterns,
     *storage.urlpatterns,
+    *storage_pool_actions.urlpatterns,
+    *storage_pool_editing.urlpatterns,
+    *shared_storages.urlpatterns,
     *processes.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,

@@ -101,6 +101,7 @@ document.addEventListener("vp:rights", async () => {
     location.reload();
     return;
   }
+  renew(page?.getElementById("main"));
   const places = page?.querySelector(".vp-nav");
   if (places) {
     document.querySelector(".vp-nav")?.replaceWith(places);
@@ -109,6 +110,15 @@ document.addEventListener("vp:rights", async () => {
   }
   resync();
 });
+
+// The page's own part, unless somebody types there or a screen is shown, which looks after itself.
+function renew(fresh) {
+  const main = document.getElementById("main");
+  const isUsed = main.querySelector("vp-console, dialog[open]") || main.contains(document.activeElement?.closest("input, textarea, select"));
+  if (!fresh || isUsed) return;
+  window.Idiomorph.morph(main, fresh);
+  window.htmx.process(main);
+}
 
 // --- theme -------------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,8 @@ class VpConsole extends HTMLElement {
     this.addEventListener("focusout", () => this.#showFocus(), { signal });
     document.addEventListener("vp:change", ({ detail }) => this.#changed(detail), { signal });
     document.addEventListener("vp:resync", () => { if (AGAIN.has(this.#state)) this.connect(); }, { signal });
+    // One may do more or less than before: the connection that stands is of the former right.
+    document.addEventListener("vp:rights", () => { if (["connected", "viewing", "denied"].includes(this.#state)) this.connect(); }, { signal });
     document.addEventListener("pointerdown", (event) => this.#closeKeys(event.target), { signal });
     document.addEventListener("fullscreenchange", () => this.#fullScreenChanged(), { signal });
     this.addEventListener("vp:key", ({ detail }) => { if (this.#viewer) this.#sendKeys(detail.strokes); }, { signal });

@@ -2,8 +2,6 @@
 
 import { isBehind } from "./live.js";
 import { showSearch } from "./shell.js";
-import { word } from "./words.js";
-import { confirmed } from "./vp-confirm.js";
 
 const AFTER_NEW_MS = 30;
 const AFTER_COUNTS_MS = 1500;
@@ -226,28 +224,12 @@ class VpList extends HTMLElement {
 
   // --- asking for many -------------------------------------------------------------------------------------------
 
+  // A dialog says what it would do to which, and asks; what was asked for is selected no more (vp:select-none).
   async ask(button) {
     const bar = button.closest(".vp-bulk");
-    const { kind, danger, warning } = button.dataset;
-    const { count } = this;
-    const ask = bar.querySelector(".vp-bulk-ask").dataset;
-    const title = (count === 1 ? ask.one : ask.words).replace("%s", word(`kind.${kind}`)).replace("%s", count);
     for (const menu of bar.querySelectorAll("details[open]")) menu.open = false;
-    if (button.dataset.preflight) {
-      await window.htmx.ajax("POST", button.dataset.preflight + this.allMatchingQuery(), { target: "#dialog-content", swap: "innerHTML", values: this.chosenValues(), source: bar });
-      return;
-    }
-    const names = [...this.selected.values()];
-    if (this.allMatching) names.push(...Array(Math.max(0, count - names.length)).fill(""));
-    if (!(await confirmed({ title, text: warning, names, yes: word(`kind.${kind}`), danger: Boolean(danger) }))) return;
-    const url = bar.dataset.url.replace("KIND", kind) + this.allMatchingQuery();
-    const values = this.chosenValues();
-    let isAccepted = false;
-    bar.addEventListener("htmx:afterRequest", ({ detail }) => { isAccepted = detail.successful; }, { once: true });
-    await window.htmx.ajax("POST", url, { target: "#dialog-content", swap: "innerHTML", values, source: bar });
-    // What was refused as a whole stays selected.
-    if (isAccepted) this.selectNone();
-    else this.fetchNow();
+    const url = button.dataset.preflight ?? bar.dataset.preflight.replace("KIND", button.dataset.kind);
+    await window.htmx.ajax("POST", url + this.allMatchingQuery(), { target: "#dialog-content", swap: "innerHTML", values: this.chosenValues(), source: bar });
   }
 }
 

@@ -57,6 +57,14 @@ class VpTasks extends HTMLElement {
     remember("tasks.open", this.shown ? "1" : "0");
   };
 
+  // From a notice about it.
+  reveal(id) {
+    this.shown = true;
+    const row = this.rows.get(id);
+    row?.scrollIntoView({ block: "nearest" });
+    row?.querySelector("a[href], button:not([hidden])")?.focus({ preventScroll: true });
+  }
+
   fetch = async () => {
     let tasks = [];
     try {
@@ -143,12 +151,13 @@ class VpTasks extends HTMLElement {
     if (task.parent || task.requested_by !== document.body.dataset.user) return;
     if (FAILED.has(task.state)) {
       if (!this.shown) this.button.classList.add("has-failure");
-      const title = word("failed", `${task.label} ${task.subject_name}`);
-      document.dispatchEvent(new CustomEvent("vp:toast", { detail: { kind: "error", title, text: task.outcome } }));
+      const title = word("failed", `${task.subject_name}: ${task.label}`);
+      document.dispatchEvent(new CustomEvent("vp:toast", { detail: { kind: "error", title, text: task.outcome, task: task.id } }));
     } else if (isNew) {
       // What is over in a moment needs no drawer; what takes longer is worth watching.
       setTimeout(() => this.showWhatTakesLong(task.id), LONG_MS);
     } else if (!UNFINISHED.has(task.state)) {
+      if (task.state === "succeeded") document.dispatchEvent(new CustomEvent("vp:toast", { detail: { kind: "success", title: `${task.subject_name}: ${task.label}`, text: task.outcome, task: task.id } }));
       setTimeout(() => this.hideAgain(), LINGERS_MS);
     }
   }

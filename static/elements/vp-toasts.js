@@ -1,5 +1,6 @@
-// <vp-toasts>: short notices at the corner. Anybody dispatches vp:toast on document: {title, text, kind: "info" | "error"}.
-// An error stays until it is closed; the rest goes by itself.
+// <vp-toasts>: short notices at the corner. Anybody dispatches vp:toast on document:
+// {title, text, kind: "info" | "success" | "error", task}. An error stays until it is closed; the rest goes by itself.
+// A notice about a task (an operation's id) leads to it in the drawer, and takes the place of the one before.
 
 import { visible } from "./words.js";
 
@@ -31,12 +32,21 @@ class VpToasts extends HTMLElement {
     this.add({ kind: "error", title: isText ? xhr.responseText : isAway ? this.dataset.unsent : `${xhr.status} ${xhr.statusText}`, text: "" });
   }
 
-  add({ title, text = "", kind = "info" }) {
+  add({ title, text = "", kind = "info", task = "" }) {
     const toast = document.createElement("div");
+    if (task) {
+      this.querySelector(`[data-task="${CSS.escape(task)}"]`)?.remove();
+      toast.dataset.task = task;
+    }
     toast.className = `vp-toast is-${kind}`;
     toast.setAttribute("role", kind === "error" ? "alert" : "status");
     const heading = document.createElement("strong");
-    heading.textContent = visible(title);
+    const place = task ? Object.assign(document.createElement("button"), { type: "button", className: "vp-link" }) : heading;
+    place.textContent = visible(title);
+    if (task) {
+      heading.append(place);
+      place.addEventListener("click", () => document.getElementById("tasks")?.reveal(task));
+    }
     const close = document.createElement("button");
     close.type = "button";
     close.className = "vp-icon-button";

@@ -184,20 +184,34 @@ def test_several_are_started_and_forced_off_at_once(page: Page, lab: Lab) -> Non
         page.get_by_label("Select this page").uncheck()
         page.evaluate("document.querySelector('.vp-bulk').dataset.most = 3")
         page.get_by_label("Select this page").check()
+        before = row(page, "bulk1").bounding_box()
+        page.get_by_label("Select this page").uncheck()
+        assert row(page, "bulk1").bounding_box() == before
+        page.get_by_label("Select this page").check()
         page.locator(".vp-bulk").get_by_role("button", name="Start").click()
-        confirm(page, "bulk1")
+        confirm_many(page, "Start: 3 machines", "bulk1")
         for made in guests:
             see_state(page, made.name, "Running")
         if not page.get_by_label("Select this page").is_checked():
             page.get_by_label("Select this page").check()
         page.locator(".vp-bulk").get_by_role("button", name="Force off").click()
-        confirm(page, "bulk1")
+        confirm_many(page, "Force off: 3 machines", "bulk1")
         for made in guests:
             see_state(page, made.name, "Off")
         _see_one_task_for_all(page, [made.name for made in guests])
     finally:
         for made in guests:
             remove_guest(lab.hosts, made)
+
+
+def confirm_many(page: Page, title: str, name: str) -> None:
+    """Say yes to the question about many, which names them."""
+    dialog = page.locator("#dialog[open]")
+    expect(dialog.get_by_role("heading")).to_have_text(title)
+    expect(dialog).to_contain_text(name)
+    dialog.locator("[type=submit]").click()
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".vp-bulk")).to_be_hidden()
 
 
 def _see_one_task_for_all(page: Page, names: list[str]) -> None:

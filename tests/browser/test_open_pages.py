@@ -141,7 +141,7 @@ def test_enter_twice_forces_nothing_off(page: Page, guest: Guest) -> None:
     see_state(page, guest.name, "Running")
     page.get_by_label("Select this page").check()
     page.locator(".vp-bulk").get_by_role("button", name="Force off").press("Enter")
-    dialog = page.locator("vp-confirm dialog[open]")
+    dialog = page.locator("#dialog[open]")
     expect(dialog).to_contain_text("what the guest has not written is lost")
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Enter")

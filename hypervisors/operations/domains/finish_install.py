@@ -32,6 +32,12 @@ class FinishInstallParameters:
     text: str = ""
 
 
+def _not_installing(domain: Domain) -> str:
+    installation = Installation.objects.of(domain)
+    is_over = installation is None or installation.ended_at is not None
+    return str(_("It is not being installed.")) if is_over else ""
+
+
 class FinishInstall(DomainOperation):
     kind = "finish_install"
     label = gettext_lazy("Finish the installation")
@@ -39,11 +45,11 @@ class FinishInstall(DomainOperation):
     group, position = MORE, 70
     question = gettext_lazy("Finish the installation of “%s”?")
     warning = gettext_lazy("Its installation media are ejected, and it boots from its disk from now on.")
+    obstacles = (_not_installing,)
     Parameters: ClassVar[type[Any]] = FinishInstallParameters
 
     def is_offered(self, domain: Domain) -> bool:
-        installation = Installation.objects.of(domain)
-        return installation is not None and installation.ended_at is None
+        return not _not_installing(domain)
 
     def check(self, domain: Domain, given: Mapping[str, Any]) -> FinishInstallParameters:
         return FinishInstallParameters(start=bool(given.get("start")), text=str(given.get("text") or ""))

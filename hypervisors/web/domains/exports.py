@@ -24,29 +24,30 @@ from hypervisors.states import OperationState
 from hypervisors.templatetags.units import size
 from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.domains.forms import OperationForm
 from hypervisors.web.permissions import person
 
 _EXPORTS_SHOWN = 5
 
 
-class ExportForm(OperationForm):
+class ExportForm(forms.Form):
     """Its cleaned data are the operation's parameters."""
 
     format = forms.ChoiceField(
-        label=gettext_lazy("Format"), choices=list(FORMATS.items()), initial="ova", widget=forms.RadioSelect
+        label=gettext_lazy("Format"),
+        choices=list(FORMATS.items()),
+        initial="ova",
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     name = forms.CharField(label=gettext_lazy("Name of the file"), max_length=90, strip=True)
     storage_pool_id = forms.TypedChoiceField(label=gettext_lazy("Into the storage pool"), coerce=int)
 
     def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
-        super().__init__(*args, domain=domain, **kwargs)
+        super().__init__(*args, **kwargs)
         field: Any = self.fields["storage_pool_id"]
         field.choices = [
             (pool.pk, _("%(name)s: %(free)s free") % {"name": pool.name, "free": size(pool.available_bytes)})
             for pool in storage_pools_for_files(domain)
         ]
-        field.widget.attrs["class"] = "form-select"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ from hypervisors.access import can, can_somewhere, permitted
 from hypervisors.broadcast import changes_group
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.models.usage import UsageSample, domain_key, read_recent
-from hypervisors.operations.engine.registry import types_for
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.boosting import wants_part
@@ -57,7 +56,6 @@ def list_context(request: HttpRequest, query: DomainListQuery) -> dict[str, Any]
         "here": query.url(page=query.page),
         "most_at_once": MOST_AT_ONCE,
         "cards": _cards(domain_list),
-        "warnings": {found.kind: found.warning for found in types_for("domain") if found.in_bulk},
     }
 
 

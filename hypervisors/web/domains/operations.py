@@ -1,11 +1,12 @@
 """Asking for operations: of one virtual machine, of many, by a form, and where it may move."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
@@ -16,7 +17,7 @@ from hypervisors.models import Domain
 from hypervisors.models.domains import DomainQuerySet
 from hypervisors.operations.domains.migration_targets import MigrationTarget, migration_targets, needed_memory_kib
 from hypervisors.operations.engine.registry import find_operation_type
-from hypervisors.operations.engine.requests import request_of_many, request_operation
+from hypervisors.operations.engine.requests import preflight, request_of_many, request_operation
 from hypervisors.operations.engine.types import OperationType
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
@@ -29,6 +30,8 @@ from hypervisors.web.permissions import person
 _DIALOG_FORMS = ("rename", "describe")
 # Kinds with pages of their own, which say what is to be chosen.
 _OWN_DOORS = ("migrate", "delete_domain", "export_domain")
+# Of more, the question names so many and counts the rest.
+_MOST_NAMED = 12
 
 
 @require_POST
@@ -45,7 +48,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
         if not form.is_valid():
             return _form(request, domain, kind, form)
     try:
-        request_operation(
+        operation = request_operation(
             user=person(request), subject=domain, kind=kind, parameters=form.cleaned_data if form else None
         )
     except (Conflict, NotPossible) as error:
@@ -53,7 +56,7 @@ def operate_domain(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
             form.add_error(None, str(error))
             return _form(request, domain, kind, form)
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
-    return done(request, f"{found.label}: {domain.name}", back=domain)
+    return done(request, f"{domain.name}: {found.label}", back=domain, operation=operation)
 
 
 @require_safe
@@ -81,14 +84,14 @@ def migrate_domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
             error = _("Choose where it shall go.")
         else:
             try:
-                request_operation(
+                operation = request_operation(
                     user=person(request), subject=domain, kind="migrate", target_hypervisor=target.hypervisor
                 )
             except (Conflict, NotPossible) as refusal:
                 error = str(refusal)
             else:
                 text = _("%(name)s moves to %(host)s") % {"name": domain.name, "host": target.hypervisor.name}
-                return done(request, text, back=domain)
+                return done(request, text, back=domain, operation=operation)
     context = {
         "domain": domain,
         "targets": targets,
@@ -104,6 +107,40 @@ def _only_target(targets: Sequence[MigrationTarget]) -> str:
     """The key of the only host that it can move to; "" where one is to be chosen."""
     possible = [str(target.hypervisor.pk) for target in targets if target.is_possible]
     return possible[0] if len(possible) == 1 else ""
+
+
+@require_POST
+def preflight_domains(request: HttpRequest, kind: str) -> HttpResponse:
+    """What asking it of these would do, by name, and who would be skipped and why. Changes nothing."""
+    found = _type(kind)
+    if not found.in_bulk or kind in _OWN_DOORS:
+        raise Http404
+    asked = asked_domains(request)
+    refusal = why_not_these(request, asked)
+    if refusal is not None:
+        return refusal
+    reasons = preflight(kind=kind, subjects=list(asked.select_related("hypervisor")), user=person(request))
+    possible = [domain for domain, reason in reasons.items() if not reason]
+    skipped = [(domain, reason) for domain, reason in reasons.items() if reason]
+    if not possible:
+        context: dict[str, Any] = {"text": "", "refusals": skipped, "accepted": 0}
+        return render(request, _dialog_or_page(request, "domains/refusals.html"), context)
+    context = {
+        "found": found,
+        "title": _preflight_title(found, len(possible), len(skipped)),
+        "possible": possible,
+        "shown": possible[:_MOST_NAMED],
+        "more": max(0, len(possible) - _MOST_NAMED),
+        "skipped": skipped,
+        "url": reverse("operate_domains", args=[kind]),
+    }
+    return render(request, _dialog_or_page(request, "domains/preflight.html"), context)
+
+
+def _preflight_title(found: "OperationType[Domain]", possible: int, skipped: int) -> str:
+    text = ngettext("%(kind)s: %(count)d machine", "%(kind)s: %(count)d machines", possible)
+    title = text % {"kind": found.label, "count": possible}
+    return title if not skipped else _("%(title)s; skip %(count)d") % {"title": title, "count": skipped}
 
 
 @require_POST
@@ -125,7 +162,7 @@ def operate_domains(request: HttpRequest, kind: str) -> HttpResponse:
         "count": len(bulk.accepted),
     }
     if not bulk.refusals and bulk.accepted:
-        return done(request, text, back="domains")
+        return done(request, text, back="domains", events={"vp:select-none": {}})
     context = {"text": text, "refusals": bulk.refusals, "accepted": len(bulk.accepted)}
     return render(request, _dialog_or_page(request, "domains/refusals.html"), context)
 
@@ -183,6 +220,7 @@ def _dialog_or_page(request: HttpRequest, template: str) -> str:
 
 
 urlpatterns = [
+    path("vms/operations/<str:kind>/preflight/", preflight_domains, name="preflight_domains"),
     path("vms/operations/<str:kind>/", operate_domains, name="operate_domains"),
     path("vms/<uuid:uuid>/operations/<str:kind>/", operate_domain, name="operate_domain"),
     path("vms/<uuid:uuid>/forms/<str:kind>/", domain_form, name="domain_form"),

@@ -1,6 +1,5 @@
 """Pages of one hypervisor pool: what it has, and adding, changing and removing pools."""
 
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,12 +24,13 @@ from hypervisors.administration.hypervisor_pools import (
 )
 from hypervisors.broadcast import changes_group
 from hypervisors.errors import Conflict
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
+from hypervisors.models import Domain, Hypervisor, HypervisorPool
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.hypervisors.pages import hypervisor_rows
 from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
+from hypervisors.web.storage.lists import storage_lines
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[HypervisorPool]
@@ -71,6 +71,7 @@ def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
     pool = _visible(request, pk)
     rows = hypervisor_rows(pool.hypervisors.all())
     domains = Domain.objects.present().filter(hypervisor__hypervisor_pool=pool)
+    lines = storage_lines(request.user, hypervisor_pool=pool)
     context = {
         "sequence": sequence,
         "pool": pool,
@@ -82,7 +83,8 @@ def hypervisor_pool(request: HttpRequest, pk: int) -> HttpResponse:
             rows,
             domains.filter(state__in=ACTIVE_DOMAIN_STATES).aggregate(vcpus=Sum("vcpu_count"), memory=Sum("memory_kib")),
         ),
-        "storage_pools": storage_pools_of_all(rows),
+        "lines": lines,
+        "shared_count": sum(line.is_proved and not line.unseen for line in lines if line.is_shared),
     }
     return render(request, "hypervisor_pools/page.html", context)
 
@@ -116,21 +118,6 @@ def hypervisor_pool_remove(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("hypervisors")
     status = 422 if request.method == "POST" else 200
     return render(request, "hypervisor_pools/remove.html", {"pool": pool, "rows": rows}, status=status)
-
-
-def storage_pools_of_all(rows: list[Hypervisor]) -> list[StoragePool]:
-    """Storage pools of the same name, type and path on every host, one row of each with what all agree on."""
-    found: dict[tuple[str, str, str], list[StoragePool]] = defaultdict(list)
-    for storage_pool in StoragePool.objects.present().filter(hypervisor__in=[row.pk for row in rows]):
-        found[storage_pool.name, storage_pool.pool_type, storage_pool.target_path].append(storage_pool)
-    return [_representative(same) for same in found.values() if len({one.hypervisor_id for one in same}) == len(rows)]
-
-
-def _representative(same: list[StoragePool]) -> StoragePool:
-    chosen = min(same, key=lambda one: (one.active, one.available_bytes))
-    chosen.active = all(one.active for one in same)
-    chosen.autostart = all(one.autostart for one in same)
-    return chosen
 
 
 def _capacity(rows: list[Hypervisor], promised: dict[str, int | None]) -> Capacity:

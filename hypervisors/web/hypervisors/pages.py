@@ -18,6 +18,7 @@ from hypervisors.web.domains.list_queries import DomainListQuery
 from hypervisors.web.domains.lists import list_context
 from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
+from hypervisors.web.storage.lists import storage_lines
 
 
 @require_safe
@@ -56,7 +57,7 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "storage_pools", {"storage_pools": _storage_pools(request, pk)})
+    return _page(request, pk, "storage_pools", {"lines": storage_lines(request.user, hypervisor=pk)})
 
 
 @require_safe

@@ -12,18 +12,16 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from hypervisors.access import audit, permitted, require
+from hypervisors.access import can, permitted
 from hypervisors.broadcast import changes_group
-from hypervisors.inventory.refresh_requests import request_shared_storage_refresh
 from hypervisors.models import StoragePool, Volume
 from hypervisors.privileges import Privilege
-from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.methods import require_POST
 from hypervisors.web.naming import natural_key
-from hypervisors.web.permissions import needs, person
+from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
 from hypervisors.web.storage.operations import unfinished_operations
+from hypervisors.web.storage.storage_pool_actions import actions_of, visible_storage_pool
 from hypervisors.web.storage.volume_uses import add_uses
 
 PAGE_SIZE = 200
@@ -33,7 +31,7 @@ PAGE_SIZE = 200
 @needs(Privilege.STORAGE_VIEW)
 def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
     sequence = sequence_number(changes_group(request.user))
-    row = _visible(request, pk)
+    row = visible_storage_pool(request, pk)
     if row.vanished_at is not None:
         lost = row.volumes.filter(vanished_at=row.vanished_at).count()
         return render(
@@ -45,28 +43,12 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
         "pool": row.hypervisor.hypervisor_pool,
         "operations": unfinished_operations(row),
         **_same_storage(request, row),
-        **_volumes(request, row),
+        **volumes_context(request, row, base_url=row.get_absolute_url()),
+        "actions": actions_of(row) if can(request.user, Privilege.STORAGE_MANAGE, row) else [],
     }
     # The filter asks for the table alone; what else is fetched anew is picked out of the page.
     is_table = wants_part(request) and request.headers.get("HX-Target") == "volumes"
     return render(request, "storage/volumes.html" if is_table else "storage/page.html", context)
-
-
-@require_POST
-@needs(Privilege.STORAGE_VIEW)
-def storage_pool_refresh(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have libvirt look at what is there now, on every host that seems to share it."""
-    row = _visible(request, pk)
-    require(person(request), Privilege.STORAGE_MANAGE, row, what="refresh a storage pool")
-    request_shared_storage_refresh(row)
-    audit.record(
-        person(request),
-        "refresh a storage pool",
-        subject_type="storage_pool",
-        subject_key=str(row.pk),
-        subject_name=row.name,
-    )
-    return done(request, _("“%(name)s” is being read again.") % {"name": row.name}, back=row.get_absolute_url())
 
 
 @require_safe
@@ -112,7 +94,8 @@ class _Column:
     css: str = ""
 
 
-def _volumes(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
+def volumes_context(request: HttpRequest, row: StoragePool, *, base_url: str) -> dict[str, Any]:
+    """What storage/volumes.html shows, on the page at `base_url`."""
     query = VolumeQuery.from_url(request.GET)
     everything = list(
         row.volumes.present().whole().values_list("pk", "name", "capacity_bytes", "allocation_bytes", "format")
@@ -127,6 +110,7 @@ def _volumes(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
     add_uses(volumes, request.user)
     promised = sum(line[2] for line in everything)
     return {
+        "base_url": base_url,
         "query": query,
         "volumes": volumes,
         "page": page,
@@ -161,15 +145,6 @@ def _same_storage(request: HttpRequest, row: StoragePool) -> dict[str, Any]:
     return {"sharers": sharers if len(sharers) > 1 else []}
 
 
-def _visible(request: HttpRequest, pk: int) -> StoragePool:
-    """Raises: Http404."""
-    rows = permitted(request.user, Privilege.STORAGE_VIEW, StoragePool.objects.all())
-    related = ("hypervisor__hypervisor_pool", "shared_storage")
-    return get_object_or_404(
-        rows.select_related(*related).defer("hypervisor__cpu_xml", "hypervisor__machine_types"), pk=pk
-    )
-
-
 # By the values of one volume: primary key, name, capacity, allocation, format.
 _ORDERS: dict[str, Any] = {
     "name": lambda line: natural_key(line[1]),
@@ -180,6 +155,5 @@ _ORDERS: dict[str, Any] = {
 
 urlpatterns = [
     path("storage/<row:pk>/", storage_pool, name="storage_pool"),
-    path("storage/<row:pk>/refresh/", storage_pool_refresh, name="storage_pool_refresh"),
     path("storage/volumes/<row:pk>/", volume, name="volume"),
 ]

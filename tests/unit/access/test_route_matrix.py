@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from hypervisors.console.access import find_domain
 from hypervisors.live.routing import websocket_urlpatterns
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorPool, StoragePool, Volume
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorPool, SharedStorage, StoragePool, Volume
 from hypervisors.models.consoles.grants import ConsoleMode
 from hypervisors.states import DomainState
 from tests.doors import address, all_routes, arguments_of
@@ -73,12 +73,16 @@ ROWS = {
     "vms/new/": "shhhhiii shhhhiii",
     "vms/usage.json": "siiiiiii smmmmmmm",
     "vms/operations/<str:kind>/": "smmmmmmm siiiiiii",
+    "vms/operations/<str:kind>/preflight/": "smmmmmmm siiiiiii",
     "vms/<uuid:uuid>/operations/<str:kind>/": "smmmmmmm shririii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/forms/<str:kind>/": "shririii smmmmmmm shhhhhii smmmmmmm",
     "vms/delete/": "smmmmmmm siiiiiii",
     "vms/<uuid:uuid>/delete/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/leftovers/": "shrrriii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/delete-protection/": "smmmmmmm shririii smmmmmmm shhhhhii",
+    "appliances/new/": "shhhhiii smmmmmmm",
+    "storage/volumes/<row:pk>/appliance/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/volumes/<row:pk>/import/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/export/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/migrate/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
@@ -118,7 +122,16 @@ ROWS = {
     "hypervisors/pools/<row:pk>/edit/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "hypervisors/pools/<row:pk>/remove/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "storage/": "shhhhiii smmmmmmm",
+    "storage/pools/create/": "shhhhiii shhhhiii",
+    "storage/shared/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "storage/<row:pk>/start/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/<row:pk>/stop/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/<row:pk>/autostart/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
     "storage/<row:pk>/refresh/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/<row:pk>/prove/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/<row:pk>/delete/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/<row:pk>/edit/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/volumes/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
     "hypervisors/processes/": "shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/roles/": "smmmmmmm shrrriii smmmmmmm shhhhhii",
@@ -159,6 +172,7 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
         storage = StoragePool.objects.create(
             hypervisor=host, uuid=uuid4(), name=f"{name}-images", pool_type="dir", active=True, autostart=True
         )
+        shared = SharedStorage.objects.create(hypervisor_pool=pool, name="images", pool_type="dir", identity=name)
         volume = Volume.objects.create(storage_pool=storage, name=f"{name}.img", key=name, path=f"/{name}")
         operation = make_operation(domain=domain, hypervisor=host, kind="migrate", state="running")
         person = User.objects.create_user(f"{name}-somebody")
@@ -167,6 +181,7 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
             "hypervisors": host.pk,
             "tree": host.pk,
             "storage/volumes": volume.pk,
+            "storage/shared": shared.pk,
             "storage": storage.pk,
             "people": person.pk,
             "uuid": domain.uuid,
@@ -239,7 +254,7 @@ def letter(answer: Any) -> str:
 
 def path_of(route: str, place: dict[str, Any]) -> str:
     row = next((key for prefix, key in place.items() if "pk" in arguments_of(route) and route.startswith(prefix)), None)
-    kind = "start" if route == "vms/operations/<str:kind>/" else "rename"
+    kind = "start" if route.startswith("vms/operations/<str:kind>/") else "rename"
     return address(route, place | {"pk": row, "kind": kind})
 
 

@@ -122,7 +122,7 @@ def test_an_unknown_machine_is_404(client: Client, alice: User) -> None:
 def test_a_machine_that_is_off_says_so(client: Client, alice: User, bob: User, domain: Domain) -> None:
     answer = _ask(client, alice, domain)
     assert answer.status_code == 409  # type: ignore[attr-defined]
-    assert answer.json() == {"reason": "web1 is off.", "state": "shutoff", "can_start": True}  # type: ignore[attr-defined]
+    assert answer.json() == {"reason": "web1 is off.", "why": "off", "state": "shutoff", "can_start": True}  # type: ignore[attr-defined]
     assert _ask(client, bob, domain).json()["can_start"] is False  # type: ignore[attr-defined]
 
 

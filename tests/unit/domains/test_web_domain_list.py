@@ -309,9 +309,28 @@ def test_what_does_not_run_or_was_not_measured_lately_uses_nothing(
     assert "<vp-spark>" in rows[runs]
 
 
-def test_many_at_once_are_asked_for_with_the_warning_of_one(as_alice: Client, domain: Domain) -> None:
-    bar = as_alice.get("/vms/").content.decode().partition('class="vp-bulk"')[2].partition("vp-bulk-ask")[0]
-    assert f'data-kind="force_off" data-warning="{escape(str(operation_type("force_off").warning))}"' in bar
+def test_asking_many_says_first_what_it_does_to_which_and_whom_it_skips(
+    as_alice: Client, client: Client, charlie: User, make_domain: Callable[..., Domain]
+) -> None:
+    runs, also, is_off = (
+        make_domain(name="runs9", state=DomainState.RUNNING),
+        make_domain(name="runs10", state=DomainState.RUNNING),
+        make_domain(name="is-off"),
+    )
+    asked = {"uuid": [runs.uuid, also.uuid, is_off.uuid]}
+    url = "/vms/operations/force_off/preflight/"
+    dialog = as_alice.post(url, asked).content.decode()
+    assert "Force off: 2 machines; skip 1" in dialog
+    assert escape(str(operation_type("force_off").warning)) in dialog
+    assert dialog.index("runs9") < dialog.index("runs10") < dialog.index("is-off") < dialog.index("Skipped.")
+    assert f'name="uuid" value="{is_off.uuid}"' not in dialog
+    assert "data-closes autofocus" in dialog
+    assert not Operation.objects.exists()
+    assert "Nothing was asked for" in as_alice.post(url, {"uuid": [is_off.uuid]}).content.decode()
+    assert as_alice.get(url).status_code == 405
+    assert as_alice.post("/vms/operations/migrate/preflight/", asked).status_code == 404
+    client.force_login(charlie)
+    assert "runs9" not in client.post(url, asked).content.decode()
 
 
 def test_places_keep_the_other_filters(as_alice: Client, client: Client, charlie: User, domain: Domain) -> None:

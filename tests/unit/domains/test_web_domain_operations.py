@@ -35,7 +35,7 @@ def asked() -> list[tuple[str, str]]:
 def test_a_click_files_the_operation(as_alice: Client, alice: User, domain: Domain) -> None:
     response = as_alice.post(f"/vms/{domain.uuid}/operations/start/", headers=HTMX)
     assert response.status_code == 204
-    assert json.loads(response.headers["HX-Trigger"])["vp:toast"]["title"] == "Start: web1"
+    assert json.loads(response.headers["HX-Trigger"])["vp:toast"]["title"] == "web1: Start"
     operation = Operation.objects.get()
     assert (operation.kind, operation.requested_by, operation.state) == ("start", alice, OperationState.QUEUED)
 
@@ -43,7 +43,7 @@ def test_a_click_files_the_operation(as_alice: Client, alice: User, domain: Doma
 def test_without_javascript_the_click_leads_back_to_the_page(as_alice: Client, domain: Domain) -> None:
     response = as_alice.post(f"/vms/{domain.uuid}/operations/start/")
     assert response.headers["Location"] == f"/vms/{domain.uuid}/"
-    assert "Start: web1" in as_alice.get(f"/vms/{domain.uuid}/").content.decode()
+    assert "web1: Start" in as_alice.get(f"/vms/{domain.uuid}/").content.decode()
 
 
 def test_the_wrong_method_person_kind_or_machine(
@@ -138,7 +138,7 @@ def test_the_migration_dialog_greys_out_with_reasons_and_files_the_choice(
     good, away = make_hypervisor(memory_kib=2**24), make_hypervisor(status="offline")
     url = f"/vms/{machine.uuid}/migrate/"
     dialog = as_alice.get(url, headers=HTMX).content.decode()
-    assert f'value="{good.pk}" required>' in dialog
+    assert f'value="{good.pk}" required checked>' in dialog
     assert f'value="{away.pk}" required disabled' in dialog
     assert "is offline" in dialog
     for target, fault in ((away.pk, "is offline"), (machine.hypervisor_id, "on this host already"), ("", "Choose")):

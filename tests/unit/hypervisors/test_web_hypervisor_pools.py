@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, StoragePool
+from hypervisors.models import Domain, Hypervisor, HypervisorPool, SharedStorage, StoragePool
 from hypervisors.states import HypervisorStatus
 
 
@@ -69,15 +70,21 @@ def test_the_page_sums_up_what_there_is_and_what_is_used(
     assert "9 GiB used · 2 GiB given to active VMs" in " ".join(page.split())
 
 
-def test_only_storage_that_every_host_has_counts_as_shared(
+def test_shared_storage_is_a_line_of_its_own_and_counts_once_it_is_proved(
     operator: Client, make_hypervisor: Callable[..., Hypervisor]
 ) -> None:
     one, two = make_hypervisor(), make_hypervisor()
     for host in (one, two):
         add_storage_pool(host, "shared", "/srv/shared")
-        add_storage_pool(host, "elsewhere", f"/srv/{host.name}")
     add_storage_pool(one, "lonely", "/srv/lonely")
-    page = operator.get(reverse("hypervisor_pool", args=[one.hypervisor_pool_id])).content.decode()
-    assert "/srv/shared" in page
-    assert "elsewhere" not in page
-    assert "lonely" not in page
+    shared = SharedStorage.objects.create(
+        hypervisor_pool=one.hypervisor_pool, name="shared", pool_type="dir", identity="x"
+    )
+    StoragePool.objects.filter(name="shared").update(shared_storage=shared)
+    url = reverse("hypervisor_pool", args=[one.hypervisor_pool_id])
+    page = operator.get(url).content.decode()
+    assert page.count("/srv/shared") == page.count("/srv/lonely") == 1
+    assert "shared?" in page
+    assert "<dd>0<span>proved to be seen by all that have them" in page
+    StoragePool.objects.filter(name="shared").update(proved_at=timezone.now(), proved_since=timezone.now())
+    assert "<dd>1<span>proved to be seen by all that have it" in operator.get(url).content.decode()

@@ -285,7 +285,7 @@ def test_a_hosts_page_costs_the_same_for_many_of_each(
             autostart=True,
             trouble="slow" if number % 2 else "",
         )
-    with django_assert_max_num_queries(10 if tab != "_domains" else 14):
+    with django_assert_max_num_queries(11 if tab != "_domains" else 14):
         operator.get(reverse(f"hypervisor{tab}", args=[hypervisor.pk]))
 
 

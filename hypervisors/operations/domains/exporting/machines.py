@@ -11,7 +11,7 @@ from hypervisors.imaging.ovf_writer import ExportedMachine
 from hypervisors.libvirtxml.documents import parse_document
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
 from hypervisors.models import Domain, Volume
-from hypervisors.osinfo import all_systems
+from hypervisors.osinfo import find_system
 
 _LIBOSINFO_OS = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}os"
 _CARD_MODELS = {"e1000": "E1000", "vmxnet3": "VmxNet3", "pcnet": "PCNet32", "virtio": "VmxNet3"}
@@ -87,4 +87,5 @@ def _system(domain: Domain) -> str:
         return ""
     recorded: Any = next(root.iter(_LIBOSINFO_OS), None)
     identifier = "" if recorded is None else recorded.get("id", "")
-    return next((system.short_id for system in all_systems() if system.osinfo_id == identifier), "")
+    system = find_system(identifier) if identifier else None
+    return "" if system is None else system.short_id

@@ -49,8 +49,9 @@ def imported_spec(
     networks: Mapping[str, str],
     capabilities: Sequence[HostCapabilities],
 ) -> DomainSpec:
-    """Without its hard disks, see with_disks(). `networks`: which of ours stands for each of the appliance's.
+    """Without its hard disks, see with_disks().
 
+    `networks`: which of ours stands for each of the appliance's; a card on one that has none is left out.
     Raises: ValueError, fit for people.
     """
     system = system_of(appliance, wishes)
@@ -67,7 +68,7 @@ def imported_spec(
     spec = replace(
         spec,
         description=appliance.description,
-        interfaces=tuple(_card(card, system, networks) for card in appliance.cards),
+        interfaces=tuple(_card(card, system, networks) for card in appliance.cards if networks.get(card.network)),
         disks=tuple(_drive(spec) for _ in range(min(appliance.cd_drives, _MOST_DRIVES))),
     )
     return with_room_to_grow(spec, system, capabilities)
@@ -96,9 +97,7 @@ def with_disks(spec: DomainSpec, paths: Sequence[str], *, bus: str, is_block: bo
 
 
 def _card(card: ApplianceCard, system: OperatingSystem | None, networks: Mapping[str, str]) -> InterfaceSpec:
-    source = networks.get(card.network, "")
-    kind = "network" if source else "user"
-    return InterfaceSpec(kind=kind, source=source, model=card_model(card, system))
+    return InterfaceSpec(source=networks[card.network], model=card_model(card, system))
 
 
 def card_model(card: ApplianceCard, system: OperatingSystem | None) -> str:
