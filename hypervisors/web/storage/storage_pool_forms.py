@@ -138,6 +138,15 @@ class StoragePoolForm(forms.Form):
         return [self._shown(name) for name in self.type.fields if name not in self._hidden()]
 
     @property
+    def said_at(self) -> str:
+        """The elements that say what is wrong, for htmx; those of one that is edited are fewer."""
+        names = [field["name"] for field in self.shown_fields]
+        if self.fixed is not None:
+            return ",".join(["#pool-messages", *(f"#error-{name}" for name in names)])
+        ids = ["#pool-messages", "#pool-places", "#pool-submit"]
+        return ",".join([*ids, "#error-name", *(f"#error-{name}" for name in names)])
+
+    @property
     def type_choices(self) -> list[tuple[Any, list[tuple[str, str]]]]:
         return [(label, [(name, f"{TYPE_LABELS[name]} ({name})") for name in names]) for label, names in _GROUPS]
 
@@ -244,12 +253,12 @@ class StoragePoolForm(forms.Form):
 
     def _shown(self, name: str) -> dict[str, Any]:
         key = (self.type.name, name)
-        if key in LABELS:
-            self.fields[name].label = LABELS[key]
+        bound = self[name]
+        bound.label = LABELS.get(key, bound.label)
         self.fields[name].widget.attrs["placeholder"] = _PLACEHOLDERS.get(key, self._usual_target(name))
         return {
             "name": name,
-            "bound": self[name],
+            "bound": bound,
             "hint": HINTS.get(key, _HINTS_OF_FIELDS.get(name, "")),
             "problem": self.problems.get(name, ""),
             "is_optional": name not in self.type.required or bool(name == "target_path" and self.type.usual_target),

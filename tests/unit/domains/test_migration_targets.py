@@ -242,13 +242,27 @@ def test_a_disk_of_what_is_off_must_be_on_storage_that_looks_shared(
     found = next(found for found in migration_targets(resting) if found.hypervisor == target)
     assert (found.obstacles, len(found.warnings)) == ([], 1)
     assert "Whether disk vda is the same file there is looked at before it moves" in found.warnings[0]
-    shared.proved_at = timezone.now()
-    shared.save()
+    StoragePool.objects.filter(hypervisor=target).update(unproved_reason="Read-only.")
+    found = next(found for found in migration_targets(resting) if found.hypervisor == target)
+    assert found.warnings[0].endswith("nothing moves. Read-only.")
+    StoragePool.objects.update(proved_at=timezone.now())
     found = next(found for found in migration_targets(resting) if found.hypervisor == target)
     assert (found.obstacles, found.warnings) == ([], [])
     target.storage_pools.update(shared_storage=None)
     (obstacle,) = obstacles(resting, target)
     assert obstacle.startswith("Disk vda (/srv/shared/web1.qcow2) is not on shared storage as far as is known")
+
+
+@pytest.mark.parametrize("state", [DomainState.SHUTOFF, DomainState.RUNNING])
+def test_a_host_that_was_proved_not_to_see_the_storage_is_named(
+    state: DomainState, make_domain: Callable[..., Domain], target: Hypervisor, shared: SharedStorage
+) -> None:
+    machine = make_domain(name="web1", state=state, parsed=PARSED)
+    target.storage_pools.update(is_another=True, looked_at=timezone.now())
+    assert any(
+        text.startswith(f"{target.name} does not see the storage of disk vda: its storage pool “shared” is another one")
+        for text in obstacles(machine, target)
+    )
 
 
 def test_a_file_of_another_size_is_another_file(
