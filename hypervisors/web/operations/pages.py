@@ -97,7 +97,7 @@ def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
 
 
 # Whose outcome is a virtual machine; their subject is the host on which it is made.
-_MAKE_MACHINES = frozenset({"create_domain", "clone_domain", "import_appliance"})
+_MAKE_MACHINES = frozenset({"create_domain", "create_domain_from_xml", "import_appliance"})
 
 
 def _made_uuid(row: Operation) -> UUID | None:
@@ -110,8 +110,14 @@ def _made_uuid(row: Operation) -> UUID | None:
 
 
 def _made_machine(request: HttpRequest, row: Operation) -> Domain | None:
-    uuid = _made_uuid(row)
-    return Domain.objects.visible_to(request.user).present().filter(uuid=uuid).first() if uuid else None
+    """By its UUID; of one that has told none, by the name that it was made under."""
+    if row.kind not in _MAKE_MACHINES:
+        return None
+    seen, uuid = Domain.objects.visible_to(request.user).present(), _made_uuid(row)
+    if uuid is not None:
+        return seen.filter(uuid=uuid).first()
+    is_made = row.state == OperationState.SUCCEEDED
+    return seen.filter(hypervisor=row.hypervisor, name=row.subject_name).first() if is_made else None
 
 
 def _led_on(request: HttpRequest, machine: Domain) -> HttpResponse:

@@ -9,7 +9,7 @@ from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
 from hypervisors.access import permitted
-from hypervisors.models import DomainTemplate, Hypervisor, HypervisorPool, Network, StoragePool, Volume
+from hypervisors.models import DomainTemplate, Hypervisor, HypervisorPool, Network, StoragePool, Volume, VolumeHead
 from hypervisors.models.host_candidates import storage_key
 from hypervisors.privileges import Privilege
 from hypervisors.templatetags.units import size
@@ -61,11 +61,18 @@ class ImageChoice:
     volume: Volume
     storage: StorageChoice
     row_ids: frozenset[int] = frozenset()
+    # What its first bytes say; None: they have not been read yet.
+    head: VolumeHead | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why it is not used; "" for nothing against it."""
+        return self.volume.quarantine or (self.head.problem if self.head else "")
 
     @property
     def is_medium(self) -> bool:
         """Whether it goes into a CD drive."""
-        return is_medium(self.volume)
+        return is_medium(self.volume) or (self.head is not None and self.head.format == "iso")
 
     @property
     def is_appliance(self) -> bool:
@@ -75,6 +82,10 @@ class ImageChoice:
     def label(self) -> str:
         volume = self.volume
         return f"{visible(volume.name)} · {size(volume.capacity_bytes)} · {visible(self.storage.name)}"
+
+    @property
+    def system_name(self) -> str:
+        return self.head.system_name if self.head else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,9 +220,9 @@ def _storage(rows: Sequence[StoragePool]) -> StorageChoice:
 def _images(storages: Sequence[StorageChoice]) -> list[ImageChoice]:
     """Each volume once, whichever hosts see it; by name."""
     storage_of = {pk: storage for storage in storages for pk in storage.row_ids}
-    rows = Volume.objects.present().filter(storage_pool__in=storage_of).exclude(volume_type="dir")
+    rows = Volume.objects.present().whole().filter(storage_pool__in=storage_of).exclude(volume_type="dir")
     groups: dict[tuple[str, str], list[Volume]] = defaultdict(list)
-    for row in rows.order_by("pk")[:_MOST_READ]:
+    for row in rows.select_related("head").order_by("pk")[:_MOST_READ]:
         groups[storage_of[row.storage_pool_id].key, row.name].append(row)
     found = [
         ImageChoice(
@@ -219,6 +230,7 @@ def _images(storages: Sequence[StorageChoice]) -> list[ImageChoice]:
             volume=same[0],
             storage=storage_of[same[0].storage_pool_id],
             row_ids=frozenset(row.pk for row in same),
+            head=next((head for row in same if (head := getattr(row, "head", None)) is not None), None),
         )
         for same in groups.values()
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 
 from hypervisors.operations.domains.creation.names import MOST_AT_ONCE
-from hypervisors.operations.domains.creation.parameters import DiskAction, Method
+from hypervisors.operations.domains.creation.parameters import DiskAction
 from hypervisors.web.domains.creation.choices import MOST_IMAGES, Choices, ImageChoice
 from hypervisors.web.domains.creation.fields import Field, Fields, Option
 from hypervisors.web.domains.creation.sources_of_disks import FROM_IMAGE, action_of, image_of
@@ -46,7 +46,6 @@ def _source_controls(creation: "Creation", make: Fields) -> list[Field]:
             [Option(value="existing", text=_("the image itself")), Option(value="copy", text=_("a copy of it"))],
         ),
         make.select("template", _("Template"), _templates(choices)),
-        make.select("template_way", _("Its disks"), _ways(_("on top of the template's (linked: ready at once)"))),
         make.text(
             "tree_url",
             _("URL of the install tree"),
@@ -80,7 +79,14 @@ def _system_hint(creation: "Creation") -> str:
 def _images(images: Iterable[ImageChoice], *, none: str = "") -> list[Option]:
     shown = list(images)[:MOST_IMAGES]
     first = none or (_("Choose…") if shown else _("none yet"))
-    return [Option(value="", text=first), *(Option(value=image.key, text=image.label) for image in shown)]
+    return [Option(value="", text=first), *(_image(image) for image in shown)]
+
+
+def _image(image: ImageChoice) -> Option:
+    """What cannot be used says why, and cannot be chosen."""
+    about = visible(image.problem) or image.system_name
+    text = f"{image.label} · {about}" if about else image.label
+    return Option(value=image.key, text=text, is_disabled=bool(image.problem))
 
 
 def _templates(choices: Choices) -> list[Option]:
@@ -154,11 +160,7 @@ def _options(texts: Mapping[str, str]) -> list[Option]:
 def disk_controls(creation: "Creation", errors: Mapping[str, str]) -> list[dict[str, Any]]:
     """One for each line: its title, its controls, whether it can be taken away."""
     make = Fields(creation.values, errors)
-    return [
-        _disk(creation, make, number, row.key)
-        for number, row in enumerate(creation.draft.disks, start=1)
-        if not (creation.draft.method == Method.TEMPLATE and row.key == "1")
-    ]
+    return [_disk(creation, make, number, row.key) for number, row in enumerate(creation.draft.disks, start=1)]
 
 
 def _disk(creation: "Creation", make: Fields, number: int, key: str) -> dict[str, Any]:

@@ -68,7 +68,6 @@ class Draft:
     imported: str = ""
     imported_way: str = "existing"
     template: str = ""
-    template_way: str = "overlay"
     appliance: str = ""
     tree_url: str = ""
     cmdline: str = ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
@@ -35,8 +35,10 @@ from hypervisors.web.domains.creation.sources import check_source
 from hypervisors.web.domains.creation.suggestions import Suggestions, first_texts, suggest
 from hypervisors.web.domains.creation.summaries import Fact, Space, facts_of, space_of, warnings_of
 
-# Methods that the page only leads on to.
+# What is made elsewhere: the page leads on to that.
 APPLIANCE, XML = "appliance", "xml"
+APPLIANCE_PATH = "/appliances/new/"
+_LED_ON = frozenset({APPLIANCE, Method.TEMPLATE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +100,6 @@ class Creation:
         return needs_text(self.suggestions)
 
     @property
-    def source_disk_text(self) -> str:
-        return _("Those of the template.") if self.draft.method == Method.TEMPLATE else ""
-
-    @property
     def is_advanced_changed(self) -> bool:
         names = ("firmware", "tpm", "machine", "cpu", "graphics", "video")
         return any(self.fields[name].is_changed or self.fields[name].error for name in names)
@@ -131,14 +129,17 @@ class Creation:
         return space_of(self.choices, self.planned, len(self.names) or 1)
 
     @property
-    def appliance_url(self) -> str:
+    def is_led_on(self) -> bool:
+        return self.draft.method in _LED_ON
+
+    @property
+    def next_url(self) -> str:
+        """The page or the dialog that goes on with it; "" while nothing is chosen."""
+        if self.draft.method == Method.TEMPLATE:
+            template = self.choices.template(self.draft.template)
+            return reverse("clone_domain", args=[template.domain.uuid]) if template else ""
         image = self.choices.image(self.draft.appliance)
-        if image is None:
-            return ""
-        try:
-            return f"{reverse('appliance_new')}?{urlencode({'volume': image.key})}"
-        except NoReverseMatch:
-            return ""
+        return f"{APPLIANCE_PATH}?{urlencode({'volume': image.key})}" if image else ""
 
 
 def creation_of(user: User, values: dict[str, str], *, token: str, is_complete: bool = False) -> Creation:
@@ -159,12 +160,13 @@ def creation_of(user: User, values: dict[str, str], *, token: str, is_complete: 
 
 def _filled(creation: Creation, user: User, found: Findings, *, is_complete: bool) -> Creation:
     draft, choices = creation.draft, creation.choices
-    if draft.method not in (APPLIANCE, XML):
-        check_identity(draft, choices, found)
     check_source(draft, choices, found)
-    planned = planned_disks(draft, creation.values, choices, found)
-    cards = planned_interfaces(draft, choices, found)
-    seed = cloud_init(draft, found)
+    planned, cards, seed = [], [], None
+    if draft.method not in (APPLIANCE, XML, Method.TEMPLATE):
+        check_identity(draft, choices, found)
+        planned = planned_disks(draft, creation.values, choices, found)
+        cards = planned_interfaces(draft, choices, found)
+        seed = cloud_init(draft, found)
     needs = needs_of(creation.machine, cards, (disk.storage_key for disk in planned), choices)
     hosts, placement = find_place(choices, needs, draft.host)
     host = choices.host(draft.host) if draft.host else placement.host
@@ -172,8 +174,8 @@ def _filled(creation: Creation, user: User, found: Findings, *, is_complete: boo
     machine = replace(creation.machine, disks=(), interfaces=tuple(cards))
     creation = replace(creation, machine=machine, planned=planned, hosts=hosts, placement=placement, host=host)
     given: dict[str, Any] = {}
-    if host is not None and not found.errors and not found.missing and draft.method not in (APPLIANCE, XML):
-        given = given_of(creation, seed)
+    if host is not None and not found.errors and not found.missing and not creation.is_led_on:
+        given = {"xml": draft.xml} if draft.method == XML else given_of(creation, seed)
         check_given(creation, given, found)
     if is_complete:
         found.errors |= {name: _("This is needed.") for name in found.missing if name not in found.errors}

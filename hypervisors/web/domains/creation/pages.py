@@ -14,6 +14,7 @@ from hypervisors.operations.domains.creation.parameters import Method
 from hypervisors.osinfo import OperatingSystem, all_systems
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
+from hypervisors.web.domains.creation.again import values_again
 from hypervisors.web.domains.creation.choices import is_medium_key
 from hypervisors.web.domains.creation.drafts import reset, values_of, with_row, without_row
 from hypervisors.web.domains.creation.forms import Creation, creation_of
@@ -30,7 +31,10 @@ _MAKING, _COMPLETE = frozenset({"run", "edit"}), frozenset({"run", "edit", "show
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.DOMAIN_CREATE)
 def domain_create(request: HttpRequest) -> HttpResponse:
-    """GET: the page, prefilled by `?method=`, `?image=`, `?template=`, `?host=`, `?pool=`. POST: what `do` says."""
+    """GET: the page, prefilled by `?method=`, `?image=`, `?template=`, `?host=`, `?pool=` or `?again=`.
+
+    POST: what `do` says.
+    """
     user = person(request)
     if request.method != "POST":
         return _page(request, creation_of(user, _first_values(request), token=secrets.token_urlsafe(16)))
@@ -47,6 +51,9 @@ def domain_create(request: HttpRequest) -> HttpResponse:
 def _first_values(request: HttpRequest) -> dict[str, str]:
     """With one disk and one card; the rest is suggested, or named in the URL."""
     given = values_of(request.GET)
+    again = values_again(person(request), given["again"]) if given.get("again") else {}
+    if again:
+        return again
     names = ("method", "pool", "host", "iso", "image", "imported", "template", "appliance")
     values = {name: given[name] for name in names if given.get(name)}
     image = values.pop("image", "")

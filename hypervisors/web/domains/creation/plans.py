@@ -22,7 +22,6 @@ from hypervisors.web.domains.creation.sources_of_disks import FROM_IMAGE, action
 from hypervisors.web.domains.creation.suggestions import Suggestions
 
 MOST_VCPUS = 512
-SEEDED = frozenset({Method.CLOUD_IMAGE, Method.TEMPLATE})
 _LEAST_MEMORY_BYTES, _MOST_MEMORY_BYTES = 16 * 1024**2, 16 * 1024**4
 _LEAST_DISK_BYTES, _MOST_DISK_BYTES = 1024**2, 2**50
 
@@ -143,9 +142,7 @@ def _replaced(spec: DomainSpec, changes: Mapping[str, Any], found: Findings, *, 
 
 
 def planned_disks(draft: Draft, values: Mapping[str, str], choices: Choices, found: Findings) -> list[PlannedDisk]:
-    # The disks of a template are the template's; the first line is for other methods.
-    rows = [row for row in draft.disks if draft.method != Method.TEMPLATE or row.key != "1"]
-    planned = [_planned_disk(draft, row, values, choices, found) for row in rows]
+    planned = [_planned_disk(draft, row, values, choices, found) for row in draft.disks]
     return [disk for disk in planned if disk is not None]
 
 
@@ -261,7 +258,7 @@ def _address_plan(row: InterfaceDraft, found: Findings) -> dict[str, Any]:
 
 def cloud_init(draft: Draft, found: Findings) -> dict[str, Any] | None:
     """What the seed says; None where the guest is told nothing."""
-    if draft.method not in SEEDED:
+    if draft.method != Method.CLOUD_IMAGE:
         return None
     keys = [line.strip() for line in draft.ssh_keys.splitlines() if line.strip()]
     packages = draft.packages.replace(",", " ").split()

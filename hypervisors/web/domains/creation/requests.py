@@ -10,15 +10,19 @@ from django.utils.translation import gettext as _
 from hypervisors.errors import NotPossible
 from hypervisors.libvirtxml.domain_builder import build_domain
 from hypervisors.models import Hypervisor, Operation
+from hypervisors.models.guest_logins import remember_guest_login
 from hypervisors.operations.domains.creation.checks import checked, problems_of
 from hypervisors.operations.domains.creation.parameters import INSTALLING_METHODS, Method
 from hypervisors.operations.domains.creation.requests import numbered, request_creation
 from hypervisors.operations.domains.creation.specs import filled_spec, marked
-from hypervisors.operations.engine.registry import operation_type
+from hypervisors.operations.engine.registry import find_operation_type, operation_type
+from hypervisors.operations.engine.requests import request_operation
 from hypervisors.web.domains.creation.plans import Findings, count_of
 
 if TYPE_CHECKING:
     from hypervisors.web.domains.creation.forms import Creation
+
+_FROM_XML = "create_domain_from_xml"
 
 
 def given_of(creation: "Creation", seed: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -49,6 +53,9 @@ def check_given(creation: "Creation", given: Mapping[str, Any], found: Findings)
     if reason:
         found.wrong("host", reason)
         return
+    if "xml" in given:
+        _check_xml(host, given, found)
+        return
     try:
         first = numbered(given, count_of(creation.draft) or 1)[0]
     except NotPossible as error:
@@ -56,6 +63,17 @@ def check_given(creation: "Creation", given: Mapping[str, Any], found: Findings)
         return
     for problem in problems_of(host, first):
         found.wrong(_field_of(problem.field, creation), problem.text)
+
+
+def _check_xml(host: Hypervisor, given: Mapping[str, Any], found: Findings) -> None:
+    kind = find_operation_type(_FROM_XML)
+    if kind is None:
+        found.wrong("xml", _("Machines cannot be made of XML here."))
+        return
+    try:
+        kind.check(host, given)
+    except NotPossible as error:
+        found.wrong("xml", str(error))
 
 
 _FIELDS = {"name": "name", "interfaces": "interfaces", "cloud_init": "cloud_init", "tree_url": "tree_url"}
@@ -75,6 +93,9 @@ def _field_of(name: str, creation: "Creation") -> str:
 
 def request(user: User, creation: "Creation", *, start: bool) -> Operation:
     """File it: one machine, or several as parts of one. Raises: what request_creation raises."""
+    if "xml" in creation.given:
+        parameters = creation.given | {"start": start}
+        return request_operation(user=user, kind=_FROM_XML, subject=_host(creation), parameters=parameters)
     made = request_creation(
         user=user,
         given=creation.given | {"start": start},
@@ -82,6 +103,9 @@ def request(user: User, creation: "Creation", *, start: bool) -> Operation:
         hypervisor_pool=creation.choices.pool,
         count=count_of(creation.draft) or 1,
     )
+    seed = creation.given.get("cloud_init")
+    if seed:
+        remember_guest_login(user, name=seed["user"], ssh_keys=seed["ssh_keys"])
     return made.parent or made.accepted[0]
 
 

@@ -24,14 +24,19 @@ def check_source(draft: Draft, choices: Choices, found: Findings) -> None:
 
 
 def _check_iso(draft: Draft, choices: Choices, found: Findings) -> None:
-    if choices.image(draft.iso) is None:
+    image = choices.image(draft.iso)
+    if image is None:
         found.needed("iso", _("an ISO image"))
+    elif image.problem:
+        found.wrong("iso", image.problem)
 
 
 def _check_image(draft: Draft, choices: Choices, found: Findings) -> None:
     image = choices.image(draft.image)
     if image is None:
         found.needed("image", _("a cloud image"))
+    elif image.problem:
+        found.wrong("image", image.problem)
     elif image.is_medium:
         found.wrong("image", _("This is a CD image; a cloud image is a disk."))
     elif draft.image_way != "copy" and image.volume.format not in ("qcow2", "raw"):
@@ -42,6 +47,8 @@ def _check_imported(draft: Draft, choices: Choices, found: Findings) -> None:
     image = choices.image(draft.imported)
     if image is None:
         found.needed("imported", _("a disk image"))
+    elif image.problem:
+        found.wrong("imported", image.problem)
     elif draft.imported_way != "copy" and image.volume.format not in ("qcow2", "raw"):
         found.wrong("imported_way", _("Only qcow2 and raw images can be used as they are: copy it."))
 

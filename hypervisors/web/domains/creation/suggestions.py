@@ -1,13 +1,13 @@
 """What the page proposes for everything that nobody has said: by the system, the hosts and the images there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
 from hypervisors.libvirtxml.domain_spec import DomainSpec
 from hypervisors.libvirtxml.host_capabilities import HostCapabilities
-from hypervisors.models import Domain, Operation
+from hypervisors.models import Domain, GuestLogin
 from hypervisors.models.hypervisor_capabilities import capabilities_of
 from hypervisors.operations.domains.creation.parameters import DiskAction, Method
 from hypervisors.osinfo import GENERIC, OperatingSystem, all_systems, find_system, guess_from_file_name
@@ -39,8 +39,12 @@ def system_named(text: str) -> OperatingSystem | None:
 
 
 def detected_system(draft: Draft, choices: Choices) -> OperatingSystem | None:
+    """By what its first bytes say, else by its name."""
     image = _main_image(draft, choices)
-    return guess_from_file_name(image.volume.name) if image else None
+    if image is None:
+        return None
+    known = find_system(image.head.system_id) if image.head and image.head.system_id else None
+    return known or guess_from_file_name(image.volume.name)
 
 
 def _main_image(draft: Draft, choices: Choices) -> ImageChoice | None:
@@ -156,8 +160,5 @@ def _free_name(system: OperatingSystem, choices: Choices) -> str:
 
 def _remembered(user: User) -> dict[str, str]:
     """The name and the keys that the person gave to the last guest."""
-    asked = Operation.objects.filter(requested_by=user, kind="create_domain", parameters__cloud_init__user__gt="")
-    latest = asked.order_by("-requested_at").values_list("parameters", flat=True).first()
-    seed = (latest or {}).get("cloud_init") or {}
-    keys: Sequence[str] = seed.get("ssh_keys") or ()
-    return {"user": str(seed.get("user") or user.username), "ssh_keys": "\n".join(str(key) for key in keys)}
+    login = GuestLogin.objects.filter(user=user).first() or GuestLogin(name="")
+    return {"user": login.name, "ssh_keys": login.ssh_keys}

@@ -42,8 +42,10 @@ class Space:
 def facts_of(creation: "Creation") -> list[Fact]:
     draft, machine = creation.draft, creation.machine
     host = Fact(name=_("Host"), lines=_host_lines(creation), is_short=True)
-    if draft.method in ("appliance", "xml"):
+    if draft.method == "xml":
         return [host]
+    if creation.is_led_on:
+        return []
     cpu = ngettext("%(count)d vCPU", "%(count)d vCPUs", machine.vcpus) % {"count": machine.vcpus}
     facts = [
         Fact(name=_("Names"), lines=[creation.names_text] if creation.names_text else []),
