@@ -47,7 +47,7 @@ class Volume(models.Model):
     # The volume or file that an overlay is on top of; empty: none.
     backing_path = models.TextField(blank=True)
     backing_format = models.CharField(max_length=40, blank=True)
-    # Why its bytes are not to be believed, for people; empty: nothing speaks against it. See volume_origins.py.
+    # Why its bytes are not to be trusted, for people; empty: nothing speaks against it. See volume_origins.py.
     quarantine = models.TextField(blank=True, default="")
     first_seen_at = models.DateTimeField(default=timezone.now)
     vanished_at = models.DateTimeField(null=True, blank=True)

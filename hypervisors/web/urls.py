@@ -15,11 +15,13 @@ from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
 from hypervisors.web.storage import (
     fetches,
+    images,
     shared_storages,
     storage_pool_actions,
     storage_pool_creation,
     storage_pool_editing,
     uploads,
+    volume_actions,
 )
 from hypervisors.web.storage import lists as storage_lists
 from hypervisors.web.storage import operations as storage_operations
@@ -53,6 +55,8 @@ urlpatterns: list[URLPattern] = [
     *people.urlpatterns,
     *audit.urlpatterns,
     *storage_operations.urlpatterns,
+    *volume_actions.urlpatterns,
+    *images.urlpatterns,
     *uploads.urlpatterns,
     *fetches.urlpatterns,
 ]

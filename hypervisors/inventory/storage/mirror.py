@@ -238,7 +238,7 @@ def save_volumes(
             _upsert(batch)
     doubtful = {one.name for one in different if _is_changed(one, known.get(one.name))}
     if doubtful:
-        with isolation.saving(f"Whose bytes of storage pool “{row.name}” are believed"):
+        with isolation.saving(f"Whose bytes of storage pool “{row.name}” are trusted"):
             judge_changed(row, doubtful, {name: known[name]["format"] for name in doubtful & known.keys()})
     gone = sorted(known.keys() - values.keys())
     for start in range(0, len(gone), _BATCH):

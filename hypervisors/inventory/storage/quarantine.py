@@ -1,4 +1,4 @@
-"""Which volumes' bytes are not to be believed: their format, or what they are on top of, is not what was made.
+"""Which volumes' bytes are not to be trusted: their format, or what they are on top of, is not what was made.
 
 Whoever writes a volume's bytes picks what libvirt takes it for at its next look: a guest that writes a header to its
 raw disk, or somebody who uploads. A copy or a resize of that would read whatever file of the host the header names.

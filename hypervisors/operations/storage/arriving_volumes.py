@@ -152,7 +152,8 @@ def note_arrival(run: Run, storage_pool: StoragePool, name: str, purpose: str) -
     uuid = storage_pool.uuid
     facts = run.ask(lambda connection: read_volume(connection, uuid, name))
     if facts is not None:
-        kept_as = VolumeOrigin.IMAGE if purpose in ("iso", "disk") else ""
+        # Whatever somebody brings is to make machines of; an appliance has to be unpacked first.
+        kept_as = "" if purpose == "ova" else VolumeOrigin.IMAGE
         note_origin(storage_pool, name, format_=facts.format, backing_path=facts.backing_path, purpose=kept_as)
 
 

@@ -1,4 +1,4 @@
-"""Whether an image's bytes may be believed, looked at right before something is made of it.
+"""Whether an image's bytes may be trusted, looked at right before something is made of it.
 
 libvirt and qemu-img open whatever a header names: a backing file, a data file, extents. Whoever writes the bytes
 (a guest on its raw disk, somebody who uploads) would get a copy of any file of the host. So the head is read first,
@@ -43,13 +43,13 @@ def check_image(run: Run, volume: Volume) -> ImageFacts:
 
 
 def why_quarantined(volume: Volume) -> str:
-    """What its row says; "" when it may be believed as far as is known."""
+    """What its row says; "" when it may be trusted as far as is known."""
     if not volume.quarantine:
         return ""
-    return _("Its content is not believed. %(reason)s") % {"reason": volume.quarantine}
+    return _("Its content is not trusted. %(reason)s") % {"reason": volume.quarantine}
 
 
-def why_not_believed(
+def why_not_trusted(
     volume: Volume, head: bytes, *, origin: VolumeOrigin | None, references: Collection[VolumeReference]
 ) -> str:
     """`volume` as libvirt has it now; "" when nothing speaks against it."""
@@ -76,10 +76,10 @@ def _check_one(run: Run, volume: Volume) -> ImageFacts:
     volume.refresh_from_db(fields=["quarantine"])
     now = copy(volume)
     now.format, now.backing_path = found.format, found.backing_path
-    reason = why_not_believed(now, head, origin=find_origin(now), references=references_to([now]).get(now.pk, ()))
+    reason = why_not_trusted(now, head, origin=find_origin(now), references=references_to([now]).get(now.pk, ()))
     if reason:
         raise NotPossible(
-            _("“%(name)s” is not believed, and nothing is made of it. %(reason)s") % {"name": name, "reason": reason}
+            _("“%(name)s” is not trusted, and nothing is made of it. %(reason)s") % {"name": name, "reason": reason}
         )
     return inspect_head(_without_backing(head), size_bytes=found.physical_bytes)
 

@@ -87,6 +87,8 @@ class CopyOfVolume(OperationType[Volume]):
     def check(self, volume: Volume, given: Mapping[str, Any]) -> CopyVolumeParameters:
         target = target_pool(volume, given.get("storage_pool_id"))
         formats = self.formats_of(volume)
+        if not formats:
+            raise NotPossible(self._why_no_copy(volume))
         format_ = str(given.get("format") or formats[0])
         if format_ not in formats:
             raise NotPossible(_("Choose the format: %(formats)s.") % {"formats": ", ".join(formats)})

@@ -3,7 +3,7 @@
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -27,7 +27,10 @@ def volume_create(request: HttpRequest, pk: int) -> HttpResponse:
     """The dialog of a new volume; POST asks for it, and comes back with what is wrong."""
     storage_pool = _storage_pool(request, pk)
     require(request.user, Privilege.STORAGE_MANAGE, storage_pool, what="create_volume")
-    form = CreateVolumeForm(request.POST or None, storage_pool=storage_pool)
+    form = CreateVolumeForm(request.POST or None, subject=storage_pool)
+    if request.method == "POST" and "check" in request.GET:
+        form.is_valid()
+        return render(request, "storage/volume_check.html", {"form": form})
     if request.method == "POST" and form.is_valid():
         try:
             request_operation(
@@ -38,7 +41,12 @@ def volume_create(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             text = _("The volume “%(name)s” is being created.") % {"name": form.parameters["name"]}
             return done(request, text, back=storage_pool.get_absolute_url())
-    context = {"storage_pool": storage_pool, "form": form, "reason": why_not(storage_pool, "create_volume")}
+    context = {
+        "storage_pool": storage_pool,
+        "form": form,
+        "url": reverse("volume_create", args=[storage_pool.pk]),
+        "reason": why_not(storage_pool, "create_volume"),
+    }
     template = "storage/create_volume.html"
     return render(request, f"{template}#dialog" if wants_part(request) else template, context)
 

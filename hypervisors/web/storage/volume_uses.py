@@ -8,11 +8,8 @@ from hypervisors.access import permitted
 from hypervisors.inventory.storage.uses import overlays_on
 from hypervisors.models import Domain, Volume
 from hypervisors.models.rights import Requester
-from hypervisors.operations.storage.downloads import is_written
 from hypervisors.operations.storage.volume_users import VolumeUser, users_of
 from hypervisors.privileges import Privilege
-
-DOWNLOAD_PATH = "/transfer/volumes/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +24,7 @@ class VolumeUse:
 
 
 def add_uses(volumes: Collection[Volume], user: Requester) -> None:
-    """Give each volume its `uses`, its `overlay_count` and whether it `is_written`; five queries at most.
+    """Give each volume its `uses` and its `overlay_count`; five queries at most.
 
     The volumes come with their storage pools and hypervisors.
     """
@@ -38,10 +35,6 @@ def add_uses(volumes: Collection[Volume], user: Requester) -> None:
         uses = [_use(one, own, seen) for one in users.get(volume.pk, ())]
         volume.uses = list(dict.fromkeys(uses))  # type: ignore[attr-defined]
         volume.overlay_count = len(overlays.get(volume.pk, ()))  # type: ignore[attr-defined]
-        written = is_written(volume, users.get(volume.pk, ()), overlays.get(volume.pk, ()))
-        volume.is_written = written  # type: ignore[attr-defined]
-        # The transfer process answers there, not a view.
-        volume.download_path = f"{DOWNLOAD_PATH}{volume.pk}"  # type: ignore[attr-defined]
 
 
 def _visible(uuids: Collection[UUID], user: Requester) -> set[UUID]:

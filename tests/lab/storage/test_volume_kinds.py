@@ -312,7 +312,7 @@ def test_nothing_is_made_of_a_raw_disk_with_a_forged_header(
         assert "its content says" in wait_until(lambda: Volume.objects.get(pk=volume.pk).quarantine)
         volume.refresh_from_db()
         for kind in ("clone_volume", "convert_volume", "resize_volume"):
-            assert "Its content is not believed" in why_not(volume, kind)
+            assert "Its content is not trusted" in why_not(volume, kind)
         # As if the watcher had not seen it: the worker looks itself.
         Volume.objects.filter(name="evil").update(quarantine="")
         volume.refresh_from_db()
@@ -344,7 +344,7 @@ def assert_nothing_is_made(
             continue
         operation = ended(operation)
         assert operation.state == OperationState.FAILED, f"{kind}: {operation.outcome}"
-        assert "is not believed, and nothing is made of it" in operation.outcome, f"{kind}: {operation.outcome}"
+        assert "is not trusted, and nothing is made of it" in operation.outcome, f"{kind}: {operation.outcome}"
     wait_for_operation_locks()
     directory = path_of(host, "evil").parent
     for file in directory.iterdir():

@@ -150,6 +150,15 @@ ROWS = {
     "storage/<row:pk>/fetch/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/uploads/<token:token>/": "shhhhhhh smmmmmmm",
     "storage/<row:pk>/operations/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "storage/volumes/<row:pk>/menu/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "storage/volumes/<row:pk>/resize/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/volumes/<row:pk>/clone/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/volumes/<row:pk>/convert/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/volumes/<row:pk>/wipe/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/volumes/<row:pk>/trust/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/volumes/<row:pk>/image/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "images/": "shhhhiii smmmmmmm",
+    "storage/<row:pk>/image-upload/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
     "storage/volumes/<row:pk>/delete/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
 }
 

@@ -41,7 +41,7 @@ def told(pool: StoragePool, *facts: VolumeFacts) -> str:
     return Volume.objects.get(storage_pool=pool, name="a").quarantine
 
 
-def test_what_was_there_before_us_is_believed(pool: StoragePool) -> None:
+def test_what_was_there_before_us_is_trusted(pool: StoragePool) -> None:
     assert told(pool, listed("qcow2", backing_path="/images/base")) == ""
 
 

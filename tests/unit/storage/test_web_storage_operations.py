@@ -7,8 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from hypervisors.models import Hypervisor, Operation, StoragePool, Volume
+from hypervisors.models import Domain, Hypervisor, Operation, StoragePool, Volume
 from hypervisors.states import HypervisorStatus
+from tests.rows import define, domain_xml
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 HTMX = {"HX-Request": "true"}
@@ -126,13 +127,84 @@ def test_the_wrong_method_person_or_id(
     assert not Operation.objects.exists()
 
 
-def test_a_volume_in_use_has_no_button_to_delete_it(
-    operator: Client, volume: Volume, make_domain: Callable[..., object]
-) -> None:
-    page = operator.get(volume.storage_pool.get_absolute_url()).content.decode()
-    assert f'action="/storage/volumes/{volume.pk}/delete/"' in page
+def test_the_menu_offers_what_can_be_done_and_says_why_not(operator: Client, volume: Volume) -> None:
+    url = f"/storage/volumes/{volume.pk}/menu/"
+    Volume.objects.update(format="qcow2", capacity_bytes=GIB)
+    menu = operator.get(url, headers=HTMX).content.decode()
+    for word in ("resize", "clone", "convert", "wipe"):
+        assert f'hx-get="/storage/volumes/{volume.pk}/{word}/"' in menu
+    assert f'href="/transfer/volumes/{volume.pk}"' in menu
+    assert f'action="/storage/volumes/{volume.pk}/delete/"' in menu
     Volume.objects.create(storage_pool=volume.storage_pool, name="clone.qcow2", backing_path=volume.path)
-    page = operator.get(volume.storage_pool.get_absolute_url()).content.decode()
-    assert f'action="/storage/volumes/{volume.pk}/delete/"' not in page
-    assert f'popovertarget="why-kept-{volume.pk}"' in page
-    assert "“disk1.qcow2” cannot be deleted: other volumes are on top of it" in page
+    Volume.objects.filter(pk=volume.pk).update(quarantine="It was <raw>.")
+    menu = operator.get(url, headers=HTMX).content.decode()
+    assert f'action="/storage/volumes/{volume.pk}/delete/"' not in menu
+    assert "Other volumes are on top of it" in menu
+    assert "Its content is not trusted. It was &lt;raw&gt;." in menu
+    assert f'action="/storage/volumes/{volume.pk}/trust/"' in menu
+
+
+def test_an_iso_cannot_be_converted_and_its_dialog_says_so(operator: Client, volume: Volume) -> None:
+    Volume.objects.update(format="iso", capacity_bytes=GIB)
+    assert "/convert/" not in operator.get(f"/storage/volumes/{volume.pk}/menu/", headers=HTMX).content.decode()
+    url = f"/storage/volumes/{volume.pk}/convert/"
+    assert "of the format iso" in operator.get(url, headers=HTMX).content.decode()
+    values = {"name": "x", "storage_pool": volume.storage_pool_id}
+    assert "of the format iso" in operator.post(url, values, headers=HTMX).content.decode()
+    assert not Operation.objects.exists()
+
+
+def test_a_volume_is_resized_when_that_is_meant(operator: Client, volume: Volume) -> None:
+    Volume.objects.update(format="qcow2", capacity_bytes=2 * GIB)
+    url = f"/storage/volumes/{volume.pk}/resize/"
+    dialog = operator.get(url, headers=HTMX).content.decode()
+    assert 'value="2"' in dialog
+    assert 'name="shrink"' not in dialog
+    check = operator.post(f"{url}?check=1", {"size": "1", "unit": "GiB"}, headers=HTMX).content.decode()
+    assert "what is beyond it would be lost" in check
+    refused = operator.post(url, {"size": "1", "unit": "GiB"}, headers=HTMX).content.decode()
+    assert 'name="shrink"' in refused
+    assert not Operation.objects.exists()
+    assert operator.post(url, {"size": "1", "unit": "GiB", "shrink": "on"}, headers=HTMX).status_code == 204
+    assert Operation.objects.get().parameters == {"capacity_bytes": GIB, "shrink": True, "overcommitted": False}
+
+
+def test_a_copy_is_asked_for_with_a_name_proposed(operator: Client, volume: Volume) -> None:
+    Volume.objects.update(format="qcow2", capacity_bytes=GIB)
+    url = f"/storage/volumes/{volume.pk}/clone/"
+    dialog = operator.get(url, headers=HTMX).content.decode()
+    assert 'value="disk1-copy.qcow2"' in dialog
+    assert "images: 50 GiB free" in dialog
+    values = {"name": "a/b", "storage_pool": volume.storage_pool_id}
+    assert "has no “/”" in operator.post(f"{url}?check=1", values, headers=HTMX).content.decode()
+    assert operator.post(url, values | {"name": "copy"}, headers=HTMX).status_code == 204
+    operation = Operation.objects.get()
+    assert (operation.kind, operation.parameters["capacity_bytes"]) == ("clone_volume", GIB)
+    assert set(operation.locks.values_list("key", flat=True)) == {
+        f"volume:{volume.storage_pool_id}/copy",
+        f"volume:{volume.storage_pool_id}/disk1.qcow2",
+    }
+
+
+def test_a_volume_is_wiped_only_by_its_name(operator: Client, volume: Volume) -> None:
+    url = f"/storage/volumes/{volume.pk}/wipe/"
+    assert "Type the name" in operator.post(url, {"confirmed_name": "disk1"}, headers=HTMX).content.decode()
+    assert operator.post(url, {"confirmed_name": "disk1.qcow2"}, headers=HTMX).status_code == 204
+
+
+def test_an_overlay_is_offered_what_nobody_writes_to(
+    operator: Client, volume: Volume, make_domain: Callable[..., Domain]
+) -> None:
+    Volume.objects.update(format="qcow2", capacity_bytes=GIB)
+    written = Volume.objects.create(
+        storage_pool=volume.storage_pool, name="written.qcow2", path="/images/written.qcow2", format="qcow2"
+    )
+    define(make_domain(), inactive_xml=domain_xml("/images/written.qcow2"))
+    url = f"/storage/{volume.storage_pool_id}/volumes/create/"
+    dialog = operator.get(url, headers=HTMX).content.decode()
+    assert f'<option value="{volume.pk}">' in dialog
+    assert f'<option value="{written.pk}">' not in dialog
+    small = operator.post(url, wanted(backing=volume.pk, size="0.5"), headers=HTMX).content.decode()
+    assert "at least as large as what it is on top of" in small
+    assert operator.post(url, wanted(backing=volume.pk), headers=HTMX).status_code == 204
+    assert Operation.objects.get().parameters["backing_volume_id"] == volume.pk
