@@ -69,7 +69,7 @@ def test_a_name_that_no_file_system_should_have_is_refused(name: str, why: str) 
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"format": "vmdk"}, "qcow2 or raw"),
+        ({"format": "vhdx"}, "not as vhdx"),
         ({"capacity_bytes": -1}, "not negative"),
         ({"allocation_bytes": -1}, "not negative"),
         ({"allocation_bytes": 2 * GIB}, "no more is reserved"),
