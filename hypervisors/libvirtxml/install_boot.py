@@ -13,12 +13,22 @@ from hypervisors.libvirtxml.documents import attribute_at, child_at, number, par
 _FIRST = 1
 
 
-def install_boot_xml(domain_xml: str, *, media: Mapping[str, str], network: bool) -> str:
-    """`media`: paths of ISO images by the targets of their drives. Raises: ValueError when there is nothing to boot."""
+def install_boot_xml(
+    domain_xml: str, *, media: Mapping[str, str], network: bool, kernel: Mapping[str, str] | None = None
+) -> str:
+    """`media`: paths of ISO images by the targets of their drives. `kernel`: "kernel", "initrd" and "cmdline".
+
+    Raises: ValueError when there is nothing to boot.
+    """
     root = parse_document(domain_xml)
     devices = child_at(root, "devices")
     if devices is None:
         raise ValueError("The machine has no devices.")
+    if kernel:
+        _load(devices, media)
+        _boot_directly(root, kernel)
+        _set_text(root, "on_reboot", "destroy")
+        return etree.tostring(root, encoding="unicode")
     first = _load(devices, media)
     if network:
         first = next(devices.iterchildren("interface"), None)
@@ -43,6 +53,15 @@ def _load(devices: etree._Element, media: Mapping[str, str]) -> etree._Element |
         disk.insert(0, etree.Element("source", file=path, startupPolicy="optional"))
         loaded = disk if loaded is None else loaded
     return loaded
+
+
+def _boot_directly(root: etree._Element, kernel: Mapping[str, str]) -> None:
+    system = child_at(root, "os")
+    if system is None:
+        raise ValueError("The machine's XML says nothing of what it boots.")
+    for tag in ("kernel", "initrd", "cmdline"):
+        if kernel.get(tag):
+            _set_text(system, tag, kernel[tag])
 
 
 def _boot_first(root: etree._Element, devices: etree._Element, first: etree._Element) -> None:

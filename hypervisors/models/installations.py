@@ -47,6 +47,8 @@ class Installation(models.Model):
     files = models.JSONField(default=list, blank=True)
     # What it boots from while it installs: "cdrom", "network", "kernel"; "" for a seed alone.
     source = models.CharField(max_length=20, blank=True)
+    # {"kernel", "initrd", "cmdline"}: what it boots directly from while it installs.
+    kernel = models.JSONField(default=dict, blank=True)
     # Windows' installer reboots twice before it is done with its medium.
     reboots_expected = models.PositiveSmallIntegerField(default=1)
     reboots_seen = models.PositiveSmallIntegerField(default=0)

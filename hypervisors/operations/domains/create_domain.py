@@ -16,7 +16,7 @@ from hypervisors.gateway.storage.volumes import read_volume
 from hypervisors.libvirtxml.domain_builder import build_domain
 from hypervisors.libvirtxml.domain_spec import DomainSpec
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import Hypervisor, StoragePool
+from hypervisors.models import Hypervisor, Installation, StoragePool
 from hypervisors.operations.domains.creation.checks import checked
 from hypervisors.operations.domains.creation.define_steps import DefineDomain, StartDomain
 from hypervisors.operations.domains.creation.disk_checks import spec_of_plan
@@ -185,6 +185,9 @@ class _Creation:
             kernel, initrd = paths[self._files.kernel], paths[self._files.initrd]
             told = "" if parameters.unattended is None else install_script(parameters).command_line
             cmdline = tree_arguments(parameters.tree_url, f"{told} {parameters.cmdline}".strip())
+        # To install again, should this run come to nothing.
+        values = {"kernel": kernel, "initrd": initrd, "cmdline": cmdline}
+        Installation.objects.filter(operation_id=run.operation.pk).update(kernel=values)
         return build_domain(install_spec(self._whole(run), kernel=kernel, initrd=initrd, cmdline=cmdline))
 
     def _whole(self, run: Run) -> DomainSpec:

@@ -20,8 +20,6 @@ from hypervisors.operations.engine.runs import Run
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 
-_SOURCES = ("cdrom", "network")
-
 
 def _not_installable(domain: Domain) -> str:
     return "" if _installation(domain) else _("vmportal does not know what it was installed from.")
@@ -51,6 +49,7 @@ class Reinstall(SingleCall):
         marker = InstallMarker(
             phase=Installation.Phase.INSTALLING,
             media=tuple(before.media),
+            direct_kernel=bool(before.kernel),
             started_at=int(timezone.now().timestamp()),
             operation=str(run.operation.pk),
         )
@@ -58,23 +57,30 @@ class Reinstall(SingleCall):
         _note(before, run)
         with_marker = find_domain(connection, uuid) or found
         is_network = before.source == "network"
-        start_domain_as(connection, install_boot_xml(with_marker.xml, media=before.media, network=is_network))
+        xml = install_boot_xml(with_marker.xml, media=before.media, network=is_network, kernel=before.kernel)
+        start_domain_as(connection, xml)
 
     def is_done(self, connection: Connection, uuid: UUID, run: Run) -> bool:
         return domain_state(connection, uuid) in ACTIVE_DOMAIN_STATES
 
 
 def _installation(domain: Domain) -> Installation | None:
+    """What it was installed from, as long as that is there: a kernel is deleted with the end of the installation."""
     found = Installation.objects.of(domain)
-    return found if found is not None and found.source in _SOURCES else None
+    if found is None or not found.source or (found.source == "kernel" and (found.ended_at or not found.kernel)):
+        return None
+    return found
 
 
 def _note(before: Installation, run: Run) -> None:
     """A new one; the one before is over, if it was not."""
     values: dict[str, Any] = {
         name: getattr(before, name)
-        for name in ("uuid", "hypervisor_pool", "phase", "media", "source", "reboots_expected")
+        for name in ("uuid", "hypervisor_pool", "phase", "media", "files", "source", "kernel", "reboots_expected")
     }
+    if before.ended_at is not None:
+        # They were deleted then.
+        values["files"] = []
     Installation.objects.unfinished().filter(pk=before.pk).update(
         ended_at=timezone.now(), outcome=_("It is installed again.")
     )

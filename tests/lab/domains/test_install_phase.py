@@ -153,6 +153,14 @@ def test_a_tree_is_fetched_booted_and_its_kernel_deleted(made: Creator, tmp_path
     assert running.findtext("os/cmdline") == f"inst.repo={url}/ console=tty1 quiet lab.name=tree"
     assert ElementTree.fromstring(made.host.virsh("dumpxml", "from-tree", INACTIVE)).find("os/kernel") is None
     assert counts_on(made.host, "from-tree")
+    # Forced off, it can be installed again with the same kernel.
+    made.host.virsh("destroy", "from-tree")
+    domain = row_of("from-tree", state=DomainState.SHUTOFF)
+    succeeded(run_to_end(request_operation(user=made.portal.alice, kind="reinstall", subject=domain)))
+    again = ElementTree.fromstring(made.host.virsh("dumpxml", "from-tree"))
+    assert again.findtext("os/cmdline") == running.findtext("os/cmdline")
+    row_of("from-tree", state=DomainState.RUNNING)
+    assert counts_on(made.host, "from-tree")
     made.host.virsh("shutdown", "from-tree")
     row_of("from-tree", state=DomainState.SHUTOFF)
     finished(made, "from-tree")
@@ -163,7 +171,7 @@ def test_a_tree_is_fetched_booted_and_its_kernel_deleted(made: Creator, tmp_path
 def test_a_tree_of_a_private_address_is_not_fetched(made: Creator, tmp_path: Path) -> None:
     before = made.volumes()
     with serving(tmp_path) as url:
-        given = made.given("inside", method="url_tree", tree_url=url)
+        given = made.given("inside", method="url_tree", tree_url=url, start=True)
         given["spec"] |= {"kernel_path": "", "initrd_path": "", "cmdline": ""}
         operation = made.create(given)
     assert operation.state == OperationState.FAILED

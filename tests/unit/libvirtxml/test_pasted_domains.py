@@ -87,6 +87,13 @@ def test_to_install_from_the_network_the_card_is_first() -> None:
     assert root.find("devices/interface/boot").get("order") == "1"  # type: ignore[union-attr]
 
 
+def test_to_install_by_a_kernel_it_is_booted_directly() -> None:
+    kernel = {"kernel": "/d/k", "initrd": "/d/i", "cmdline": "a & b"}
+    root = etree.fromstring(install_boot_xml(MACHINE, media={}, network=False, kernel=kernel))
+    assert [root.findtext(f"os/{tag}") for tag in kernel] == ["/d/k", "/d/i", "a & b"]
+    assert root.findtext("on_reboot") == "destroy"
+
+
 def test_without_a_drive_for_the_medium_nothing_is_installed() -> None:
     with pytest.raises(ValueError, match="no drive"):
         install_boot_xml(MACHINE, media={"sdz": "/d/b.iso"}, network=False)

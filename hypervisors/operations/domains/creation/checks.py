@@ -31,7 +31,7 @@ from hypervisors.operations.domains.creation.parameters import (
     as_json,
 )
 from hypervisors.operations.domains.creation.places import storage_pool_on, volume_on
-from hypervisors.operations.domains.creation.specs import filled_spec
+from hypervisors.operations.domains.creation.specs import filled_spec, has_install_kernel
 from hypervisors.operations.domains.creation.trees import check_tree_url
 from hypervisors.operations.domains.creation.unattended import check_answers, checked_unattended
 from hypervisors.operations.domains.names import name_problem
@@ -281,6 +281,8 @@ def _check_method(parameters: CreateDomainParameters, spec: DomainSpec) -> None:
         raise NotPossible(_("A machine is installed unattended, or told its settings by cloud-init; not both."))
     if parameters.unattended is not None:
         check_answers(parameters)
+    if has_install_kernel(parameters) and not parameters.start:
+        raise NotPossible(_("An installation by a kernel begins at once: choose to run the machine."))
     if parameters.tree_url:
         check_tree_url(parameters.tree_url)
     has_files = parameters.cloud_init is not None or parameters.unattended is not None or parameters.tree_url
