@@ -15,7 +15,7 @@ def storage(page: Page, portal: Stack, lab: Lab) -> str:
     """The address of the page of the storage that both hosts have, reached by clicks, as its first host sees it."""
     page.goto("/hypervisors/")
     page.get_by_role("main").get_by_role("link", name=lab.hosts[0].name, exact=True).first.click()
-    page.get_by_role("link", name="Storage", exact=False).first.click()
+    page.get_by_role("link", name="Storage pools", exact=False).first.click()
     page.get_by_role("link", name=POOL, exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(POOL)
     expect(page.get_by_role("main")).to_contain_text("2 hosts", timeout=SEEN_MS)
@@ -58,12 +58,12 @@ def test_what_virsh_makes_shows_up_by_the_refresh_button(page: Page, storage: st
     host = lab.hosts[0]
     host.virsh("vol-create-as", POOL, "by-virsh.img", "1M", "--format", "raw")
     try:
-        page.get_by_role("button", name="Refresh").click()
+        page.get_by_role("button", name="Refresh", exact=True).click()
         line = page.locator(".vp-volumes tbody tr").filter(has_text="by-virsh.img")
         expect(line).to_contain_text("1 MiB", timeout=SEEN_MS)
     finally:
         host.virsh("vol-delete", "by-virsh.img", "--pool", POOL)
-    page.get_by_role("button", name="Refresh").click()
+    page.get_by_role("button", name="Refresh", exact=True).click()
     expect(line).to_have_count(0, timeout=SEEN_MS)
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_done_to_a_volume_in_use_says_why(page: Page, storage: st
     backing = ("--backing-vol", "under.qcow2", "--backing-vol-format", "qcow2")
     host.virsh("vol-create-as", POOL, "top.qcow2", "1M", "--format", "qcow2", *backing)
     try:
-        page.get_by_role("button", name="Refresh").click()
+        page.get_by_role("button", name="Refresh", exact=True).click()
         line = page.locator(".vp-volumes tbody tr").filter(has_text="1 volume is on top of it")
         open_menu(line, "under.qcow2")
         for word in ("Delete", "Resize volume", "Wipe volume"):

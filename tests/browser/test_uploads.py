@@ -33,7 +33,7 @@ def storage(page: Page, portal: Stack, lab: Lab) -> Iterator[str]:
     """The page of the storage that both hosts have; whatever is uploaded goes again."""
     page.goto("/hypervisors/")
     page.get_by_role("main").get_by_role("link", name=lab.hosts[0].name, exact=True).first.click()
-    page.get_by_role("link", name="Storage", exact=False).first.click()
+    page.get_by_role("link", name="Storage pools", exact=False).first.click()
     page.get_by_role("link", name=POOL, exact=True).first.click()
     expect(page.locator("vp-upload")).to_be_visible()
     yield page.url
