@@ -23,6 +23,11 @@ SCREENS = {
     "host": "/hypervisors/{host}/",
     "storage pools": "/hypervisors/{host}/storage/",
     "storage pool": "{storage}",
+    "storage": "/storage/",
+    "shared storage": "{shared}",
+    "new storage pool": "/storage/pools/create/",
+    "edit a storage pool": "{storage}edit/",
+    "delete a storage pool": "{storage}delete/",
     "maintenance": "/hypervisors/{host}/admin-state/?state=maintenance",
     "add a host": "/hypervisors/add/",
     "operations": "/operations/",
@@ -52,9 +57,11 @@ def test_no_screen_shuts_anybody_out(page: Page, guest: Guest, scheme: str, widt
     host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
     page.goto(f"/hypervisors/{host}/storage/")
     storage = page.get_by_role("link", name="shared").get_attribute("href")
+    page.goto("/storage/")
+    shared = page.get_by_role("link", name="shared", exact=True).get_attribute("href")
     faults: dict[str, object] = {}
     for screen, path in SCREENS.items():
-        answer = page.goto(path.format(uuid=guest.uuid, host=host, storage=storage))
+        answer = page.goto(path.format(uuid=guest.uuid, host=host, storage=storage, shared=shared))
         assert answer is not None
         assert answer.ok, f"{screen}: {answer.status}"
         expect(page.get_by_role("heading", level=1).first).to_be_attached()

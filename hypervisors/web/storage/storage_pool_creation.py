@@ -12,8 +12,10 @@ from django.views.decorators.http import require_http_methods
 
 from hypervisors.access import permitted, require_somewhere
 from hypervisors.errors import Conflict, NotPossible
+from hypervisors.libvirtxml.storage_pool_builder import read_storage_pool_spec
 from hypervisors.libvirtxml.storage_pool_specs import StoragePoolSpec
-from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.libvirtxml.storage_pool_types import POOL_TYPES
+from hypervisors.models import Hypervisor, HypervisorPool, StoragePool
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.requests import BulkRequest, request_of_many
 from hypervisors.operations.storage.create_storage_pool import why_taken
@@ -21,7 +23,7 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.naming import visible
 from hypervisors.web.permissions import needs, person
-from hypervisors.web.storage.storage_pool_forms import StoragePoolForm, place_choices
+from hypervisors.web.storage.storage_pool_forms import StoragePoolForm, initial_of, place_choices
 
 KIND = "create_storage_pool"
 
@@ -33,7 +35,7 @@ def storage_pool_create(request: HttpRequest) -> HttpResponse:
     require_somewhere(person(request), Privilege.STORAGE_MANAGE, what=KIND)
     places = _Places(request)
     if request.method != "POST":
-        return _page(request, StoragePoolForm(initial={"pool_type": "dir"}), places)
+        return _page(request, StoragePoolForm(initial=_initial(request)), places)
     form, spec = _posted(request)
     if "to" in request.POST:
         form.mute_what_is_missing()
@@ -45,6 +47,18 @@ def storage_pool_create(request: HttpRequest) -> HttpResponse:
         except (Conflict, NotPossible) as error:
             reason = str(error)
     return _page(request, form, places, spec, reason=reason, status=422)
+
+
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    """With `like` the values of that storage pool, to have another host see the same storage."""
+    like = request.GET.get("like", "")
+    rows = permitted(request.user, Privilege.STORAGE_VIEW, StoragePool.objects.present())
+    row = rows.filter(pk=int(like)).first() if like.isdecimal() and len(like) < 10 else None
+    try:
+        spec = None if row is None else read_storage_pool_spec(row.definition_xml)
+    except ValueError:
+        spec = None
+    return initial_of(spec) if spec is not None and spec.pool_type in POOL_TYPES else {"pool_type": "dir"}
 
 
 class _Places:

@@ -1,5 +1,6 @@
 """Storage pools' pages: lists, the form, actions, deletion, editing, and shared storage."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -246,6 +247,11 @@ def test_the_page_of_shared_storage_says_who_sees_it_and_why_not(operator: Clien
     assert page.count("seen since") == 2
     assert "It is another." in page
     assert "It has no such storage pool." in page
+    there = re.search(r'href="(/storage/pools/create/[^"]*like=[^"]*)"', page)
+    assert there is not None
+    form = operator.get(there[1].replace("&amp;", "&")).content.decode()
+    assert 'value="images"' in form
+    assert 'value="/images"' in form
     row = StoragePool.objects.filter(proved_at__isnull=False).first()
     assert row is not None
     assert operator.post(f"/storage/{row.pk}/prove/", headers=HTMX).status_code == 204
