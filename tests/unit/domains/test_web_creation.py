@@ -1,72 +1,19 @@
 """The page of a new virtual machine: what it suggests, what it says against what is filled in, what it asks for."""
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.test import Client
-from lxml import html
 
-from hypervisors.models import Domain, Hypervisor, Network, StoragePool, Volume
+from hypervisors.models import Domain, Hypervisor
+from tests.creation_forms import URL, Form, creation_scene
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
-HTMX = {"HX-Request": "true"}
-GIB = 1024**3
-URL = "/vms/new/"
-
-
-class Form:
-    """The form as a browser has it: what is in it, sent back with changes."""
-
-    def __init__(self, client: Client, answer: Any) -> None:
-        self.client = client
-        self.answer = answer
-        self.text = answer.content.decode()
-        page = html.fromstring(self.text)
-        self.page = page if page.get("id") == "creation" else page.get_element_by_id("creation")
-        self.values = dict(self.page.form_values())
-
-    def send(self, do: str = "check", **changed: str) -> "Form":
-        values = {name.replace("__", "-"): value for name, value in changed.items()}
-        return Form(self.client, self.client.post(URL, {**self.values, **values, "do": do}, headers=HTMX))
-
-    def error(self, name: str) -> str:
-        return str(self.page.get_element_by_id(f"error-{name}").text_content()).strip()
-
-    def summary(self) -> str:
-        return " ".join(self.page.get_element_by_id("creation-summary").text_content().split())
 
 
 @pytest.fixture
 def scene(hypervisor: Hypervisor) -> dict[str, Any]:
-    """A host with storage, an ISO, a cloud image and a network."""
-    Hypervisor.objects.update(memory_kib=16 * 1024**2, memory_used_kib=4 * 1024**2, cpu_count=8, kvm_available=True)
-    storage = StoragePool.objects.create(
-        hypervisor=hypervisor,
-        uuid=UUID(int=1),
-        name="images",
-        pool_type="dir",
-        active=True,
-        autostart=True,
-        target_path="/images",
-        capacity_bytes=100 * GIB,
-        available_bytes=50 * GIB,
-    )
-    Network.objects.create(
-        hypervisor=hypervisor, uuid=UUID(int=2), name="default", active=True, autostart=True, forward_mode="nat"
-    )
-    images = {
-        name: Volume.objects.create(
-            storage_pool=storage, name=file_name, path=f"/images/{file_name}", format=format_, capacity_bytes=2 * GIB
-        )
-        for name, file_name, format_ in (
-            ("iso", "debian-11.6.0-amd64-netinst.iso", "iso"),
-            ("windows", "Win11_23H2_English_x64.iso", "iso"),
-            ("image", "debian-11-genericcloud-amd64.qcow2", "qcow2"),
-            ("vmdk", "old.vmdk", "vmdk"),
-        )
-    }
-    return {"storage": storage, **images}
+    return creation_scene(hypervisor)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
@@ -65,6 +64,8 @@ class Creation:
     disks: list[dict[str, Any]] = field(default_factory=list)
     interfaces: list[dict[str, Any]] = field(default_factory=list)
     may_upload: bool = False
+    # XML reaches every file and device of a host: it is for who manages that.
+    may_paste: bool = False
 
     @property
     def can_be_made(self) -> bool:
@@ -93,7 +94,7 @@ class Creation:
 
     @property
     def methods(self) -> list[dict[str, str]]:
-        return method_cards()
+        return [card for card in method_cards() if self.may_paste or card["value"] != XML]
 
     @property
     def needs_text(self) -> str:
@@ -137,7 +138,7 @@ class Creation:
         """The page or the dialog that goes on with it; "" while nothing is chosen."""
         if self.draft.method == Method.TEMPLATE:
             template = self.choices.template(self.draft.template)
-            return reverse("clone_domain", args=[template.domain.uuid]) if template else ""
+            return f"{template.domain.get_absolute_url()}clone/" if template else ""
         image = self.choices.image(self.draft.appliance)
         return f"{APPLIANCE_PATH}?{urlencode({'volume': image.key})}" if image else ""
 
@@ -171,6 +172,9 @@ def _filled(creation: Creation, user: User, found: Findings, *, is_complete: boo
     hosts, placement = find_place(choices, needs, draft.host)
     host = choices.host(draft.host) if draft.host else placement.host
     _check_host(hosts, host, placement, draft, found)
+    may_paste = any(can(user, Privilege.HYPERVISOR_MANAGE, row) for row in ([host] if host else choices.hosts[:1]))
+    if draft.method == XML and not may_paste:
+        found.wrong("form", _("XML reaches everything of its host: only who manages that may paste it."))
     machine = replace(creation.machine, disks=(), interfaces=tuple(cards))
     creation = replace(creation, machine=machine, planned=planned, hosts=hosts, placement=placement, host=host)
     given: dict[str, Any] = {}
@@ -190,6 +194,7 @@ def _filled(creation: Creation, user: User, found: Findings, *, is_complete: boo
         fields=controls(creation, errors),
         disks=disk_controls(creation, errors),
         interfaces=card_controls(creation, errors),
+        may_paste=may_paste,
         may_upload=any(can(user, Privilege.STORAGE_MANAGE, row) for row in choices.hosts[:1]),
     )
 
