@@ -20,14 +20,6 @@ from hypervisors.libvirtxml.install_marker import (
 from hypervisors.libvirtxml.media import drives_with_media, without_medium
 from hypervisors.states import DomainState
 
-# What undefineFlags takes along: saved memory, snapshots' and checkpoints' metadata, UEFI variables.
-_UNDEFINE_ALL = (
-    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class DefinedDomain:
@@ -79,19 +71,6 @@ def start_domain_as(connection: Connection, xml: str) -> None:
     """
     with translated("start the virtual machine"):
         connection.raw.createXML(xml, 0)
-
-
-def undefine_domain(connection: Connection, uuid: UUID) -> None:
-    """With all that libvirt keeps beside it; its disks stay. One that is not there is gone already: no error.
-
-    A running one would go on as a transient one: end it before. Raises: errors.HypervisorError.
-    """
-    with translated("undefine the virtual machine"):
-        try:
-            connection.raw.lookupByUUID(uuid.bytes).undefineFlags(_UNDEFINE_ALL)
-        except libvirt.libvirtError as error:
-            if not is_missing(error):
-                raise
 
 
 def set_install_marker(connection: Connection, uuid: UUID, marker: InstallMarker | None) -> None:

@@ -137,9 +137,11 @@ def test_what_cannot_be_is_told_by_field(
 def test_a_disk_that_cannot_be_is_told(disk: dict[str, Any], said: str, pool: StoragePool) -> None:
     volume(pool, "there.qcow2")
     wanted = given(pool)
-    wanted["disks"][0] |= disk
+    wanted["disks"] = [wanted["disks"][0], wanted["disks"][0] | disk]
     with pytest.raises(NotPossible, match=said):
         checked(pool.hypervisor, wanted)
+    # Counted from one.
+    assert problems_of(pool.hypervisor, wanted)[0].field in ("disks.2", "disks", "spec")
 
 
 @pytest.mark.parametrize(

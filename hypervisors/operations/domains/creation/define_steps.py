@@ -15,8 +15,8 @@ from hypervisors.gateway.domains.definitions import (
     find_domain_named,
     set_install_marker,
     start_domain_as,
-    undefine_domain,
 )
+from hypervisors.gateway.domains.removal import undefine_domain
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import Made, Step
 

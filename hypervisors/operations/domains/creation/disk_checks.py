@@ -33,7 +33,7 @@ _FOREIGN = frozenset({"vmdk", "vdi", "vpc"})
 
 
 class DiskProblem(NotPossible):
-    """One that says which disk it is about: "disks.0" is the first."""
+    """One that says which disk it is about, counted from one: "disks.1" is the first."""
 
     def __init__(self, text: str, number: int) -> None:
         super().__init__(text)
@@ -50,11 +50,11 @@ def checked_disks(hypervisor: Hypervisor, given: Any, machine_name: str) -> list
         try:
             found.append(_checked(hypervisor, one, machine_name, number + 1))
         except (NotPossible, ValueError, TypeError) as error:
-            raise DiskProblem(str(error), number) from error
+            raise DiskProblem(str(error), number + 1) from error
     names = [(plan.storage_pool_id, plan.volume_name) for plan in found if plan.action != DiskAction.EXISTING]
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise DiskProblem(_("Two disks cannot both be called “%(name)s”.") % {"name": name[1]}, number)
+            raise DiskProblem(_("Two disks cannot both be called “%(name)s”.") % {"name": name[1]}, number + 1)
     return found
 
 
