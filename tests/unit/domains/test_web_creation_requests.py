@@ -116,6 +116,24 @@ def test_a_tree_is_installed_from(form: Form) -> None:
     assert (given["tree_url"], given["cmdline"]) == (url, "auto=true")
 
 
+def test_an_installer_is_answered(form: Form) -> None:
+    fields = {"method": "url_tree", "tree_url": "http://deb.example/", "system": "Debian 12", "name": "answered"}
+    asked = form.send(answered="on", user="anna", ssh_keys=KEY, timezone="Europe/Prague", **fields)
+    assert "a password for the new system" in asked.summary()
+    given = made(asked, password="geheim").parameters
+    assert (given["method"], given["start"], given.get("cloud_init")) == ("unattended", True, None)
+    answers = given["unattended"]
+    assert (answers["user"], answers["ssh_keys"], answers["timezone"]) == ("anna", [KEY], "Europe/Prague")
+    assert "geheim" not in str(given)
+    assert answers["password_hash"]
+
+
+def test_an_installer_that_cannot_be_answered_from_its_image_says_so(form: Form, scene: dict[str, Any]) -> None:
+    sent = form.send(method="iso", iso=str(scene["iso"].pk), answered="on", password="geheim", user="anna")
+    assert "from a URL" in sent.error("answered")
+    assert form.send(method="iso", iso=str(scene["windows"].pk), answered="on").error("password") == ""
+
+
 def test_a_tree_has_the_url_of_a_web_server(form: Form) -> None:
     for url in ("file:///etc", "ftp://x/", "http://", "http://[", "no url"):
         assert form.send(method="url_tree", tree_url=url).error("tree_url")

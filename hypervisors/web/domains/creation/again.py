@@ -27,7 +27,8 @@ def values_from(given: Mapping[str, Any]) -> dict[str, str]:
     media = [str(key) for key in given.get("media") or ()]
     system = find_system(str(spec.get("system") or ""))
     values = {
-        "method": str(given.get("method", Method.ISO)),
+        "method": _method(given),
+        "answered": "on" if given.get("unattended") else "",
         "name": str(given.get("name", "")),
         "count": "1",
         "host": "best" if given.get("placement_reason") else str(given.get("hypervisor_id", "")),
@@ -45,6 +46,13 @@ def values_from(given: Mapping[str, Any]) -> dict[str, str]:
         values["system"] = system.name
     values |= _sized("memory", "memory_unit", int(spec.get("memory_kib") or 0) * 1024)
     return values | _disks(given, values["method"]) | _cards(spec)
+
+
+def _method(given: Mapping[str, Any]) -> str:
+    """As the page calls it."""
+    if given.get("method") == Method.UNATTENDED:
+        return Method.URL_TREE if given.get("tree_url") else Method.ISO
+    return str(given.get("method", Method.ISO))
 
 
 def _sized(name: str, unit: str, count_bytes: int) -> dict[str, str]:

@@ -26,6 +26,7 @@ def controls(creation: "Creation", errors: Mapping[str, str]) -> dict[str, Field
         *_size_controls(make),
         *_advanced_controls(creation, make),
         *_first_boot_controls(make),
+        *_answer_controls(creation, make),
     ]
     if creation.draft.overcommitted or is_beyond_free(creation):
         made.append(make.check("overcommitted", _("Make it although its disks can grow beyond what is free")))
@@ -150,6 +151,17 @@ def _first_boot_controls(make: Fields) -> list[Field]:
         ),
         make.text("packages", _("Packages"), is_optional=True, placeholder="nginx, htop"),
         make.area("user_data", _("User-data"), is_optional=True, is_code=True, rows=8, hint=data_hint),
+    ]
+
+
+def _answer_controls(creation: "Creation", make: Fields) -> list[Field]:
+    profiles = {"jeos": _("small"), "desktop": _("with a desktop")}
+    return [
+        make.check("answered", _("Install unattended: the installer is answered")),
+        make.select("profile", _("Kind of system"), _options({name: profiles[name] for name in creation.profiles})),
+        make.text("timezone", _("Time zone"), is_optional=True, placeholder="Etc/UTC"),
+        make.text("language", _("Language"), is_optional=True, placeholder="en_US"),
+        make.text("keyboard", _("Keyboard"), is_optional=True, placeholder=_("that of the language")),
     ]
 
 

@@ -87,6 +87,7 @@ class Draft:
     overcommitted: str = ""
     # What the guest is told at its first boot, or its installer.
     answered: str = ""
+    profile: str = ""
     user: str = ""
     ssh_keys: str = ""
     password: str = ""

@@ -12,6 +12,7 @@ from hypervisors.access import can
 from hypervisors.libvirtxml.domain_spec import DomainSpec
 from hypervisors.models import Hypervisor, StoragePool
 from hypervisors.operations.domains.creation.parameters import Method
+from hypervisors.osinfo.install_scripts import script_profiles
 from hypervisors.privileges import Privilege
 from hypervisors.templatetags.units import memory
 from hypervisors.web.domains.creation.choices import Choices, choices_for
@@ -22,6 +23,7 @@ from hypervisors.web.domains.creation.places import NOWHERE, HostRow, Place, cho
 from hypervisors.web.domains.creation.plans import (
     Findings,
     PlannedDisk,
+    answers_for_installer,
     check_identity,
     cloud_init,
     names_of,
@@ -37,6 +39,7 @@ from hypervisors.web.domains.creation.summaries import Fact, Space, facts_of, sp
 # What is made elsewhere: the page leads on to that.
 APPLIANCE, XML = "appliance", "xml"
 APPLIANCE_PATH = "/appliances/new/"
+_ANSWERED = frozenset({Method.ISO, Method.URL_TREE})
 _LED_ON = frozenset({APPLIANCE, Method.TEMPLATE})
 
 
@@ -130,6 +133,19 @@ class Creation:
         return space_of(self.choices, self.planned, len(self.names) or 1)
 
     @property
+    def profiles(self) -> tuple[str, ...]:
+        """What can be installed of the system unattended; empty where nothing can."""
+        return script_profiles(self.suggestions.system)
+
+    @property
+    def is_answered(self) -> bool:
+        return bool(self.draft.answered and self.draft.method in _ANSWERED and self.profiles)
+
+    @property
+    def is_login_asked(self) -> bool:
+        return self.is_answered or self.draft.method == Method.CLOUD_IMAGE
+
+    @property
     def is_led_on(self) -> bool:
         return self.draft.method in _LED_ON
 
@@ -167,7 +183,7 @@ def _filled(creation: Creation, user: User, found: Findings, *, is_complete: boo
         check_identity(draft, choices, found)
         planned = planned_disks(draft, creation.values, choices, found)
         cards = planned_interfaces(draft, choices, found)
-        seed = cloud_init(draft, found)
+        seed = answers_for_installer(draft, found) if creation.is_answered else cloud_init(draft, found)
     needs = needs_of(creation.machine, cards, (disk.storage_key for disk in planned), choices)
     hosts, placement = find_place(choices, needs, draft.host)
     host = choices.host(draft.host) if draft.host else placement.host

@@ -256,19 +256,35 @@ def _address_plan(row: InterfaceDraft, found: Findings) -> dict[str, Any]:
     }
 
 
+def answers_for_installer(draft: Draft, found: Findings) -> dict[str, Any]:
+    """What osinfo's script tells the installer."""
+    keys = _checked_login(draft, found)
+    if not draft.password:
+        found.needed("password", _("a password for the new system"))
+    names = ("user", "hostname", "timezone", "keyboard", "language", "profile")
+    plain = {name: str(getattr(draft, name)).strip() for name in names}
+    return plain | {"password": draft.password, "ssh_keys": keys}
+
+
+def _checked_login(draft: Draft, found: Findings) -> list[str]:
+    """The keys; what is wrong with them, the user and the host name is found."""
+    keys = [line.strip() for line in draft.ssh_keys.splitlines() if line.strip()]
+    found.checked("user", check_user, draft.user.strip())
+    for key in keys:
+        found.checked("ssh_keys", check_ssh_key, key)
+    if draft.hostname.strip():
+        found.checked("hostname", check_hostname, draft.hostname.strip())
+    return keys
+
+
 def cloud_init(draft: Draft, found: Findings) -> dict[str, Any] | None:
     """What the seed says; None where the guest is told nothing."""
     if draft.method != Method.CLOUD_IMAGE:
         return None
-    keys = [line.strip() for line in draft.ssh_keys.splitlines() if line.strip()]
+    keys = _checked_login(draft, found)
     packages = draft.packages.replace(",", " ").split()
-    found.checked("user", check_user, draft.user.strip())
-    for key in keys:
-        found.checked("ssh_keys", check_ssh_key, key)
     for package in packages:
         found.checked("packages", check_package, package)
-    if draft.hostname.strip():
-        found.checked("hostname", check_hostname, draft.hostname.strip())
     found.checked("user_data", parse_user_data, draft.user_data)
     return {
         "user": draft.user.strip(),

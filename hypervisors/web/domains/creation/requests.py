@@ -29,17 +29,19 @@ def given_of(creation: "Creation", seed: Mapping[str, Any] | None) -> dict[str, 
     """The fields of CreateDomainParameters; the name may hold "{n}"."""
     draft, host = creation.draft, creation.host
     media = [int(key) for key in (draft.iso, draft.drivers) if draft.method == Method.ISO and key.isdecimal()]
-    is_tree = draft.method == Method.URL_TREE
+    is_tree, is_answered = draft.method == Method.URL_TREE, creation.is_answered
+    told = dict(seed) if seed is not None else None
     return {
         "name": draft.name,
         "hypervisor_id": host.pk if host else 0,
-        "method": draft.method,
+        "method": Method.UNATTENDED if is_answered else draft.method,
         "spec": replace(creation.machine, name="new").to_json(),
         "disks": [disk.plan for disk in creation.planned],
         "media": media,
         "tree_url": draft.tree_url.strip() if is_tree else "",
         "cmdline": draft.cmdline.strip() if is_tree else "",
-        "cloud_init": dict(seed) if seed is not None else None,
+        "cloud_init": None if is_answered else told,
+        "unattended": told if is_answered else None,
         "install": draft.method in INSTALLING_METHODS,
     }
 
@@ -83,6 +85,8 @@ def _field_of(name: str, creation: "Creation") -> str:
     """Where the page shows what is wrong with this field of the parameters."""
     if name == "media":
         return "iso"
+    if creation.is_answered and name in ("method", "unattended"):
+        return "answered"
     kind, _dot, number = name.partition(".")
     if kind == "disks":
         rows = creation.planned
@@ -103,7 +107,7 @@ def request(user: User, creation: "Creation", *, start: bool) -> Operation:
         hypervisor_pool=creation.choices.pool,
         count=count_of(creation.draft) or 1,
     )
-    seed = creation.given.get("cloud_init")
+    seed = creation.given.get("cloud_init") or creation.given.get("unattended")
     if seed:
         remember_guest_login(user, name=seed["user"], ssh_keys=seed["ssh_keys"])
     return made.parent or made.accepted[0]
