@@ -4,6 +4,7 @@
 Needs what `./test` installs: the lab, Chromium, and the test packages in .venv.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,12 +15,15 @@ sys.path.insert(0, str(REPOSITORY))
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402 - the path comes first
 
 from deploy.lab.guest import Guest  # noqa: E402
+from deploy.lab.installer_iso import FILE_NAME as INSTALLER  # noqa: E402
+from deploy.lab.installer_iso import cached_installer_iso  # noqa: E402
 from deploy.lab.lab import Lab, bring_up, find_lab_plan, take_down  # noqa: E402
 from deploy.stack import Stack  # noqa: E402
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 NAME = "shots"
+CLOUD_IMAGE = "debian-12-genericcloud-amd64.qcow2"
 # Long enough for the sparklines to have something to show.
 WARM_UP_MS = 90_000
 
@@ -72,7 +76,8 @@ def _signed_in(browser: Browser, stack: Stack, scheme: str, width: int, height: 
 
 
 def _work(page: Page, stack: Stack, lab: Lab) -> None:
-    """Something for the drawer, the storage pool and the audit to show."""
+    """Something for the drawer, the storage pool, the audit and the page of a new machine to show."""
+    _put_images(lab)
     for action in ("Pause", "Resume"):
         page.goto("/vms/?q=web")
         page.get_by_label("Select this page").check()
@@ -128,6 +133,7 @@ def _take_all(page: Page, lab: Lab, suffix: str) -> None:
         page.goto(path)
         page.wait_for_timeout(2_000)
         page.screenshot(path=HERE / f"{name}-{suffix}.png")
+    _take_creation(page, suffix)
     page.goto("/vms/")
     page.keyboard.press("t")
     page.locator(".vp-task.is-parent").first.get_by_role("button", name="Show each of them").click()
@@ -141,6 +147,24 @@ def _take_all(page: Page, lab: Lab, suffix: str) -> None:
     page.locator("#vm-buttons").get_by_role("button", name="Migrate…").click()
     page.locator("dialog#dialog[open] .vp-target").first.wait_for()
     page.screenshot(path=HERE / f"migrate-{suffix}.png")
+
+
+def _take_creation(page: Page, suffix: str) -> None:
+    """The page of a new machine: from the installer's image, and from a cloud image."""
+    for name, method, image in (("create", "iso", INSTALLER), ("create-cloud", "cloud_image", CLOUD_IMAGE)):
+        page.goto(f"/vms/new/?method={method}")
+        menu = page.locator("#id_iso" if method == "iso" else "#id_image")
+        menu.select_option(menu.locator("option", has_text=image).get_attribute("value"))
+        page.locator("#creation-summary", has_text=image).wait_for()
+        page.screenshot(path=HERE / f"{name}-{suffix}.png")
+
+
+def _put_images(lab: Lab) -> None:
+    """What a new machine can be made of."""
+    shutil.copy(cached_installer_iso(), lab.plan.pool_path / INSTALLER)
+    lab.hosts[0].run("qemu-img", "create", "-q", "-f", "qcow2", str(lab.plan.pool_path / CLOUD_IMAGE), "2G")
+    for host in lab.hosts:
+        host.virsh("pool-refresh", "shared")
 
 
 if __name__ == "__main__":
