@@ -12,7 +12,7 @@ from lxml import etree
 from hypervisors.libvirtxml.documents import number
 
 TEMPLATE_NAMESPACE = "urn:vmportal:template:1"
-_TEMPLATE = f"{{{TEMPLATE_NAMESPACE}}}template"
+TEMPLATE_TAG = f"{{{TEMPLATE_NAMESPACE}}}template"
 _FROZEN = f"{{{TEMPLATE_NAMESPACE}}}frozen"
 
 
@@ -33,7 +33,7 @@ def template_name(metadata: etree._Element | None) -> str:
 
 def find_template_marker(metadata: etree._Element | None) -> TemplateMarker | None:
     """Of a domain's `<metadata>`. One without a name is called "?", so that it counts."""
-    element = None if metadata is None else metadata.find(_TEMPLATE)
+    element = None if metadata is None else metadata.find(TEMPLATE_TAG)
     if element is None:
         return None
     frozen = tuple(one.get("target", "") for one in element.iterchildren(_FROZEN))
@@ -42,7 +42,7 @@ def find_template_marker(metadata: etree._Element | None) -> TemplateMarker | No
 
 
 def build_template_marker(marker: TemplateMarker) -> etree._Element:
-    root = etree.Element(_TEMPLATE, nsmap={"vmportal": TEMPLATE_NAMESPACE})
+    root = etree.Element(TEMPLATE_TAG, nsmap={"vmportal": TEMPLATE_NAMESPACE})
     root.set("name", marker.name)
     root.set("version", str(marker.version))
     for target in marker.frozen:

@@ -24,7 +24,7 @@ _ROW = (
     '<td class="c-check"><input type="checkbox" aria-label="{shown}"></td>'
     '<td class="c-state">{state}</td>'
     '<td class="c-name"><a href="{domains}{uuid}/"><vp-text field="name">{name}</vp-text></a>'
-    '<vp-text class="vp-title" field="title">{title}</vp-text>'
+    '{template}<vp-text class="vp-title" field="title">{title}</vp-text>'
     '<vp-text class="vp-trouble" field="trouble">{trouble}</vp-text><vp-busy{operation}></vp-busy></td>'
     '<td class="c-host{stale}"><vp-text field="hypervisor_name">{host}</vp-text></td>'
     '<td class="c-vcpu"><vp-text field="vcpu_count">{vcpus}</vp-text></td>'
@@ -53,6 +53,7 @@ def _values(domain: Any, language: str | None) -> dict[str, Any]:
         "uuid": str(domain.uuid),
         "name": escape(domain.name),
         "shown": escape(visible(domain.name)),
+        "template": f' <span class="badge">{escape(_("template"))}</span>' if domain.is_template else "",
         "title": escape(domain.title),
         "trouble": escape(domain.trouble) if domain.trouble else "",
         "state": _state(domain.shown_state, domain.state_reason, domain.has_managed_save, language),

@@ -4,7 +4,7 @@ from django.urls import URLPattern
 
 from hypervisors.web import home, search
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import appliances, deletion, exports, lists, roles
+from hypervisors.web.domains import appliances, cloning, deletion, exports, lists, roles, templates
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
@@ -37,6 +37,8 @@ urlpatterns: list[URLPattern] = [
     *deletion.urlpatterns,
     *exports.urlpatterns,
     *appliances.urlpatterns,
+    *cloning.urlpatterns,
+    *templates.urlpatterns,
     *domains.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,

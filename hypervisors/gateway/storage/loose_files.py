@@ -16,6 +16,7 @@ from hypervisors.gateway.failures import is_missing, message_of
 from hypervisors.gateway.storage.failures import translated_storage
 from hypervisors.libvirtxml.momentary_pools import build_directory_pool, is_momentary_pool, momentary_pool_name
 from hypervisors.libvirtxml.storage_pools import parse_storage_pool
+from hypervisors.libvirtxml.storage_volumes import VolumeFormat, VolumeSpec, build_volume, parse_volume
 
 _SOURCE_CONFLICT = "source conflict"
 
@@ -47,6 +48,17 @@ def loose_file_exists(connection: Connection, path: str, *, token: str) -> bool:
             if is_missing(error) or "No such file or directory" in message_of(error):
                 return False
             raise
+
+
+def copy_loose_file(connection: Connection, path: str, name: str, *, token: str) -> None:
+    """Copy a small file under another name in its directory. Raises: errors.NotFound, NameTaken, StorageBusy …"""
+    directory, source_name = posixpath.split(posixpath.normpath(path))
+    with translated_storage(f"copy {path}"), _pool_of(connection.raw, directory, token) as pool:
+        source = pool.storageVolLookupByName(source_name)
+        found = parse_volume(source.XMLDesc(0))
+        format_: VolumeFormat = "qcow2" if found.format == "qcow2" else "raw"
+        spec = VolumeSpec(name=name, format=format_, capacity_bytes=found.capacity_bytes)
+        pool.createXMLFrom(build_volume(spec), source, 0)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible
-from hypervisors.models import Domain
+from hypervisors.models import Domain, Volume
 from hypervisors.operations.domains.deletion.outcomes import deletion_outcome
 from hypervisors.operations.domains.deletion.plan import DeletionDisk, DeletionPlan, deletion_plan
 from hypervisors.operations.domains.deletion.steps import (
@@ -23,7 +23,7 @@ from hypervisors.operations.domains.deletion.steps import (
     tell_storage_of,
 )
 from hypervisors.operations.domains.domain_operations import DomainOperation, delete_protected
-from hypervisors.operations.domains.linked_clones import linked_clones_live
+from hypervisors.operations.domains.linked_clones import clones_under_way, linked_clones_live
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import run_steps
@@ -35,7 +35,7 @@ from hypervisors.privileges import Privilege
 class DeleteDomainParameters:
     """`disks`: DoomedDisks as JSON. `force_off`: somebody knows that it runs, and wants it to be forced off."""
 
-    disks: list[dict[str, str]] = field(default_factory=list)
+    disks: list[dict[str, Any]] = field(default_factory=list)
     force_off: bool = False
 
     @property
@@ -56,7 +56,7 @@ class DeleteDomain(DomainOperation):
     is_dangerous = True
     question = gettext_lazy("Delete “%s”?")
     warning = gettext_lazy("Its definition is lost, and the disks that are chosen with all that is on them.")
-    obstacles = (delete_protected, linked_clones_live)
+    obstacles = (delete_protected, linked_clones_live, clones_under_way)
     is_for_templates = True
     Parameters: ClassVar[type[Any]] = DeleteDomainParameters
 
@@ -69,7 +69,8 @@ class DeleteDomain(DomainOperation):
             raise NotPossible(_("It is running: shut it down first, or say that it is to be forced off."))
         plan = deletion_plan(domain)
         disks = plan.chosen if given.get("own_disks") else _asked_for(plan, given.get("disks") or ())
-        return DeleteDomainParameters(disks=[asdict(_doomed(disk)) for disk in disks], force_off=force_off)
+        doomed = [*map(_doomed, disks), *map(_doomed_file, plan.files)]
+        return DeleteDomainParameters(disks=[asdict(one) for one in doomed], force_off=force_off)
 
     def also_needs(
         self, domain: Domain, parameters: DeleteDomainParameters
@@ -80,7 +81,8 @@ class DeleteDomain(DomainOperation):
         return ()
 
     def locks(self, domain: Domain, parameters: DeleteDomainParameters) -> tuple[str, ...]:
-        volumes = [disk.volume for disk in deletion_plan(domain).disks if _is_doomed(disk, parameters)]
+        plan = deletion_plan(domain)
+        volumes = [*(disk.volume for disk in plan.disks if _is_doomed(disk, parameters)), *plan.files]
         return (
             *super().locks(domain, parameters),
             *(volume_lock_key(volume.storage_pool, volume.name) for volume in volumes if volume is not None),
@@ -118,6 +120,11 @@ def _doomed(disk: DeletionDisk) -> DoomedDisk:
         return DoomedDisk(source=disk.source)
     uuid = str(disk.volume.storage_pool.uuid)
     return DoomedDisk(source=disk.source, storage_pool_uuid=uuid, volume=disk.volume.name)
+
+
+def _doomed_file(volume: Volume) -> DoomedDisk:
+    uuid = str(volume.storage_pool.uuid)
+    return DoomedDisk(source=volume.path, storage_pool_uuid=uuid, volume=volume.name, is_file=True)
 
 
 def _is_doomed(disk: DeletionDisk, parameters: DeleteDomainParameters) -> bool:

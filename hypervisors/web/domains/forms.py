@@ -74,6 +74,8 @@ DIALOGS: dict[str, Callable[[Domain], str]] = {
     "rename": _form_url("rename"),
     "describe": _form_url("describe"),
     "migrate": lambda domain: reverse("migrate_domain", args=[domain.uuid]),
+    "clone_domain": lambda domain: reverse("clone_domain", args=[domain.uuid]),
+    "make_template": lambda domain: reverse("make_template", args=[domain.uuid]),
     "delete_domain": lambda domain: reverse("delete_domain", args=[domain.uuid]),
     "export_domain": lambda domain: reverse("export_domain", args=[domain.uuid]),
 }

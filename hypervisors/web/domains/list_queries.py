@@ -141,6 +141,7 @@ class ListedDomain:
     state: str
     state_reason: str
     has_managed_save: bool
+    is_template: bool
     trouble: str
     vcpu_count: int
     memory_kib: int
@@ -280,6 +281,7 @@ def _rows(domains: DomainQuerySet) -> list[ListedDomain]:
             "state",
             "state_reason",
             "has_managed_save",
+            "is_template",
             "trouble",
             "vcpu_count",
             "memory_kib",

@@ -26,7 +26,16 @@ from django.utils import timezone
 
 from hypervisors.console.access import find_domain
 from hypervisors.live.routing import websocket_urlpatterns
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorPool, SharedStorage, StoragePool, Volume
+from hypervisors.models import (
+    Domain,
+    DomainDefinition,
+    DomainTemplate,
+    Hypervisor,
+    HypervisorPool,
+    SharedStorage,
+    StoragePool,
+    Volume,
+)
 from hypervisors.models.consoles.grants import ConsoleMode
 from hypervisors.states import DomainState
 from tests.doors import address, all_routes, arguments_of
@@ -77,6 +86,10 @@ ROWS = {
     "vms/<uuid:uuid>/operations/<str:kind>/": "smmmmmmm shririii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/forms/<str:kind>/": "shririii smmmmmmm shhhhhii smmmmmmm",
     "vms/delete/": "smmmmmmm siiiiiii",
+    "vms/<uuid:uuid>/clone/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "vms/<uuid:uuid>/template/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "templates/": "siiiiiii smmmmmmm",
+    "templates/<row:pk>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/delete/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/leftovers/": "shrrriii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/delete-protection/": "smmmmmmm shririii smmmmmmm shhhhhii",
@@ -183,6 +196,7 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
         )
         shared = SharedStorage.objects.create(hypervisor_pool=pool, name="images", pool_type="dir", identity=name)
         volume = Volume.objects.create(storage_pool=storage, name=f"{name}.img", key=name, path=f"/{name}")
+        template = DomainTemplate.objects.create(hypervisor_pool=pool, name=name, domain=domain)
         operation = make_operation(domain=domain, hypervisor=host, kind="migrate", state="running")
         person = User.objects.create_user(f"{name}-somebody")
         places[name] = {
@@ -193,6 +207,7 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
             "storage/shared": shared.pk,
             "storage": storage.pk,
             "people": person.pk,
+            "templates": template.pk,
             "uuid": domain.uuid,
             "operation_id": operation.pk,
             "kind": "rename",

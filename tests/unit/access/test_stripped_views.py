@@ -148,6 +148,7 @@ OPEN_TO_STRANGERS = {
     "domains_usage",
     "operate_domains",
     "delete_domains",
+    "templates",
     "tasks",
     "operations",
     "profile",

@@ -14,6 +14,7 @@ from hypervisors.models import (
     Domain,
     DomainDefinition,
     Hypervisor,
+    Installation,
     Operation,
     Role,
     RoleBinding,
@@ -104,6 +105,25 @@ def test_its_own_disks_are_chosen_and_all_others_say_why_they_stay(
     assert "top.qcow2" in said["base.qcow2"][2]
     assert "no storage pool" in said["sdb"][2]
     assert [one.is_loose for one in plan.disks if one.name == "loose.img"] == [True]
+
+
+def test_what_its_first_boot_needed_goes_along_and_is_no_disk(
+    domain: Domain, alice: User, storage: StoragePool, make_volume: Callable[..., Volume]
+) -> None:
+    make_volume("web1-seed.iso")
+    with_disks(domain, disk("web1-seed.iso", "sda", device="cdrom"))
+    Installation.objects.create(
+        uuid=domain.uuid,
+        hypervisor_pool=storage.hypervisor.hypervisor_pool,
+        hypervisor=storage.hypervisor,
+        phase="seeded",
+        files=[{"storage_pool": storage.pk, "name": "web1-seed.iso"}],
+    )
+    plan = deletion_plan(domain)
+    assert plan.disks == ()
+    assert "web1-seed.iso" in " ".join(plan.goes_along)
+    (doomed,) = ask(alice, domain).parameters["disks"]
+    assert (doomed["volume"], doomed["is_file"]) == ("web1-seed.iso", True)
 
 
 def test_what_goes_besides_is_said(domain: Domain) -> None:
@@ -199,7 +219,7 @@ def test_a_template_with_linked_clones_names_them(
 def test_what_is_left_is_known_from_the_latest_deletion_and_tried_again(
     domain: Domain, hypervisor: Hypervisor, storage: StoragePool, alice: User
 ) -> None:
-    stays = {"source": "/images/b", "storage_pool_uuid": str(storage.uuid), "volume": "b"}
+    stays = {"source": "/images/b", "storage_pool_uuid": str(storage.uuid), "volume": "b", "is_file": False}
     make_operation(
         domain=domain,
         hypervisor=hypervisor,

@@ -19,14 +19,15 @@ pytestmark = pytest.mark.django_db
 POSSIBLE = {
     DomainState.SHUTOFF: {
         *("start", "rename", "set_autostart", "describe", "migrate", "delete_domain", "export_domain"),
+        *("clone_domain", "make_template"),
     },
     DomainState.RUNNING: {
         *("shut_down", "reboot", "force_off", "reset", "pause", "save"),
-        *("set_autostart", "describe", "migrate", "delete_domain"),
+        *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
     },
     DomainState.PAUSED: {
         *("force_off", "reset", "resume", "save"),
-        *("set_autostart", "describe", "migrate", "delete_domain"),
+        *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
     },
     DomainState.PMSUSPENDED: {"force_off", "reset", "resume", "set_autostart", "describe", "delete_domain"},
     DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe", "delete_domain"},

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from hypervisors.libvirtxml.domain_devices import Disk
 from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
-from hypervisors.models import Domain, DomainDefinition, StoragePool, Volume
+from hypervisors.models import Domain, DomainDefinition, Installation, StoragePool, Volume
 from hypervisors.operations.storage.volume_users import VolumeUser, in_use_text, overlays_of, volume_users
 
 _MEDIA = ("cdrom", "floppy")
@@ -49,10 +49,11 @@ class DeletionDisk:
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionPlan:
-    """`goes_along`: what is lost besides, for people."""
+    """`goes_along`: what is lost besides, for people. `files`: seeds and kernels that vmportal made for it alone."""
 
     disks: tuple[DeletionDisk, ...]
     goes_along: tuple[str, ...]
+    files: tuple[Volume, ...] = ()
 
     def find(self, source: str) -> DeletionDisk | None:
         return next((disk for disk in self.disks if disk.source == source), None)
@@ -70,10 +71,26 @@ def deletion_plan(domain: Domain) -> DeletionPlan:
         if disk.source and disk not in disks.get(disk.source, ()):
             disks.setdefault(disk.source, []).append(disk)
     volumes = _Volumes(domain)
+    planned = [_planned(domain, same, volumes) for same in disks.values()]
+    files = tuple(_own_files(domain))
+    own = {file.pk for file in files}
+    along = [_("the file “%(name)s” of its first boot") % {"name": file.name} for file in files]
     return DeletionPlan(
-        disks=tuple(_planned(domain, same, volumes) for same in disks.values()),
-        goes_along=tuple(_goes_along(domain, parses)),
+        disks=tuple(disk for disk in planned if disk.volume is None or disk.volume.pk not in own),
+        goes_along=(*_goes_along(domain, parses), *along),
+        files=files,
     )
+
+
+def _own_files(domain: Domain) -> Iterator[Volume]:
+    """What its creation made beside its disks, and nobody else uses."""
+    installation = Installation.objects.of(domain)
+    for file in installation.files if installation is not None and installation.ended_at is None else ():
+        same = StoragePool.objects.filter(pk=file.get("storage_pool"), hypervisor=domain.hypervisor_id)
+        volumes = Volume.objects.present().filter(storage_pool__in=same, name=file.get("name"))
+        for volume in volumes.select_related("storage_pool__hypervisor"):
+            if not users_apart_from(domain, volume):
+                yield volume
 
 
 def find_volume(domain: Domain, disk: Disk) -> Volume | None:

@@ -6,7 +6,7 @@ deleted is noted, and keeps none of the others from being deleted.
 
 import posixpath
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +15,12 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import HypervisorError, NotPossible, StorageBusy, VmportalError
 from hypervisors.gateway.domains.actions import force_off_domain
+from hypervisors.gateway.domains.definitions import set_install_marker
 from hypervisors.gateway.domains.reading import DomainFacts, domain_state, read_domain
-from hypervisors.gateway.domains.removal import remove_metadata, undefine_domain
+from hypervisors.gateway.domains.removal import undefine_domain
 from hypervisors.gateway.storage.loose_files import delete_loose_file, loose_file_exists
 from hypervisors.gateway.storage.volumes import delete_volume, read_volume
 from hypervisors.libvirtxml.domains import parse_domain
-from hypervisors.libvirtxml.install_marker import INSTALL_NAMESPACE
 from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.domains.creation.disk_steps import TellStorage
 from hypervisors.operations.domains.domain_operations import IS_OFF
@@ -36,11 +36,15 @@ VOLUME_STEP = "volume_"
 
 @dataclass(frozen=True, kw_only=True)
 class DoomedDisk:
-    """What is to be deleted: what the XML calls it, and the volume, as far as it is one that is known."""
+    """What is to be deleted: what the XML calls it, and the volume, as far as it is one that is known.
+
+    `is_file`: vmportal made it for this machine's first boots; it may be in none of its drives any more.
+    """
 
     source: str
     storage_pool_uuid: str = ""
     volume: str = ""
+    is_file: bool = False
 
     @property
     def name(self) -> str:
@@ -61,7 +65,8 @@ class DoomedDisk:
 
 def doomed_disk(stored: Mapping[str, Any]) -> DoomedDisk:
     """Of JSON."""
-    return DoomedDisk(**{name: str(stored.get(name, "")) for name in ("source", "storage_pool_uuid", "volume")})
+    names = ("source", "storage_pool_uuid", "volume")
+    return DoomedDisk(is_file=bool(stored.get("is_file")), **{name: str(stored.get(name, "")) for name in names})
 
 
 class Examine(Step):
@@ -79,7 +84,7 @@ class Examine(Step):
             raise NotPossible(_("%(host)s does not have it any more.") % {"host": run.source.name})
         named = _sources(facts)
         for disk in self._disks:
-            if disk.source not in named:
+            if disk.source not in named and not disk.is_file:
                 raise NotPossible(
                     _("“%(disk)s” is not its disk any more. Look at it, and try again.") % {"disk": disk.source}
                 )
@@ -100,7 +105,7 @@ class ForgetInstall(Step):
     label = gettext_lazy("End its installation")
 
     def do(self, run: Run, intent: Made) -> Made:
-        run.ask(lambda connection: remove_metadata(connection, run.uuid, INSTALL_NAMESPACE))
+        run.ask(lambda connection: set_install_marker(connection, run.uuid, None))
         return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:
@@ -174,9 +179,7 @@ class DeleteDisk(Step):
         self._disk = disk
 
     def intend(self, run: Run) -> Made:
-        return {"source": self._disk.source, "storage_pool_uuid": self._disk.storage_pool_uuid} | {
-            "volume": self._disk.volume
-        }
+        return asdict(self._disk)
 
     def do(self, run: Run, intent: Made) -> Made:
         try:

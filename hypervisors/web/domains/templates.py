@@ -1,0 +1,61 @@
+"""Templates: their list, and the page of one with its versions and the machines that are linked to it."""
+
+from itertools import groupby
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from hypervisors.access import can
+from hypervisors.models import Domain, DomainTemplate
+from hypervisors.operations.domains.linked_clones import linked_clones, own_volumes
+from hypervisors.operations.engine.registry import operation_type
+from hypervisors.operations.engine.requests import possible_kinds
+from hypervisors.privileges import Privilege
+
+
+@require_safe
+def templates(request: HttpRequest) -> HttpResponse:
+    """By name, the latest version of each first."""
+    rows = DomainTemplate.objects.visible_to(request.user).present()
+    rows = rows.select_related("domain__hypervisor", "hypervisor_pool", "storage_pool", "created_by")
+    ordered = sorted(rows, key=lambda one: (one.name.casefold(), one.hypervisor_pool.name, -one.version))
+    families = [list(same) for _name, same in groupby(ordered, key=lambda one: (one.name, one.hypervisor_pool_id))]
+    # Made elsewhere, or before the database was lost: they say so themselves.
+    unlisted = Domain.objects.visible_to(request.user).present().filter(is_template=True, template=None)
+    context = {"families": families, "unlisted": unlisted.select_related("hypervisor").order_by("name")}
+    return render(request, "templates/list.html", context)
+
+
+@require_safe
+def template(request: HttpRequest, pk: int) -> HttpResponse:
+    rows = DomainTemplate.objects.visible_to(request.user)
+    rows = rows.select_related("domain__hypervisor", "hypervisor_pool", "storage_pool", "created_by")
+    found = get_object_or_404(rows, pk=pk)
+    seen = Domain.objects.visible_to(request.user)
+    clones = linked_clones(found.domain)
+    known = {one.uuid: one for one in seen.filter(uuid__in=[uuid for uuid, _name in clones if uuid is not None])}
+    versions = rows.filter(hypervisor_pool=found.hypervisor_pool_id, name=found.name).order_by("-version")
+    is_there = found.domain.vanished_at is None and found.domain.is_template
+    reasons = possible_kinds(found.domain) if is_there else {}
+    context = {
+        "template": found,
+        "domain": found.domain,
+        "is_there": is_there,
+        "versions": versions,
+        "clones": [known[uuid] for uuid, _name in clones if uuid in known],
+        "hidden_count": sum(1 for uuid, _name in clones if uuid not in known),
+        "volumes": own_volumes(found.domain),
+        "may_create": can(request.user, Privilege.DOMAIN_CREATE, found.domain),
+        "clone_reason": reasons.get("clone_domain", ""),
+        "unmake_reason": reasons.get("unmake_template", ""),
+        "unmake": operation_type("unmake_template"),
+    }
+    return render(request, "templates/page.html", context)
+
+
+urlpatterns = [
+    path("templates/", templates, name="templates"),
+    path("templates/<row:pk>/", template, name="template"),
+]
