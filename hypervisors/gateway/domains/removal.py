@@ -34,16 +34,3 @@ def undefine_domain(connection: Connection, uuid: UUID) -> None:
                 domain.undefine()
     except NotFound:
         return
-
-
-def remove_metadata(connection: Connection, uuid: UUID, namespace: str) -> None:
-    """Remove the element of that namespace from what runs and from what is stored. Raises: errors.HypervisorError."""
-    with translated("change the metadata of the virtual machine"):
-        domain = connection.raw.lookupByUUID(uuid.bytes)
-        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
-        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
-        try:
-            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, None, "vmportal", namespace, flags)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-                raise

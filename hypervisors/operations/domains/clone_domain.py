@@ -46,6 +46,7 @@ from hypervisors.operations.domains.creation.disk_steps import (
 )
 from hypervisors.operations.domains.creation.places import is_block, storage_pool_on, volume_on
 from hypervisors.operations.domains.domain_operations import (
+    POWER,
     DomainOperation,
     needs_state,
     not_answering,
@@ -76,6 +77,10 @@ class CloneDomain(DomainOperation):
     obstacles = (_CLONABLE, transient, saved, not_answering)
     Parameters: ClassVar[type[Any]] = CloneDomainParameters
     secret_parameters = frozenset({"cloud_init"})
+
+    def group_of(self, domain: Domain) -> str:
+        """What a template is for comes first."""
+        return POWER if domain.is_template else self.group
 
     def word(self, domain: Domain) -> str:
         return _("New machine from it…") if domain.is_template else _("Clone…")

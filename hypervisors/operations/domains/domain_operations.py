@@ -31,6 +31,10 @@ class DomainOperation(OperationType[Domain]):
     # Whether it can be asked of a template, which never runs and whose disks stay as they are.
     is_for_templates: bool = False
 
+    def group_of(self, domain: Domain) -> str:
+        """Where this machine's page shows it."""
+        return self.group
+
     def why_gone(self, domain: Domain) -> str:
         if domain.vanished_at is not None:
             return _("No host has it any more; it was last seen at %(time)s.") % {"time": clock(domain.vanished_at)}

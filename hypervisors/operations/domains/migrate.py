@@ -46,6 +46,7 @@ class Migrate(DomainOperation):
     privilege = Privilege.DOMAIN_MIGRATE
     queue = MIGRATIONS_QUEUE
     can_be_cancelled = True
+    is_for_templates = True
     obstacles = (MOVABLE, saved, not_answering)
 
     def word(self, domain: Domain) -> str:

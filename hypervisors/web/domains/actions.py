@@ -70,8 +70,9 @@ def domain_actions(domain: Domain, user: Requester) -> DomainActions:
     reasons = possible_kinds(domain)
     groups: dict[str, list[DomainAction]] = {POWER: [], STOP: [], MOVE: [], MORE: []}
     for found in sorted(_types(), key=lambda found: found.position):
-        if can(user, found.privilege, domain) and found.is_offered(domain):
-            groups[found.group].append(_action(found, domain, reasons.get(found.kind, "")))
+        fits = found.is_for_templates or not domain.is_template
+        if fits and can(user, found.privilege, domain) and found.is_offered(domain):
+            groups[found.group_of(domain)].append(_action(found, domain, reasons.get(found.kind, "")))
     powers = groups[POWER]
     # Of one that crashed and is kept, nothing but its end is left.
     first = next(iter(powers or groups[STOP]), None)

@@ -183,6 +183,15 @@ def test_a_template_starts_never_and_does_not_change(machine: Domain) -> None:
         assert why_not(machine, kind) == "", kind
 
 
+def test_what_a_template_is_for_comes_first_on_its_page(operator: Client, machine: Domain) -> None:
+    machine.is_template = True
+    machine.save()
+    buttons = operator.get(f"/vms/{machine.uuid}/buttons/").content.decode()
+    assert buttons.index("New machine from it…") < buttons.index("Migrate…") < buttons.index("Turn back into a machine")
+    for word in ("Start", "Save and stop", "Make it a template"):
+        assert word not in buttons, word
+
+
 def test_the_dialog_clones_one_or_several(operator: Client, machine: Domain) -> None:
     page = operator.get(f"/vms/{machine.uuid}/clone/", headers=HTMX).content.decode()
     assert 'name="disk-vda"' in page
