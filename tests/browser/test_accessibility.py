@@ -30,6 +30,7 @@ SCREENS = {
     "delete a storage pool": "{storage}delete/",
     "maintenance": "/hypervisors/{host}/admin-state/?state=maintenance",
     "add a host": "/hypervisors/add/",
+    "images": "/images/",
     "operations": "/operations/",
     "people": "/people/",
     "a person": "/people/1/",

@@ -1,7 +1,10 @@
 """Volumes cloned, converted, resized and wiped by a real worker; asserted by qemu-img on both hosts."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
 from hypervisors.models import Operation, OperationLock, StoragePool, Volume, VolumeOrigin
 from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
 from hypervisors.states import DomainState, OperationState
-from tests.lab.portals import Portal, ended
+from tests.lab.portals import Portal, ended, wait_for_operation
 from tests.lab.storage.test_volume_contents import has_pattern, write_pattern
 from tests.watching import wait_until
 from tests.workers import Worker
@@ -116,22 +119,43 @@ def test_while_it_is_copied_the_source_is_held(portal: Portal, shared: StoragePo
     assert "copy" not in names(portal.hosts[0])
 
 
-def test_a_copy_whose_worker_died_is_made_anew(portal: Portal, shared: StoragePool, workers: dict[str, Worker]) -> None:
-    """What is there under its name, whole or half, is never taken for it."""
+def test_a_copy_whose_worker_died_is_waited_for_deleted_and_made_anew(
+    portal: Portal, shared: StoragePool, workers: dict[str, Worker]
+) -> None:
+    """libvirt goes on with what its dead caller began: what is there meanwhile is never taken for the copy."""
     host = portal.hosts[0]
-    volume = make(portal, shared, "source")
-    workers["storage"].kill()
+    volume = make(portal, shared, "source", size="300M")
+    host.run("qemu-io", "-f", "qcow2", "-c", "write -P 9 16M 200M", volume.path)
     operation = ask(portal, "clone_volume", volume, name="copy")
-    # As a worker leaves it that died in the middle of libvirt's copy.
-    entry = {"name": "copy", "label": "", "state": "doing", "made": {}}
-    entry["intent"] = {"name": "copy", "needed_bytes": 1}  # type: ignore[assignment]
-    rows = Operation.objects.filter(pk=operation.pk)
-    rows.update(state=OperationState.RUNNING, steps=[entry], attempt=1, started_at=operation.requested_at)
-    host.virsh("vol-create-as", POOL, "copy", "8M", "--format", "qcow2")
-    workers["storage"].start()
+    pid = wait_until(lambda: process_with("qemu-img", str(Path(volume.path).with_name("copy"))), seconds=60)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        workers["storage"].kill()
+        workers["storage"].start()
+        wait_for_operation(
+            operation, lambda row: "Waits until libvirt has ended" in row.progress.get("note", ""), seconds=90
+        )
+        # As it lies under the mount: a file that is held open there is known after it was deleted.
+        half = os.open(host.lab.directory / "shared-source" / "images" / "copy", os.O_RDONLY)
+    finally:
+        os.kill(pid, signal.SIGCONT)
     operation = ended(operation, seconds=120)
     assert operation.state == OperationState.SUCCEEDED, operation.outcome
+    assert os.fstat(half).st_nlink == 0, "the half copy was deleted"
+    os.close(half)
     assert has_pattern(host, path_of(host, "copy"), "qcow2")
+    assert has_pattern(host, path_of(host, "copy"), "qcow2", at="210M", pattern=9)
+
+
+def process_with(*words: str) -> int | None:
+    """The process in whose command all of them stand."""
+    for directory in Path("/proc").iterdir():
+        with suppress(OSError):
+            if directory.name.isdecimal():
+                command = (directory / "cmdline").read_bytes().decode(errors="replace")
+                if all(word in command for word in words):
+                    return int(directory.name)
+    return None
 
 
 def test_a_copy_without_room_leaves_nothing(portal: Portal, shared: StoragePool) -> None:
@@ -288,6 +312,27 @@ def test_nothing_is_made_of_an_image_that_names_a_file_of_the_host(
     forge(host, path_of(host, "plain").with_name("evil"), secret)
     volume = mirrored(portal, shared, "evil")
     assert_nothing_is_made(portal, shared, volume)
+
+
+def test_what_somebody_wrote_into_a_raw_volume_is_trusted_again_once_it_was_looked_at(
+    portal: Portal, shared: StoragePool, secret: Path
+) -> None:
+    host = portal.hosts[0]
+    for name in ("clean", "evil"):
+        host.virsh("vol-create-as", POOL, name, "1M", "--format", "raw", "--allocation", "0")
+        mirrored(portal, shared, name, format="raw")
+    host.run("qemu-img", "create", "-q", "-f", "qcow2", str(path_of(host, "clean")), "8M")
+    _raw_header(host, path_of(host, "evil"), secret)
+    clean, evil = (mirrored(portal, shared, name, format="qcow2") for name in ("clean", "evil"))
+    assert "It was raw" in why_not(clean, "clone_volume")
+    operation = ended(ask(portal, "trust_volume", evil))
+    assert operation.state == OperationState.FAILED
+    assert "backing file" in operation.outcome
+    operation = ended(ask(portal, "trust_volume", clean))
+    assert operation.state == OperationState.SUCCEEDED, operation.outcome
+    clean.refresh_from_db()
+    assert why_not(clean, "clone_volume") == ""
+    assert ended(ask(portal, "clone_volume", clean, name="copy")).state == OperationState.SUCCEEDED
 
 
 @pytest.mark.parametrize("has_machine", [False, True])
