@@ -5,7 +5,8 @@ const FREE_AFTER_MS = 4000;
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   const { elt, requestConfig } = event.detail;
-  if (requestConfig.verb === "get" || !elt.matches("form, button, a")) return;
+  // A form that is checked as it is filled in asks often, and says itself what is under way.
+  if (requestConfig.verb === "get" || !elt.matches("form:not([data-checks]), button, a")) return;
   if (elt.hasAttribute("data-busy")) {
     event.preventDefault();
     return;

@@ -53,8 +53,7 @@ class VpCreate extends HTMLElement {
     if (this.checking) parameters.do = "check";
     this.askedAt = this.changes;
     this.making = MAKING.has(parameters.do);
-    this.toggleAttribute("aria-busy", this.making);
-    for (const button of this.querySelectorAll(".vp-summary-buttons button")) button.disabled = this.making;
+    this.showMaking(parameters.do);
   }
 
   // An older answer would undo what was typed since; the next question is on its way.
@@ -67,8 +66,17 @@ class VpCreate extends HTMLElement {
     if (elt !== this.form) return;
     if (this.making && successful && xhr.getResponseHeader("HX-Redirect")) return;
     this.making = false;
-    this.removeAttribute("aria-busy");
-    for (const button of this.querySelectorAll(".vp-summary-buttons button")) button.disabled = false;
+    this.showMaking("");
+  }
+
+  // The pressed button shows it, and none can be pressed meanwhile.
+  showMaking(pressed) {
+    if (this.making) this.setAttribute("aria-busy", "true");
+    else this.removeAttribute("aria-busy");
+    for (const button of this.querySelectorAll(".vp-summary-buttons button")) {
+      button.disabled = this.making;
+      button.toggleAttribute("data-busy", this.making && button.value === pressed);
+    }
   }
 
   // To the first field that was refused, when it was to be made.

@@ -36,6 +36,8 @@ SCREENS = {
     "a person": "/people/1/",
     "add a person": "/people/add/",
     "audit": "/audit/",
+    "new machine": "/vms/new/",
+    "new machine of a cloud image": "/vms/new/?method=cloud_image",
     "new volume": "{storage}volumes/create/",
     "profile": "/profile/",
 }

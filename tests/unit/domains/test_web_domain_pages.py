@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainCopy, Hypervisor
+from hypervisors.models import Domain, DomainCopy, Hypervisor, Installation
 from hypervisors.models.usage import UsageSample, domain_key, record_usage
 from hypervisors.states import AdminState, DomainState, HypervisorStatus, OperationState
 from hypervisors.web.consoles.pages import why_no_console
@@ -69,6 +69,21 @@ def test_the_overview_shows_what_it_is_made_of(as_alice: Client, make_domain: Ca
         str(machine.uuid),
     ):
         assert text in page
+
+
+def test_the_page_says_what_it_is_being_installed_from_until_that_is_over(as_alice: Client, domain: Domain) -> None:
+    installation = Installation.objects.create(
+        uuid=domain.libvirt_uuid,
+        hypervisor=domain.hypervisor,
+        hypervisor_pool=domain.hypervisor.hypervisor_pool,
+        phase=Installation.Phase.INSTALLING,
+        media={"sda": "/srv/isos/debian-12.iso"},
+    )
+    for part in ("", "screen/"):
+        text = as_alice.get(f"/vms/{domain.uuid}/{part}").content.decode()
+        assert "Installing from <b>debian-12.iso</b>" in text
+    Installation.objects.filter(pk=installation.pk).update(ended_at=timezone.now())
+    assert "Installing from" not in as_alice.get(f"/vms/{domain.uuid}/").content.decode()
 
 
 def test_a_machine_without_a_definition_yet_has_a_page(as_alice: Client, domain: Domain) -> None:
