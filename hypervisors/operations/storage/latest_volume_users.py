@@ -20,7 +20,7 @@ from hypervisors.operations.engine.bounded_calls import BackgroundCall
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.storage.storage_operations import storage_pools_of
-from hypervisors.operations.storage.volume_users import VolumeUser, in_use_text, names_of_its_storage
+from hypervisors.operations.storage.volume_users import VolumeUser, in_use_text, is_only_read, names_of_its_storage
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,10 @@ def why_in_use_now(run: Run, volume: Volume, *, apart_from: Domain | None = None
 
 
 def why_running_now(run: Run, volume: Volume) -> str:
-    """Which active machines have it open; "" when none does. Raises: as why_in_use_now()."""
-    users, _overlays = users_now(run, volume, even_when_busy=True)
+    """Which active machines write to it; "" when none does. Raises: as why_in_use_now()."""
+    users, overlays = users_now(run, volume, even_when_busy=True)
+    if is_only_read(volume, overlays):
+        return ""
     return in_use_text([user for user in users if user.is_active], [])
 
 

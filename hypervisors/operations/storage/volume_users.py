@@ -64,8 +64,16 @@ def why_in_use(volume: Volume) -> str:
 
 
 def why_running(volume: Volume) -> str:
-    """Which active machines have it open; "" when none does: it can be read and copied."""
+    """Which active machines write to it; "" when none does: it can be read and copied."""
+    overlays = overlays_of(volume)
+    if is_only_read(volume, overlays):
+        return ""
     return in_use_text([user for user in volume_users(volume) if user.is_active], [])
+
+
+def is_only_read(volume: Volume, overlays: Collection[object]) -> bool:
+    """Nothing is written to a medium, nor to what other volumes are on top of."""
+    return volume.format == "iso" or bool(overlays)
 
 
 def in_use_text(users: Collection[VolumeUser], overlay_names: Collection[str]) -> str:

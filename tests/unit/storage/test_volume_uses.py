@@ -170,6 +170,17 @@ def test_a_machine_that_is_off_keeps_a_volume_and_lets_it_be_read(
     assert (why_in_use(volume), why_running(volume)) == ("It is in use: vda of “web1” on host1 (off).", "")
     Domain.objects.update(state=DomainState.PAUSED)
     assert why_running(volume) == "It is in use: vda of “web1” on host1 (running)."
+    make_volume("top", backing_path="/images/a")
+    assert why_running(volume) == "", "what is under others is only read"
+
+
+def test_a_medium_of_a_running_machine_can_be_copied(
+    make_volume: Callable[..., Volume], make_domain: Callable[..., Domain]
+) -> None:
+    volume = make_volume("a.iso", format="iso")
+    define(make_domain(state=DomainState.RUNNING), live_xml=domain_xml("/images/a.iso"))
+    assert why_running(volume) == ""
+    assert why_in_use(volume) != ""
 
 
 def test_an_overlay_of_shared_storage_counts_once(
