@@ -12,9 +12,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+from typing import BinaryIO
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -119,25 +120,37 @@ class _Sender:
         offset = 0
         with file.open("rb") as source:
             while offset < SIZE_BYTES:
-                offset = self._piece(told["url"], offset, source.read(_CHUNK_BYTES))
+                offset = self._piece(told["url"], source, offset)
         while self._state(told["token"]) != "done":
             time.sleep(0.02)
 
-    def _piece(self, url: str, offset: int, data: bytes) -> int:
+    def _piece(self, url: str, source: BinaryIO, offset: int) -> int:
+        """The kernel sends it, as it does for virsh's reading of a file that lies in memory."""
+        count = min(_CHUNK_BYTES, SIZE_BYTES - offset)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        connection.putrequest("PATCH", url)
         headers = {
             "Cookie": self._cookie,
             "Origin": self._origin,
             "Tus-Resumable": "1.0.0",
             "Content-Type": "application/offset+octet-stream",
+            "Content-Length": str(count),
             "Upload-Offset": str(offset),
         }
-        status, answered, body = self._ask("PATCH", url, headers, data)
-        if status == 423:
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        with suppress(OSError):
+            connection.sock.sendfile(source, offset, count)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        if answer.status == 423:
             time.sleep(0.05)
-            return self._piece(url, offset, data)
-        if status != 204:
-            raise RuntimeError(f"{status}: {body.decode()}")
-        return int(answered["upload-offset"])
+            return self._piece(url, source, offset)
+        if answer.status != 204:
+            raise RuntimeError(f"{answer.status}: {body.decode()}")
+        return int(answer.headers["Upload-Offset"])
 
     def _begin(self, name: str, length: int) -> dict[str, str]:
         told: dict[str, str] = self._page.evaluate(
@@ -154,18 +167,11 @@ class _Sender:
         return told
 
     def _state(self, token: str) -> str:
-        _status, _headers, body = self._ask("GET", f"/storage/uploads/{token}/", {"Cookie": self._cookie})
-        return str(json.loads(body)["state"])
-
-    def _ask(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
-    ) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
-        connection.request(method, path, body=body, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read()
+        connection.request("GET", f"/storage/uploads/{token}/", headers={"Cookie": self._cookie})
+        told = json.loads(connection.getresponse().read())
         connection.close()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
+        return str(told["state"])
 
 
 def _by_virsh(host: Host, file: Path) -> None:

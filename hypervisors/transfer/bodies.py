@@ -1,7 +1,13 @@
-"""A request's body on its way into a volume: read and counted by one thread, written by another."""
+"""A request's body on its way into a volume: read by one thread, counted by another, written by a third.
+
+Where cores are busy, three threads get further than one that does it all; libvirt, hashlib and sockets let others run.
+"""
 
 import queue
+import socket
+import struct
 import threading
+from collections.abc import Callable
 from typing import BinaryIO
 
 from hypervisors.errors import HypervisorError
@@ -10,40 +16,90 @@ from hypervisors.operations.storage.incoming_volumes import IncomingVolume
 from hypervisors.operations.storage.running_digests import RunningDigest
 from hypervisors.transfer.transfers import Transfer
 
-# Blocks that were read and are not written yet, at most.
+# Blocks that were read and are not done with yet, at most.
 _MOST_WAITING = 8
 _LOOK_SECONDS = 0.5
 
 
-def copy_body(body: BinaryIO, length: int, transfer: Transfer, incoming: IncomingVolume, digest: RunningDigest) -> None:
+class Body:
+    """What is still to be read of a request, in whole packets."""
+
+    def __init__(self, buffered: BinaryIO, connection: socket.socket, length: int, *, silent_seconds: int) -> None:
+        self._connection = connection
+        self._rest = length
+        # What came together with the head lies in the buffer.
+        self._begun: bytes = buffered.peek(1)[:length] if length else b""  # type: ignore[attr-defined]
+        # The kernel waits until a packet is whole: far fewer turns than taking what is there.
+        connection.settimeout(None)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", silent_seconds, 0))
+
+    def read(self) -> bytes:
+        """The next packet; shorter at the end, and when no more comes. Raises: OSError when nothing came for long."""
+        begun, self._begun = self._begun, b""
+        wanted = min(self._rest, PACKET_BYTES) - len(begun)
+        block = begun + self._connection.recv(wanted, socket.MSG_WAITALL) if wanted > 0 else begun
+        self._rest -= len(block)
+        return block
+
+
+def copy_body(body: Body, transfer: Transfer, incoming: IncomingVolume, digest: RunningDigest) -> None:
     """Until all has come, the browser is gone or somebody stops it; what came is kept. Raises: errors.VmportalError."""
-    writer = _Writer(transfer, incoming)
-    writer.start()
-    position, rest = incoming.position, length
-    while rest and not transfer.stopped.is_set():
+    counter = _Consumer("transfer-counter", transfer, _feeding(digest, incoming.position))
+    writer = _Consumer("transfer-writer", transfer, _writing(transfer, incoming))
+    try:
+        while not transfer.stopped.is_set():
+            try:
+                block = body.read()
+            except OSError:
+                break
+            if not block or not writer.put(block) or not counter.put(block):
+                break
+    finally:
+        counter.finish()
+        writer.finish()
+    for consumer in (writer, counter):
+        consumer.raise_error()
+
+
+def _feeding(digest: RunningDigest, position: int) -> Callable[[bytes | None], None]:
+    def feed(block: bytes | None) -> None:
+        nonlocal position
+        if block is not None:
+            digest.feed(position, block)
+            position += len(block)
+
+    return feed
+
+
+def _writing(transfer: Transfer, incoming: IncomingVolume) -> Callable[[bytes | None], None]:
+    def write(block: bytes | None) -> None:
         try:
-            block = body.read(min(rest, PACKET_BYTES))
-        except OSError:
-            break
-        if not block or not writer.put(block):
-            break
-        digest.feed(position, block)
-        position += len(block)
-        rest -= len(block)
-    writer.finish()
+            if transfer.stopped.is_set():
+                raise HypervisorError("It was interrupted.")
+            if block is None:
+                incoming.checkpoint()
+            else:
+                incoming.write(block)
+        except BaseException:
+            incoming.abort()
+            raise
+        transfer.moved(incoming.position, incoming.safe_bytes)
+
+    return write
 
 
-class _Writer(threading.Thread):
-    """Writes what is put; libvirt's calls are all its own."""
+class _Consumer(threading.Thread):
+    """Takes blocks in the order in which they are put, and None at the end."""
 
-    def __init__(self, transfer: Transfer, incoming: IncomingVolume) -> None:
-        super().__init__(name="transfer-writer", daemon=True)
+    def __init__(self, name: str, transfer: Transfer, take: Callable[[bytes | None], None]) -> None:
+        super().__init__(name=name, daemon=True)
         self._transfer = transfer
-        self._incoming = incoming
-        self._blocks: queue.Queue[bytes] = queue.Queue(_MOST_WAITING)
+        self._take = take
+        self._blocks: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
         self._error: BaseException | None = None
+        self.start()
 
-    def put(self, block: bytes) -> bool:
+    def put(self, block: bytes | None) -> bool:
         """False when it takes no more."""
         while self.is_alive():
             try:
@@ -56,29 +112,24 @@ class _Writer(threading.Thread):
         return False
 
     def finish(self) -> None:
-        """Once all that was put is written. Raises: errors.VmportalError, what went wrong with it."""
-        self.put(b"")
-        while self.is_alive():
+        """Wait until all that was put is done with, unless it was stopped: what hangs in libvirt is left behind."""
+        self.put(None)
+        while self.is_alive() and not self._transfer.stopped.is_set():
             self.join(_LOOK_SECONDS)
-            if self._transfer.stopped.is_set():
-                # It may hang in libvirt, and somebody else may be writing by now.
-                raise HypervisorError("It was interrupted.")
+
+    def raise_error(self) -> None:
+        """Raises: errors.VmportalError, what went wrong, or that it was stopped."""
         if self._error is not None:
             raise self._error
+        if self.is_alive():
+            raise HypervisorError("It was interrupted.")
 
     def run(self) -> None:
-        transfer, incoming = self._transfer, self._incoming
         try:
-            while block := self._blocks.get():
-                if transfer.stopped.is_set():
-                    break
-                incoming.write(block)
-                transfer.moved(incoming.position, incoming.safe_bytes)
-            if transfer.stopped.is_set():
-                incoming.abort()
-                return
-            incoming.checkpoint()
-            transfer.moved(incoming.position, incoming.safe_bytes)
+            while True:
+                block = self._blocks.get()
+                self._take(block)
+                if block is None:
+                    return
         except BaseException as error:  # noqa: BLE001 - belongs to whoever waits for it
             self._error = error
-            incoming.abort()

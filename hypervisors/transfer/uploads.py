@@ -7,7 +7,7 @@ there is no second truth. One PATCH at a time: libvirt itself lets any number wr
 import logging
 import time
 from http import HTTPStatus
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.db import connections
 from django.utils.translation import gettext as _
@@ -27,7 +27,7 @@ from hypervisors.operations.storage.uploads import note_arrived, note_failure, n
 from hypervisors.privileges import Privilege
 from hypervisors.states import UploadState
 from hypervisors.transfer import leases
-from hypervisors.transfer.bodies import copy_body
+from hypervisors.transfer.bodies import Body, copy_body
 from hypervisors.transfer.checks import Checker
 from hypervisors.transfer.requests import Refused, require_own_page, signed_in
 from hypervisors.transfer.transfers import Transfer, TransferRegistry
@@ -86,7 +86,8 @@ class Uploads:
                 if offset != _arrived(connection, target, upload):
                     raise Refused(HTTPStatus.CONFLICT, _("The host has more, or less."))
                 connections.close_all()
-                position = self._receive(request.rfile, length, transfer, connection, target, offset)
+                body = Body(request.rfile, request.connection, length, silent_seconds=request.timeout)
+                position = self._receive(body, length, transfer, connection, target, offset)
             finally:
                 connection.close(wait_seconds=0)
             if position == upload.length_bytes and note_arrived(upload):
@@ -132,7 +133,7 @@ class Uploads:
 
     def _receive(
         self,
-        body: BinaryIO,
+        body: Body,
         length: int,
         transfer: Transfer,
         connection: Connection,
@@ -146,7 +147,7 @@ class Uploads:
         try:
             digest.rewind(offset)
             incoming = IncomingVolume(connection, target, offset=offset)
-            copy_body(body, length, transfer, incoming, digest)
+            copy_body(body, transfer, incoming, digest)
         except (StoragePoolFull, NotPossible) as error:
             # Going on would end in the same place.
             note_failure(upload, str(error))

@@ -15,10 +15,42 @@ import libvirt
 from hypervisors.errors import NotFound
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.storage.failures import translated_storage
+from hypervisors.gateway.storage.sizes import plausible
 from hypervisors.libvirtxml.storage_volumes import parse_volume
 
 # What one packet of libvirt's protocol carries; more in one call is cut, less is slower.
 PACKET_BYTES = 262_120
+
+
+class OpenVolume:
+    """A volume that is looked up once, for who asks for it again and again; each question is one round trip.
+
+    Raises, from each call: errors.NotFound and other HypervisorErrors.
+    """
+
+    def __init__(self, connection: Connection, pool_uuid: UUID, name: str) -> None:
+        self.name = name
+        self._raw = connection.raw
+        with translated_storage(f"find volume {name}"):
+            self._pool: Any = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
+            self._volume: Any = _volume(connection, pool_uuid, name)
+
+    def content(self) -> "VolumeContent":
+        with translated_storage(f"read volume {self.name}"):
+            return _content(self._volume.XMLDesc(0))
+
+    def free_bytes(self, *, look: bool) -> int:
+        """Of its storage pool; as libvirt saw it last, which it does after each write, unless it is to look anew."""
+        with translated_storage("read the storage pool"):
+            if look:
+                # While a clone runs in it, what libvirt knew before has to do.
+                with suppress(libvirt.libvirtError):
+                    self._pool.refresh(0)
+            return plausible(self._pool.info()[3])
+
+    def writer(self, *, offset: int, with_holes: bool) -> "VolumeWriter":
+        """`with_holes`: `skip` leaves holes; only for files."""
+        return VolumeWriter(self._raw, self._volume, self.name, offset=offset, with_holes=with_holes)
 
 
 class VolumeWriter:
@@ -27,14 +59,10 @@ class VolumeWriter:
     Not safe for threads. Each call raises errors.HypervisorError: StoragePoolFull, ConnectionLost and others.
     """
 
-    def __init__(
-        self, connection: Connection, pool_uuid: UUID, name: str, *, offset: int, with_holes: bool = False
-    ) -> None:
-        """`with_holes`: `skip` leaves holes; only for files."""
+    def __init__(self, raw: Any, volume: Any, name: str, *, offset: int, with_holes: bool) -> None:
         self._what = f"write volume {name}"
         with translated_storage(self._what):
-            volume = _volume(connection, pool_uuid, name)
-            self._stream: Any = connection.raw.newStream(0)
+            self._stream: Any = raw.newStream(0)
             flags = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if with_holes else 0
             volume.upload(self._stream, offset, 0, flags)
 
@@ -93,8 +121,11 @@ class VolumeContent:
 
 def read_content(connection: Connection, pool_uuid: UUID, name: str) -> VolumeContent:
     """Raises: errors.NotFound and other HypervisorErrors."""
-    with translated_storage(f"read volume {name}"):
-        parsed = parse_volume(_volume(connection, pool_uuid, name).XMLDesc(0))
+    return OpenVolume(connection, pool_uuid, name).content()
+
+
+def _content(xml: str) -> VolumeContent:
+    parsed = parse_volume(xml)
     # An empty file has no physical size; a block device's is its capacity.
     is_file = parsed.volume_type in ("file", "")
     length = parsed.physical_bytes if parsed.physical_bytes is not None else 0 if is_file else parsed.capacity_bytes

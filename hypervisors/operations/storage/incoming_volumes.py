@@ -6,22 +6,22 @@ a file system that fills up loses the last bytes without a word.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from hypervisors.errors import HypervisorError, NotPossible, StorageBusy, StoragePoolFull
+from hypervisors.errors import NotPossible, StoragePoolFull
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.storage.storage_pools import read_storage_pool, refresh_storage_pool
-from hypervisors.gateway.storage.volume_streams import PACKET_BYTES, VolumeWriter, read_content, read_stream
+from hypervisors.gateway.storage.volume_streams import PACKET_BYTES, OpenVolume, VolumeWriter, read_content, read_stream
 from hypervisors.imaging.image_headers import HEAD_BYTES, inspect_head
 from hypervisors.operations.storage.room import RESERVE_BYTES
 
 CHECKPOINT_BYTES = 64 * 1024**2
 # Storage pools of files: a new volume is empty, and grows as it is written to.
 GROWING_TYPES = frozenset({"dir", "fs", "netfs"})
+# With so much beyond what is needed, what libvirt saw last is good enough.
+_AMPLE_BYTES = 4 * 1024**3
 _MIB, _GIB = 1024**2, 1024**3
 _ZEROS = bytes(PACKET_BYTES)
 
@@ -45,7 +45,7 @@ class IncomingVolume:
     """
 
     def __init__(self, connection: Connection, target: IncomingTarget, *, offset: int) -> None:
-        self._connection = connection
+        self._volume = OpenVolume(connection, target.pool_uuid, target.name)
         self._target = target
         self._writer: VolumeWriter | None = None
         # Held back until it can be judged.
@@ -97,15 +97,22 @@ class IncomingVolume:
             self._close_stream()
 
     def _open_stream(self) -> None:
-        check_room(self._connection, self._target, self.position)
+        self._check_room()
         self._checkpoint_at = self.position
-        self._writer = VolumeWriter(
-            self._connection,
-            self._target.pool_uuid,
-            self._target.name,
-            offset=self.position,
-            with_holes=self._target.is_growing,
-        )
+        self._writer = self._volume.writer(offset=self.position, with_holes=self._target.is_growing)
+
+    def _check_room(self) -> None:
+        """Whether the next piece has room; looked at anew where it is not ample. Raises: errors.StoragePoolFull."""
+        if not self._target.is_growing:
+            return
+        length = self._target.length_bytes
+        rest = CHECKPOINT_BYTES if length is None else length - self.position
+        needed = min(rest, CHECKPOINT_BYTES) + RESERVE_BYTES
+        free = self._volume.free_bytes(look=False)
+        if free < needed + _AMPLE_BYTES:
+            free = self._volume.free_bytes(look=True)
+        if free < needed:
+            raise StoragePoolFull(no_room_text(rest, free))
 
     def _close_stream(self) -> None:
         writer, self._writer = self._writer, None
@@ -118,7 +125,7 @@ class IncomingVolume:
     def _check_arrived(self) -> None:
         if not self._target.is_growing:
             return
-        there = read_content(self._connection, self._target.pool_uuid, self._target.name).length_bytes
+        there = self._volume.content().length_bytes
         if there != self.position:
             raise StoragePoolFull(
                 _("The host kept %(there)d of %(sent)d bytes: the storage pool is full.")
@@ -135,21 +142,6 @@ def why_refused(head: bytes, *, length_bytes: int | None, purpose: str) -> str:
     if purpose == "ova" and facts.format == "tar":
         return ""
     return facts.problem
-
-
-def check_room(connection: Connection, target: IncomingTarget, position: int) -> None:
-    """Whether the next piece has room now. Raises: errors.StoragePoolFull and other HypervisorErrors."""
-    if not target.is_growing:
-        return
-    # While a clone runs in the storage pool, what libvirt knew before has to do.
-    with suppress(StorageBusy):
-        refresh_storage_pool(connection, target.pool_uuid)
-    read = read_storage_pool(connection, target.pool_uuid)
-    if read is None:
-        raise HypervisorError(_("The storage pool is gone."))
-    rest = CHECKPOINT_BYTES if target.length_bytes is None else target.length_bytes - position
-    if read.available_bytes < min(rest, CHECKPOINT_BYTES) + RESERVE_BYTES:
-        raise StoragePoolFull(no_room_text(rest, read.available_bytes))
 
 
 def no_room_text(needed_bytes: int, free_bytes: int) -> str:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from hypervisors.access import permitted, require
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Operation, StoragePool, Volume
+from hypervisors.models.rights import Requester
 from hypervisors.operations.engine.requests import request_operation, why_not
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
@@ -70,11 +71,11 @@ def volume_delete(request: HttpRequest, pk: int) -> HttpResponse:
 def storage_pool_operations(request: HttpRequest, pk: int) -> HttpResponse:
     """What is being done to the storage pool and its volumes now."""
     storage_pool = _storage_pool(request, pk)
-    context = {"storage_pool": storage_pool, "operations": unfinished_operations(storage_pool)}
+    context = {"storage_pool": storage_pool, "operations": unfinished_operations(storage_pool, request.user)}
     return render(request, "storage/operations.html", context)
 
 
-def unfinished_operations(storage_pool: StoragePool) -> list[Operation]:
+def unfinished_operations(storage_pool: StoragePool, user: Requester) -> list[Operation]:
     """Those on the storage pool and on its volumes, the latest first; one query."""
     on_pool = Q(subject_type="storage_pool", subject_key=str(storage_pool.pk))
     on_volumes = Q(
@@ -82,7 +83,9 @@ def unfinished_operations(storage_pool: StoragePool) -> list[Operation]:
         hypervisor=storage_pool.hypervisor_id,
         subject_name__startswith=f"{storage_pool.name}/",
     )
-    return list(Operation.objects.unfinished().filter(on_pool | on_volumes)[:_SHOWN])
+    # Their own uploads have lines of their own on the page (templates/storage/upload.html).
+    own_uploads = Q(kind="upload_volume", requested_by=user.pk)
+    return list(Operation.objects.unfinished().filter(on_pool | on_volumes).exclude(own_uploads)[:_SHOWN])
 
 
 def _storage_pool(request: HttpRequest, pk: int) -> StoragePool:

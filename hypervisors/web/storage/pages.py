@@ -41,7 +41,7 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
         "sequence": sequence,
         "storage_pool": row,
         "pool": row.hypervisor.hypervisor_pool,
-        "operations": unfinished_operations(row),
+        "operations": unfinished_operations(row, request.user),
         **_same_storage(request, row),
         **volumes_context(request, row, base_url=row.get_absolute_url()),
         "actions": actions_of(row) if can(request.user, Privilege.STORAGE_MANAGE, row) else [],

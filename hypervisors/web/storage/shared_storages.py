@@ -53,7 +53,7 @@ def shared_storage(request: HttpRequest, pk: int) -> HttpResponse:
     if row is not None:
         context |= volumes_context(request, row, base_url=shared.get_absolute_url())
         context |= {
-            "operations": unfinished_operations(row),
+            "operations": unfinished_operations(row, request.user),
             "may_manage": can(request.user, Privilege.STORAGE_MANAGE, row),
             "why_not_prove": why_not(row, "prove_sharing"),
         }
