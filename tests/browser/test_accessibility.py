@@ -32,6 +32,8 @@ SCREENS = {
     "add a host": "/hypervisors/add/",
     "images": "/images/",
     "operations": "/operations/",
+    "appliances": "/appliances/new/",
+    "export": "/vms/{uuid}/export/",
     "people": "/people/",
     "a person": "/people/1/",
     "add a person": "/people/add/",

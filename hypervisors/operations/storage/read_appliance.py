@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from hypervisors.errors import HypervisorError
 from hypervisors.imaging.appliance_json import appliance_to_json
@@ -52,7 +52,8 @@ class ReadAppliance(OperationType[Volume]):
             note_appliance(volume, problem=str(error))
             raise
         note_appliance(volume, examined=examined)
-        return succeeded(_("It is read: %(count)d disks.") % {"count": len(examined.disks)})
+        count = len(examined.disks)
+        return succeeded(ngettext("It has %(count)d disk.", "It has %(count)d disks.", count) % {"count": count})
 
 
 def examine_volume(run: Run, volume: Volume) -> ExaminedAppliance:

@@ -100,6 +100,13 @@ class ImportForm(forms.Form):
             for number, name in enumerate(dict.fromkeys(names))
         ]
 
+    @property
+    def can_outgrow(self) -> bool:
+        """Whether its disks can grow beyond what is free in one of the storage pools: that is asked about."""
+        facts = [disk.facts for disk in self.examined.disks if disk.facts is not None]
+        whole = sum(fact.virtual_size_bytes for fact in facts)
+        return any(whole > pool.available_bytes for pool in self.storage_pools)
+
     def clean_system(self) -> OperatingSystem:
         system = system_named(self.cleaned_data["system"])
         if system is None:

@@ -5,7 +5,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from hypervisors.access import permitted
@@ -15,7 +14,7 @@ from hypervisors.operations.domains.importing.parameters import examined_applian
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.osinfo import all_systems
 from hypervisors.privileges import Privilege
-from hypervisors.web.answers import done, refused
+from hypervisors.web.answers import refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.appliance_forms import ImportForm
 from hypervisors.web.methods import require_POST
@@ -60,7 +59,7 @@ def appliance_import(request: HttpRequest, pk: int) -> HttpResponse:
         return _page(request, volume, status=422)
     if form.is_valid() and form.chosen_host is not None:
         try:
-            request_operation(
+            operation = request_operation(
                 user=person(request),
                 kind="import_appliance",
                 subject=form.chosen_host,
@@ -69,16 +68,20 @@ def appliance_import(request: HttpRequest, pk: int) -> HttpResponse:
         except (Conflict, NotPossible) as error:
             form.add_error(None, str(error))
         else:
-            text = _("“%(name)s” is being imported.") % {"name": form.cleaned_data["name"]}
-            answer = done(request, text, back="operations")
-            if "HX-Request" in request.headers:
-                answer.headers["HX-Location"] = reverse("operations")
-            return answer
+            return _to_operation(request, operation)
     return _page(request, volume, form=form, status=422)
 
 
 def page_url(volume: Volume) -> str:
     return f"{reverse('appliance_new')}?volume={volume.pk}"
+
+
+def _to_operation(request: HttpRequest, operation: Operation) -> HttpResponse:
+    """To the page that shows how far it is."""
+    url = reverse("operation", args=[operation.pk])
+    if "HX-Request" in request.headers:
+        return HttpResponse(status=204, headers={"HX-Redirect": url})
+    return redirect(url)
 
 
 def _page(request: HttpRequest, volume: Volume, *, form: ImportForm | None = None, status: int) -> HttpResponse:

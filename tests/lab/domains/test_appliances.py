@@ -74,8 +74,8 @@ def look_into(made: Creator, volume: Volume) -> Appliance:
     return Appliance.objects.get(volume=volume)
 
 
-def ask(made: Creator, volume: Volume, name: str, **fields: Any) -> Operation:
-    host = Hypervisor.objects.select_related("hypervisor_pool").get(pk=made.portal.rows[0].pk)
+def ask(made: Creator, volume: Volume, name: str, *, on: int = 0, **fields: Any) -> Operation:
+    host = Hypervisor.objects.select_related("hypervisor_pool").get(pk=made.portal.rows[on].pk)
     given = {
         "name": name,
         "volume_id": volume.pk,
@@ -158,6 +158,16 @@ def test_a_disk_alone_is_imported_where_it_lies(made: Creator, data_disk: Path, 
     assert operation.state == OperationState.SUCCEEDED, operation.outcome
     assert content_of(made, "router-1.qcow2", tmp_path) == data_disk.read_bytes()
     assert "router.vmdk" in made.volumes()
+
+
+def test_another_host_imports_what_the_first_one_has(made: Creator, data_disk: Path, tmp_path: Path) -> None:
+    volume = put(made, "elsewhere.ova", appliance([data_disk]))
+    look_into(made, volume)
+    operation = run_to_end(ask(made, volume, "elsewhere", on=1, start=False))
+    assert operation.state == OperationState.SUCCEEDED, operation.outcome
+    assert content_of(made, "elsewhere-1.qcow2", tmp_path) == data_disk.read_bytes()
+    assert "elsewhere" in made.portal.hosts[1].virsh("list", "--all", "--name").split()
+    made.portal.hosts[1].virsh("undefine", "elsewhere", "--nvram")
 
 
 def hostile_volumes(data_disk: Path) -> dict[str, bytes]:
