@@ -31,6 +31,8 @@ class Network(models.Model):
     bridge = models.CharField(max_length=50, blank=True)
     # "192.168.122.1/24 fd00::1/64", or empty.
     addresses = models.CharField(max_length=500, blank=True)
+    # What its DHCP server gave: {"52:54:00:…": ["192.168.122.7"]}.
+    leases = models.JSONField(default=dict, blank=True)
     first_seen_at = models.DateTimeField(default=timezone.now)
     vanished_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,12 +1,13 @@
 """A hypervisor's virtual networks, https://libvirt.org/html/libvirt-libvirt-network.html."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
+from hypervisors.gateway.networks.leases import read_leases
 from hypervisors.libvirtxml.networks import ParsedNetwork, parse_network
 
 
@@ -21,6 +22,8 @@ class NetworkFacts:
     forward_mode: str
     bridge: str
     addresses: tuple[str, ...]
+    # What its DHCP server gave: addresses by MAC.
+    leases: dict[str, list[str]] = field(default_factory=dict)
 
 
 def list_networks(connection: Connection) -> list[NetworkFacts]:
@@ -33,14 +36,16 @@ def _facts(network: "libvirt.virNetwork") -> NetworkFacts | None:
     """None when it vanished between two calls."""
     try:
         parsed = _parsed(network.XMLDesc(0))
+        is_active = bool(network.isActive())
         return NetworkFacts(
             uuid=UUID(bytes=network.UUID()),
             name=network.name(),
-            active=bool(network.isActive()),
+            active=is_active,
             autostart=bool(network.autostart()),
             forward_mode=parsed.forward_mode,
             bridge=parsed.bridge,
             addresses=parsed.addresses,
+            leases=read_leases(network) if is_active else {},
         )
     except libvirt.libvirtError as error:
         if is_missing(error):

@@ -103,6 +103,7 @@ def _columns(facts: NetworkFacts) -> dict[str, Any]:
         "forward_mode": facts.forward_mode[:20],
         "bridge": facts.bridge[:50],
         "addresses": " ".join(facts.addresses)[:500],
+        "leases": facts.leases,
     }
 
 

@@ -1,6 +1,7 @@
 """The list of virtual machines, the menu to filter it by place, and what the machines used lately."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from hypervisors.models.usage import UsageSample, domain_key, read_recent
 from hypervisors.privileges import Privilege
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 from hypervisors.web.boosting import wants_part
+from hypervisors.web.domains.addresses import addresses_of
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, PAGE_SIZES, DomainList, DomainListQuery, ListedDomain
 from hypervisors.web.frames import FEW_MACHINES, has_inventory
 from hypervisors.web.sequences import sequence_number
@@ -85,14 +87,27 @@ def domains_usage(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"domains": {key.rpartition(":")[2]: _sparkline(samples) for key, samples in usage.items()}})
 
 
-def _cards(domain_list: DomainList) -> list[tuple[ListedDomain, bool]] | None:
-    """Each machine and whether one may start it, for who uses a few; None where the list is a table."""
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One of a few machines."""
+
+    domain: ListedDomain
+    may_start: bool
+    addresses: list[str]
+
+
+def _cards(domain_list: DomainList) -> list[Card] | None:
+    """For who uses a few; None where the list is a table."""
     user = domain_list.user
     if domain_list.query.is_filtered or has_inventory(user) or not 0 < domain_list.total <= FEW_MACHINES:
         return None
     keys = [domain.pk for domain in domain_list.domains]
     operable = set(Domain.objects.operable_by(user).filter(pk__in=keys).order_by().values_list("pk", flat=True))
-    return [(domain, domain.pk in operable) for domain in domain_list.domains]
+    addresses = addresses_of(domain_list.domains)
+    return [
+        Card(domain=domain, may_start=domain.pk in operable, addresses=addresses[domain.pk])
+        for domain in domain_list.domains
+    ]
 
 
 def _place(query: DomainListQuery, user: AbstractBaseUser | AnonymousUser) -> str:

@@ -20,6 +20,7 @@ from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
+from hypervisors.web.domains.addresses import leased_addresses
 from hypervisors.web.domains.deletion import leftovers_context
 from hypervisors.web.domains.device_words import device_word
 from hypervisors.web.domains.roles import roles_context
@@ -228,6 +229,7 @@ def _others(request: HttpRequest, machine: Domain) -> dict[str, Any]:
     same_uuid = Q(uuid=machine.libvirt_uuid) | Q(shared_uuid=machine.libvirt_uuid)
     twins = Domain.objects.visible_to(request.user).present().filter(same_uuid).exclude(pk=machine.pk)
     return {
+        "addresses": leased_addresses(machine.hypervisor_id),
         "copies": machine.copies.filter(hypervisor__in=hosts.values("pk"))
         .select_related("hypervisor")
         .order_by("hypervisor__natural_name"),

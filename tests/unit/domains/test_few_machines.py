@@ -1,12 +1,14 @@
 """Who uses a few machines: where they land, what their frame and list look like, and what they are spared."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
-from hypervisors.models import Domain
+from hypervisors.models import Domain, Network
 from hypervisors.states import DomainState
 from hypervisors.web.frames import FEW_MACHINES
 from tests.roles import bind
@@ -91,3 +93,22 @@ def test_an_operators_few_machines_are_a_table(operator: Client, domain: Domain)
     page = operator.get("/vms/").content.decode()
     assert "<table" in page
     assert "vp-machine" not in page
+
+
+def test_addresses_are_those_that_the_hosts_networks_gave(
+    as_charlie: Client, operator: Client, charlie: User, make_domain: Callable[..., Domain]
+) -> None:
+    interfaces = [{"mac": "52:54:00:00:00:01", "kind": "network", "source": "default"}]
+    machine, other = make_domain(name="used", parsed={"interfaces": interfaces}), make_domain(name="other")
+    leases = {"52:54:00:00:00:01": ["192.168.122.7", "fd00::7"], "52:54:00:00:00:02": ["192.168.122.8"]}
+    common = {"hypervisor": machine.hypervisor, "active": True, "autostart": True, "forward_mode": "nat"}
+    Network.objects.create(uuid=uuid4(), name="default", leases=leases, **common)
+    Network.objects.create(uuid=uuid4(), name="gone", leases=leases, vanished_at=timezone.now(), **common)
+    page = operator.get(f"/vms/{machine.uuid}/").content.decode()
+    assert page.count("<code>192.168.122.7</code>") == page.count("<code>fd00::7</code>") == 1
+    for used in (machine, other):
+        bind(charlie, "viewer", used)
+    as_charlie.force_login(charlie)
+    cards = as_charlie.get("/vms/").content.decode()
+    assert cards.count("<code>192.168.122.7</code>") == 1
+    assert "192.168.122.8" not in page + cards

@@ -273,8 +273,8 @@ def test_the_number_of_queries_does_not_grow(
             ended_at=timezone.now(),
         )
     # session, user, domain with host and pool, definition, copies, twins, unfinished operation twice (possible
-    # kinds, head), installation
-    with django_assert_num_queries(10):
+    # kinds, head), installation, addresses
+    with django_assert_num_queries(11):
         as_alice.get(f"/vms/{domain.uuid}/")
     # session, user, rights, domain, count and page of operations, unfinished operation twice, installation
     with django_assert_num_queries(9):
