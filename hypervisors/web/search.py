@@ -33,7 +33,9 @@ class Result:
 def search(request: HttpRequest) -> HttpResponse:
     """What matches `?q=`, as entries of the search's list; those in the list of machines come last, as a link."""
     query = DomainListQuery.from_url(request.GET)
-    results = _results(request.user, query) if query.text else []
+    if not query.text:
+        return HttpResponse()
+    results = _results(request.user, query)
     context = {
         "results": results[:_MOST_RESULTS],
         "text": query.text,

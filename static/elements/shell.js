@@ -204,6 +204,8 @@ document.addEventListener("click", (event) => {
 document.addEventListener("toggle", async ({ target }) => {
   if (!(target instanceof HTMLDetailsElement) || !target.open || !target.dataset.src || !target.classList.contains("vp-menu")) return;
   const items = target.querySelector(".vp-menu-items");
+  // Not those of before, which would go from under the pointer or the focus.
+  items.replaceChildren();
   items.setAttribute("aria-busy", "true");
   await window.htmx.ajax("GET", target.dataset.src, { target: items, swap: "innerHTML", source: items });
   items.removeAttribute("aria-busy");

@@ -105,8 +105,9 @@ def test_a_role_reaches_the_pages_that_are_open(page: Page, chromium: Browser, p
     theirs.evaluate("window.notReloaded = true")
     open_machine(page, guest, "access/")
     _give(page, "VM user")
-    see_state(theirs, guest.name, "Running")
-    row(theirs, guest.name).get_by_role("link", name=guest.name).click()
+    card = theirs.locator(".vp-machine", has_text=guest.name)
+    expect(card.locator("vp-state")).to_have_text("Running", timeout=SEEN_MS)
+    card.get_by_role("link", name=guest.name, exact=True).click()
     expect(theirs.get_by_role("heading", level=1)).to_contain_text(guest.name)
     assert theirs.evaluate("window.notReloaded")
     # To take a role back ends the sessions.

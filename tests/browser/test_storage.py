@@ -104,7 +104,7 @@ def test_a_volume_is_resized_cloned_and_wiped_by_click(page: Page, storage: str,
     host.virsh("vol-create-as", POOL, "one.qcow2", "8M", "--format", "qcow2")
     dialog = page.locator("dialog#dialog[open]")
     try:
-        page.get_by_role("button", name="Refresh").click()
+        page.get_by_role("button", name="Refresh", exact=True).click()
         line = page.locator(".vp-volumes tbody tr").filter(has=page.get_by_text("one.qcow2", exact=True))
         open_menu(line, "one.qcow2")
         line.get_by_role("button", name="Resize volume…").click()

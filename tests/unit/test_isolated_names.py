@@ -90,7 +90,7 @@ def test_names_stand_alone_or_are_shown_as_they_are(
     route: str, pattern: URLPattern, headers: dict[str, str], client: Client, admin: User, scene: dict[str, Any]
 ) -> None:
     row = next((pk for prefix, pk in scene.items() if route.startswith(prefix)), admin.pk)
-    answer = client.get(address(route, scene | {"pk": row}), {"q": "1"} if route == "tree/" else {}, headers=headers)
+    answer = client.get(address(route, scene | {"pk": row}), {"q": "1"} if route == "search/" else {}, headers=headers)
     if answer.status_code != 200 or not answer["Content-Type"].startswith("text/html") or not answer.content:
         return
     page = html.fromstring(answer.content.decode())
