@@ -18,6 +18,7 @@ from bench.fleets import DOMAINS_PER_HYPERVISOR, register, wait_for_domains, wri
 from bench.live import lone_change_figures, storm_figures
 from bench.memory import idle_figures
 from bench.pages import cookies, crowd_figures, page_figures, paint_figures, signed_in, watcher_figures
+from bench.screens import screen_figures
 from bench.uploads import upload_figures
 from deploy.environment import REPOSITORY
 from deploy.lab.guest import define_guest, remove_guest
@@ -105,6 +106,7 @@ def _on_lab(stack: Stack, size: int, directory: Path, browser: Browser) -> list[
             figures = event_figures(page, lab, guest, size)
             figures += virsh_figures(page, lab, guest, size)
             figures += against_virsh_figures(page, lab, guest)
+            figures += screen_figures(stack, page, browser, guest, size)
             figures += upload_figures(stack, lab, page, directory)
             page.context.close()
             return figures

@@ -9,7 +9,7 @@ document.addEventListener("keydown", (event) => {
   if (!menu || event.ctrlKey || event.metaKey || event.altKey) return;
   const summary = menu.querySelector("summary");
   if (event.key in STEPS || event.key === "Home" || event.key === "End") {
-    if (!menu.open && event.key in STEPS) menu.open = true;
+    if (!menu.open && event.key in STEPS) open(menu);
     if (menu.open) walk(menu, event.key);
   } else if (event.key === "Escape" && menu.open) {
     // The menu alone: not the dialog or the drawer around it.
@@ -26,6 +26,12 @@ document.addEventListener("keydown", (event) => {
   }
   event.preventDefault();
 }, true);
+
+function open(menu) {
+  menu.open = true;
+  // Those of before are about to be replaced by those that are fetched.
+  if (menu.dataset.src) menu.querySelector(".vp-menu-items").replaceChildren();
+}
 
 function entries(menu) {
   return [...menu.querySelectorAll(".vp-menu-items :is(a[href], button:not(:disabled))")].filter((entry) => entry.checkVisibility());

@@ -23,7 +23,6 @@ SCREENS = {
     "host": "/hypervisors/{host}/",
     "a host's machines": "/hypervisors/{host}/vms/",
     "pool": "/hypervisors/pools/{pool}/",
-    "new machine": "/vms/new/",
     "move": "/vms/{uuid}/migrate/",
     "delete": "/vms/{uuid}/delete/",
     "storage pools": "/hypervisors/{host}/storage/",
