@@ -15,8 +15,9 @@ from hypervisors.models import Domain, DomainTemplate, Operation, OperationLock,
 from hypervisors.operations.domains.cloning.requests import request_clones
 from hypervisors.operations.engine.requests import request_operation, why_not
 from hypervisors.states import OperationState
-from tests.lab.portals import Portal, PortalGuest, ended
+from tests.lab.portals import Portal, PortalGuest, ended, wait_for_operation
 from tests.watching import wait_until
+from tests.workers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = ("storage", "operations")
@@ -127,6 +128,24 @@ def test_a_clone_of_one_that_runs_is_of_one_moment_and_does_not_disturb_it(porta
         assert guest.lab_guest.boots() == 1
         # Both hosts were told of the new file.
         assert "twin.qcow2" in portal.hosts[1].virsh("vol-list", POOL)
+
+
+def test_a_worker_killed_while_it_clones_is_followed_by_one_that_ends_it(
+    portal: Portal, workers: dict[str, Worker]
+) -> None:
+    """Whatever step it was at: afterwards there is the whole copy, and nothing besides."""
+    with portal.guest("origin", start=False) as guest:
+        _mark(portal, guest)
+        row, before = _row(guest), set(_files(portal))
+        operation = request_operation(user=portal.alice, kind="clone_domain", subject=row, parameters={"name": "twin"})
+        wait_for_operation(operation, lambda row: len(row.steps) > 1)
+        workers["storage"].kill()
+        workers["storage"].start()
+        operation = ended(operation, seconds=120)
+        assert operation.state == OperationState.SUCCEEDED, operation.outcome
+        assert set(_files(portal)) - before == {"twin.qcow2"}
+        assert _has_mark(portal, _disk(portal, "twin"))
+        assert not OperationLock.objects.exists()
 
 
 def test_a_name_that_is_taken_on_the_host_leaves_nothing_behind(portal: Portal) -> None:
