@@ -66,7 +66,7 @@ def volume_references(xml: str, *, path: str, storage_pool: str, volume: str) ->
     """
     parse_document(xml)
     wanted = posixpath.normpath(path) if path else None
-    named = (storage_pool, volume)
+    named = (storage_pool, volume) if volume else None
     found = (one for one in find_references(xml) if one.path == wanted or (one.storage_pool, one.volume) == named)
     return list(dict.fromkeys(one.words for one in found))
 

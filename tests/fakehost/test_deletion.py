@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.domains.reading import domain_state, read_domain
+from hypervisors.gateway.domains.removal import shares_nvram
 from hypervisors.gateway.storage.volumes import create_volume, list_volumes
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.install_marker import InstallMarker, build_install_marker
@@ -142,3 +143,12 @@ def test_a_disk_taken_between_two_steps_is_left_and_named(world: World, alice: U
     assert "two.qcow2: It is in use: vda of “db1”" in operation.outcome
     assert (world.is_there(), world.volumes()) == (False, ["two.qcow2"])
     assert [one.disk.source for one in leftovers_of(operation)] == ["/images/two.qcow2"]
+
+
+def test_uefi_variables_that_another_machine_names_stay(world: World) -> None:
+    firmware = "<loader type='pflash'>/fw/code.fd</loader><nvram>/nvram/{name}</nvram></os>"
+    for number, name in enumerate(("db1", "db1", "db3")):
+        xml = machine_xml(f"uefi{number}", UUID(int=number + 1)).replace("</os>", firmware.format(name=name))
+        world.connection.raw.defineXML(xml)
+    named = [world.connection.raw.lookupByUUID(UUID(int=number + 1).bytes) for number in range(3)]
+    assert [shares_nvram(world.connection, one) for one in named] == [True, True, False]

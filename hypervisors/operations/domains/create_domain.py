@@ -3,10 +3,11 @@
 Cancelled or failed, all of it is undone in reverse; see creation/ for each step, and creation/requests.py for who asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -41,8 +42,10 @@ from hypervisors.operations.domains.creation.specs import (
     files_storage_pool,
     filled_spec,
     has_install_kernel,
+    has_sources,
     install_spec,
     marked,
+    names_of_the_host,
     spec_of,
     uuid_of,
 )
@@ -77,6 +80,17 @@ class CreateDomain(OperationType[Hypervisor]):
 
     def check(self, hypervisor: Hypervisor, given: Mapping[str, Any]) -> CreateDomainParameters:
         return checked(hypervisor, given)
+
+    def also_needs(
+        self, hypervisor: Hypervisor, parameters: CreateDomainParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """Volumes are named by who may see them, and what else is the host's by who may manage it, as in XML."""
+        needs: list[tuple[Privilege, models.Model | None]] = []
+        if has_sources(parameters):
+            needs.append((Privilege.STORAGE_VIEW, hypervisor))
+        if names_of_the_host(spec_of(parameters)):
+            needs.append((Privilege.HYPERVISOR_MANAGE, hypervisor))
+        return needs
 
     def locks(self, hypervisor: Hypervisor, parameters: CreateDomainParameters) -> tuple[str, ...]:
         """Its name, UUID and addresses, and each volume that is its own. What it is made of may be so for many."""

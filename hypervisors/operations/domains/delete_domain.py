@@ -75,8 +75,10 @@ class DeleteDomain(DomainOperation):
     def also_needs(
         self, domain: Domain, parameters: DeleteDomainParameters
     ) -> Sequence[tuple[Privilege, models.Model | None]]:
-        """A file in no storage pool is anybody's: only who manages the storage may delete it."""
-        if any(not disk.storage_pool_uuid for disk in parameters.doomed):
+        """A file in no storage pool, a medium, what others share: only who manages the storage may delete it."""
+        plan = deletion_plan(domain)
+        foreign = {disk.source for disk in plan.disks if disk.notes or disk.is_loose}
+        if any(not disk.storage_pool_uuid or disk.source in foreign for disk in parameters.doomed):
             return [(Privilege.STORAGE_MANAGE, domain.hypervisor)]
         return ()
 

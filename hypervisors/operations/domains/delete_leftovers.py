@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible
-from hypervisors.models import Domain
+from hypervisors.models import Domain, StoragePool
 from hypervisors.operations.domains.delete_domain import DeleteDomainParameters
 from hypervisors.operations.domains.deletion.outcomes import deletion_outcome, leftovers
 from hypervisors.operations.domains.deletion.steps import DeleteDisk, tell_storage_of
@@ -17,6 +17,7 @@ from hypervisors.operations.domains.domain_operations import DomainOperation
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import run_steps
+from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.privileges import Privilege
 
 
@@ -56,6 +57,13 @@ class DeleteLeftovers(DomainOperation):
         if any(not disk.storage_pool_uuid for disk in parameters.doomed):
             return [(Privilege.STORAGE_MANAGE, domain.hypervisor)]
         return ()
+
+    def locks(self, domain: Domain, parameters: DeleteDomainParameters) -> tuple[str, ...]:
+        """Nobody may make a volume of that name meanwhile."""
+        pools = {str(pool.uuid): pool for pool in StoragePool.objects.filter(hypervisor=domain.hypervisor_id)}
+        volumes = ((pools.get(disk.storage_pool_uuid), disk.volume) for disk in parameters.doomed)
+        keys = [volume_lock_key(pool, name) for pool, name in volumes if pool is not None]
+        return (*super().locks(domain, parameters), *dict.fromkeys(keys))
 
     def run(self, run: Run) -> Result:
         disks = run.parameters.doomed

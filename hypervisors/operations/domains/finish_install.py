@@ -14,6 +14,7 @@ from hypervisors.errors import HypervisorError
 from hypervisors.gateway.domains.actions import start_domain
 from hypervisors.gateway.domains.definitions import eject_media, find_domain, set_install_marker
 from hypervisors.gateway.storage.volumes import delete_volume
+from hypervisors.inventory.storage.origins import forget_origin
 from hypervisors.models import Domain, Installation, StoragePool, Volume
 from hypervisors.operations.domains.creation.install_phase import end_installation
 from hypervisors.operations.domains.domain_operations import MORE, DomainOperation
@@ -88,6 +89,7 @@ def _delete_file(run: Run, file: Mapping[str, Any]) -> str:
         if reason:
             return str(_("“%(name)s” stays: %(reason)s") % {"name": name, "reason": reason})
         run.ask(lambda connection: delete_volume(connection, pool.uuid, name))
+        forget_origin(pool, name)
     except HypervisorError as error:
         return str(_("“%(name)s” stays: %(reason)s") % {"name": name, "reason": error})
     for one in storage_pools_of(pool):

@@ -39,9 +39,21 @@ def clones_under_way(domain: Domain) -> str:
     if not domain.is_template:
         return ""
     under_way = Operation.objects.unfinished().filter(domain=domain, kind="clone_domain").first()
+    under_way = under_way or _creation_on_top(domain)
     if under_way is None:
         return ""
     return _("“%(name)s” is being made of it.") % {"name": under_way.parameters.get("name", "?")}
+
+
+def _creation_on_top(domain: Domain) -> Operation | None:
+    """A creation that puts a disk on top of one of its own."""
+    own = {(volume.storage_pool.storage_key, volume.name) for volume in own_volumes(domain)}
+    for creation in Operation.objects.unfinished().filter(kind="create_domain"):
+        ids = [disk.get("source_volume_id") for disk in creation.parameters.get("disks", ())]
+        sources = Volume.objects.filter(pk__in=[one for one in ids if one is not None])
+        if any((one.storage_pool.storage_key, one.name) in own for one in sources.select_related("storage_pool")):
+            return creation
+    return None
 
 
 def own_volumes(domain: Domain) -> list[Volume]:

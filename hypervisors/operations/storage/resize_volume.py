@@ -193,6 +193,9 @@ def _why_users_forbid(volume: Volume) -> str:
     overlays = overlays_of(volume)
     if overlays:
         return in_use_text([], [overlay.name for overlay in overlays])
+    templates = [one.domain.name for one in references_to([volume]).get(volume.pk, []) if one.domain.is_template]
+    if templates:
+        return _("It is a disk of the template “%(name)s”, which does not change.") % {"name": templates[0]}
     active = [user for user in volume_users(volume) if user.is_active]
     return in_use_text(active, []) if active and running_disk(volume) is None else ""
 

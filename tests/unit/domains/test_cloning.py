@@ -116,6 +116,19 @@ def test_bytes_that_are_not_believed_are_not_copied(machine: Domain, alice: User
         ask(alice, machine, actions={"vda": "copy"})
 
 
+def test_a_password_for_a_copy_is_kept_as_a_hash(machine: Domain, alice: User) -> None:
+    operation = ask(alice, machine, cloud_init={"user": "anna", "password": "geheim!"})
+    told = operation.parameters["cloud_init"]
+    assert (told["password"], told["password_hash"][:3]) == ("", "$6$")
+
+
+def test_the_disk_of_a_template_is_given_no_other_size(machine: Domain, alice: User) -> None:
+    volume = Volume.objects.select_related("storage_pool__hypervisor").get(name="web1.qcow2")
+    assert why_not(volume, "resize_volume") == ""
+    Domain.objects.filter(pk=machine.pk).update(is_template=True)
+    assert "disk of the template “web1”" in why_not(volume, "resize_volume")
+
+
 def test_who_may_only_use_a_machine_may_not_copy_what_is_on_it(machine: Domain, charlie: User) -> None:
     bind(charlie, "vm-user", machine)
     for kind in ("clone_domain", "make_template", "unmake_template"):

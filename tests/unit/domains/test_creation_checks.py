@@ -16,13 +16,16 @@ from hypervisors.models import (
     Network,
     Operation,
     OperationLock,
+    Role,
+    RoleBinding,
     StoragePool,
     Volume,
 )
+from hypervisors.models.access import Scope
 from hypervisors.operations.domains.creation.checks import checked, problems_of
 from hypervisors.operations.domains.creation.requests import request_creation
 from hypervisors.operations.domains.creation.specs import filled_spec
-from hypervisors.operations.engine.requests import request_cancel, request_operation
+from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
 from hypervisors.states import AdminState, OperationState
 from tests.rows import define, domain_xml
 
@@ -179,7 +182,63 @@ def test_a_disk_that_a_machine_has_is_not_given_to_another(pool: StoragePool, do
     plan = {"action": "existing", "source_volume_id": disk.pk}
     with pytest.raises(NotPossible, match="vda of “web1”"):
         checked(pool.hypervisor, given(pool, disks=[plan]))
+    # It is not for the new one to say that the other shares it.
+    with pytest.raises(NotPossible, match="vda of “web1”"):
+        checked(pool.hypervisor, given(pool, disks=[plan | {"shareable": True}]))
+    define(domain, inactive_xml=domain_xml("/images/disk.qcow2").replace("</disk>", "<shareable/></disk>"))
     assert checked(pool.hypervisor, given(pool, disks=[plan | {"shareable": True}])).disk_plans[0].shareable
+    Domain.objects.update(is_template=True)
+    with pytest.raises(NotPossible, match="vda of “web1”"):
+        checked(pool.hypervisor, given(pool, disks=[plan | {"shareable": True}]))
+
+
+def test_nothing_is_put_on_top_of_what_a_machine_writes_to(pool: StoragePool, domain: Domain) -> None:
+    disk = volume(pool, "disk.qcow2")
+    define(domain, inactive_xml=domain_xml("/images/disk.qcow2"))
+    plan = {"action": "overlay", "storage_pool_id": pool.pk, "source_volume_id": disk.pk}
+    with pytest.raises(NotPossible, match="is a disk of “web1”, which changes it"):
+        checked(pool.hypervisor, given(pool, disks=[plan]))
+    Domain.objects.update(is_template=True)
+    assert checked(pool.hypervisor, given(pool, disks=[plan])).disk_plans[0].action == "overlay"
+
+
+def test_a_template_stays_one_while_a_disk_is_put_on_top_of_its_own(
+    pool: StoragePool, domain: Domain, alice: User
+) -> None:
+    disk = volume(pool, "disk.qcow2")
+    define(domain, inactive_xml=domain_xml("/images/disk.qcow2"))
+    Domain.objects.update(is_template=True)
+    domain.refresh_from_db()
+    assert why_not(domain, "unmake_template") == ""
+    plan = {"action": "overlay", "storage_pool_id": pool.pk, "source_volume_id": disk.pk}
+    request_operation(user=alice, kind="create_domain", subject=pool.hypervisor, parameters=given(pool, disks=[plan]))
+    assert why_not(domain, "unmake_template") == "“made” is being made of it."
+
+
+def test_who_may_only_create_names_no_volume_unseen_and_no_file_of_the_host(pool: StoragePool, charlie: User) -> None:
+    role = Role.objects.create(key="maker", name="Maker", privileges=["domain.view", "domain.create"])
+    RoleBinding.objects.create(
+        user=charlie, role=role, scope=Scope.HYPERVISOR_POOL, hypervisor_pool=pool.hypervisor.hypervisor_pool
+    )
+    image = volume(pool, "image.qcow2")
+    plan = {"action": "copy", "storage_pool_id": pool.pk, "source_volume_id": image.pk, "volume_name": "copy.qcow2"}
+    floppy = {"device": "floppy", "bus": "fdc", "path": "/etc/shadow", "format": "raw"}
+    for wanted in (
+        given(pool, disks=[plan]),
+        given(pool, kernel_volume_id=image.pk),
+        spec_with(pool, kernel_path="/boot/vmlinuz", initrd_path="/etc/shadow"),
+        spec_with(pool, emulator="/usr/bin/env"),
+        spec_with(pool, disks=[floppy]),
+    ):
+        with pytest.raises(NotPermitted):
+            request_operation(user=charlie, kind="create_domain", subject=pool.hypervisor, parameters=wanted)
+    role.privileges += ["storage.view"]
+    role.save()
+    charlie = User.objects.get(pk=charlie.pk)
+    accepted = request_operation(
+        user=charlie, kind="create_domain", subject=pool.hypervisor, parameters=given(pool, disks=[plan])
+    )
+    assert accepted.requested_by == charlie
 
 
 def test_an_image_is_not_cut_off_and_a_foreign_one_not_used_as_it_is(pool: StoragePool) -> None:

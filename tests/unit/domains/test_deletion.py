@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from hypervisors.administration.delete_protection import protect_from_deletion
 from hypervisors.errors import Conflict, NotPermitted, NotPossible
+from hypervisors.inventory.storage.origins import note_origin
 from hypervisors.models import (
     Domain,
     DomainDefinition,
@@ -26,6 +27,7 @@ from hypervisors.models.access import AuditRecord, Scope
 from hypervisors.operations.domains.deletion.outcomes import leftovers
 from hypervisors.operations.domains.deletion.plan import deletion_plan
 from hypervisors.operations.engine.requests import request_of_many, request_operation, why_not
+from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.states import DomainState
 from tests.roles import bind
 from tests.rows import define, make_operation
@@ -194,6 +196,19 @@ def test_a_file_in_no_storage_pool_needs_who_manages_the_storage(domain: Domain,
     assert ask(charlie, domain).parameters["disks"] == []
 
 
+def test_a_medium_of_the_library_needs_who_manages_the_storage(
+    domain: Domain, charlie: User, make_volume: Callable[..., Volume]
+) -> None:
+    role = Role.objects.create(key="owner", name="Owner", privileges=["domain.view", "domain.delete"])
+    RoleBinding.objects.create(user=charlie, role=role, scope=Scope.DOMAIN, domain=domain)
+    for name in ("cd.iso", "own.qcow2"):
+        make_volume(name)
+    with_disks(domain, disk("cd.iso", "sda", device="cdrom"), disk("own.qcow2"))
+    with pytest.raises(NotPermitted):
+        ask(charlie, domain, disks=[f"{IMAGES}/cd.iso", f"{IMAGES}/own.qcow2"])
+    assert len(ask(charlie, domain, disks=[f"{IMAGES}/own.qcow2"]).parameters["disks"]) == 1
+
+
 def test_who_uses_a_machine_may_not_delete_it(domain: Domain, charlie: User, client: Client) -> None:
     bind(charlie, "vm-user", domain)
     with pytest.raises(NotPermitted):
@@ -237,7 +252,23 @@ def test_what_is_left_is_known_from_the_latest_deletion_and_tried_again(
     domain.save()
     again = request_operation(user=alice, kind="delete_leftovers", subject=domain)
     assert again.parameters["disks"] == [stays]
+    assert {lock.key for lock in again.locks.all()} >= {volume_lock_key(storage, "b")}
     assert leftovers(domain) == []
+
+
+def test_a_volume_made_since_under_the_name_of_what_was_left_is_not_left(
+    domain: Domain, hypervisor: Hypervisor, storage: StoragePool, alice: User
+) -> None:
+    stays = {"source": "/images/b", "storage_pool_uuid": str(storage.uuid), "volume": "b"}
+    make_operation(
+        domain=domain, hypervisor=hypervisor, kind="delete_domain", state="failed", parameters={"disks": [stays]}
+    )
+    domain.vanished_at = timezone.now()
+    domain.save()
+    note_origin(storage, "b", format_="qcow2")
+    assert leftovers(domain) == []
+    with pytest.raises(NotPossible, match="Nothing is known to be left"):
+        request_operation(user=alice, kind="delete_leftovers", subject=domain)
 
 
 def test_of_many_the_protected_and_the_running_are_named(alice: User, make_domain: Callable[..., Domain]) -> None:

@@ -1,13 +1,14 @@
 """What a copy of a machine takes, checked from rows alone."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.utils.translation import gettext as _
 
 from hypervisors.cloudinit.checks import check_cloud_init
+from hypervisors.cloudinit.passwords import hashed
 from hypervisors.cloudinit.settings import CloudInit, cloud_init_of
 from hypervisors.errors import NotPossible
 from hypervisors.libvirtxml.storage_volumes import check_volume_name
@@ -191,6 +192,8 @@ def _checked_cloud_init(given: object) -> dict[str, Any] | None:
         return None
     settings = cloud_init_of(given)
     try:
+        if settings.password:
+            settings = replace(settings, password="", password_hash=hashed(settings.password))
         check_cloud_init(settings)
     except ValueError as error:
         raise NotPossible(str(error)) from error

@@ -16,14 +16,16 @@ from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
 from hypervisors.gateway.storage.volumes import delete_volume, read_volume
 from hypervisors.libvirtxml.domain_backups import BackupTarget
 from hypervisors.libvirtxml.domains import parse_domain
-from hypervisors.models import Installation, StoragePool
+from hypervisors.models import Installation, StoragePool, Volume
 from hypervisors.operations.domains.cloning.parameters import ClonedDisk, CloneDomainParameters
+from hypervisors.operations.domains.cloning.plan import CloneAction
 from hypervisors.operations.domains.creation.places import path_of, storage_pool_on, volume_on
 from hypervisors.operations.domains.domain_operations import IS_OFF
 from hypervisors.operations.domains.jobs import JobFollower
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
 from hypervisors.operations.storage.image_checks import check_image
+from hypervisors.operations.storage.latest_volume_users import why_file_in_use_now, why_in_use_now
 
 # Where libvirt keeps them unless told otherwise.
 _NVRAM = "/var/lib/libvirt/qemu/nvram"
@@ -47,6 +49,9 @@ class Look(Step):
                 _("It was stopped meanwhile; try again.") if parameters.is_live else _("It was started meanwhile.")
             )
         check_unchanged(facts, parameters.cloned_disks)
+        is_linked = any(disk.action == CloneAction.OVERLAY for disk in parameters.made_disks)
+        if is_linked and not parse_domain(facts.inactive_xml).template:
+            raise NotPossible(_("It is no template any more: nothing can be linked to its disks."))
         if run.ask(lambda connection: find_domain_named(connection, parameters.name)) is not None:
             raise NameTaken(
                 _("%(host)s has a virtual machine called “%(name)s” already.")
@@ -128,6 +133,12 @@ class BackUpDisks(Step):
         if run.ask(lambda connection: read_job(connection, run.uuid)) is not None:
             run.ask(lambda connection: abort_job(connection, run.uuid))
             raise StorageBusy(_("The copy is being broken off."))
+        for disk, pool in self._places(run):
+            # The copy may be there for good: somebody has started it.
+            volume = Volume(storage_pool=pool, name=disk.volume_name, path=path_of(pool, disk.volume_name))
+            reason = why_in_use_now(run, volume)
+            if reason:
+                raise NotPossible(reason)
         self._delete_all(run)
 
     def leftover(self, intent: Made, made: Made) -> str:
@@ -204,8 +215,12 @@ class CopyNvram(Step):
         return False
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
-        if "copy" in intent:
-            self._delete(run, intent)
+        if "copy" not in intent:
+            return
+        reason = why_file_in_use_now(run, intent["copy"])
+        if reason:
+            raise NotPossible(reason)
+        self._delete(run, intent)
 
     def leftover(self, intent: Made, made: Made) -> str:
         return _("The copy of its UEFI variables stays: %(path)s.") % {"path": intent.get("copy", "")}

@@ -8,8 +8,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hypervisors.errors import NotPossible
+from hypervisors.inventory.storage.uses import references_to
+from hypervisors.libvirtxml.domains import parsed_from_json
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec, check_volume_name
-from hypervisors.models import Hypervisor, StoragePool, Volume
+from hypervisors.models import DomainDefinition, Hypervisor, StoragePool, Volume
 from hypervisors.operations.domains.creation.parameters import (
     FROM_SOURCE,
     CreateDomainParameters,
@@ -22,11 +24,18 @@ from hypervisors.operations.domains.creation.specs import files_of, files_storag
 from hypervisors.operations.engine.types import checked_choice
 from hypervisors.operations.storage.room import RESERVE_BYTES
 from hypervisors.operations.storage.storage_operations import why_no_storage_pool
-from hypervisors.operations.storage.volume_users import volume_users, why_in_use
+from hypervisors.operations.storage.volume_users import (
+    VolumeUser,
+    in_use_text,
+    overlays_of,
+    volume_users,
+    why_in_use,
+)
 
 _LEAST_BYTES, _MOST_BYTES = 1024**2, 2**50
 _MOST_DISKS = 50
 _GIB = 1024**3
+_SHOWN = 5
 _ACTIONS = {str(action): "" for action in DiskAction}
 # What libvirt's qemu-img reads, and guests are given after a copy.
 _FOREIGN = frozenset({"vmdk", "vdi", "vpc"})
@@ -152,6 +161,9 @@ def _with_source(hypervisor: Hypervisor, plan: DiskPlan) -> DiskPlan:
         return replace(plan, capacity_bytes=capacity)
     if plan.format != "qcow2":
         raise NotPossible(_("Only a qcow2 disk can be on top of an image."))
+    reason = why_no_base(source.row)
+    if reason:
+        raise NotPossible(reason)
     return replace(plan, capacity_bytes=capacity, preallocation="off")
 
 
@@ -176,12 +188,7 @@ def _checked_existing(hypervisor: Hypervisor, plan: DiskPlan) -> DiskPlan:
     )
     if volume is None:
         raise NotPossible(_("The volume that was chosen is gone."))
-    users = volume_users(volume)
-    if users and not plan.shareable:
-        raise NotPossible(why_in_use(volume))
-    if not users and not plan.readonly and why_in_use(volume):
-        # Others are on top of it: they would be destroyed by the first byte written.
-        raise NotPossible(why_in_use(volume))
+    _check_users(volume, plan)
     return replace(
         plan,
         storage_pool_id=source.storage_pool.pk,
@@ -189,6 +196,40 @@ def _checked_existing(hypervisor: Hypervisor, plan: DiskPlan) -> DiskPlan:
         capacity_bytes=source.capacity_bytes,
         format="qcow2" if source.format == "qcow2" else "raw",
     )
+
+
+def _check_users(volume: Volume, plan: DiskPlan) -> None:
+    """That nobody loses anything by its being given to one more machine. Raises: errors.NotPossible."""
+    users = volume_users(volume)
+    if users and not (plan.shareable and all(_shares(user, volume) for user in users)):
+        raise NotPossible(why_in_use(volume))
+    overlays = overlays_of(volume)
+    if overlays and not plan.readonly:
+        # Others are on top of it: they would be destroyed by the first byte written.
+        raise NotPossible(in_use_text([], [overlay.name for overlay in overlays]))
+
+
+def _shares(user: VolumeUser, volume: Volume) -> bool:
+    """Whether the machine says that others may use its disk at the same time; a template never does."""
+    if user.domain_uuid is None:
+        return False
+    definition = DomainDefinition.objects.filter(domain__uuid=user.domain_uuid, domain__is_template=False).first()
+    parses = (definition.live_parsed, definition.inactive_parsed) if definition is not None else ()
+    disks = [disk for parse in parses if parse for disk in parsed_from_json(parse).disks if disk.target == user.role]
+    return bool(disks) and all(disk.shareable for disk in disks)
+
+
+def why_no_base(volume: Volume) -> str:
+    """Why nothing can be put on top of it: a machine, but for a template, writes to it. "" when nothing can."""
+    references = references_to([volume]).get(volume.pk, [])
+    writers = {one.domain.pk: one.domain for one in references if one.role == "disk" and not one.domain.is_template}
+    named = sorted({domain.name for domain in writers.values()})
+    if not named:
+        return ""
+    return _("“%(name)s” is a disk of %(machines)s, which changes it: copy it, or make a template of that machine.") % {
+        "name": volume.name,
+        "machines": ", ".join(f"“{name}”" for name in named[:_SHOWN]),
+    }
 
 
 def spec_of_plan(hypervisor: Hypervisor, plan: DiskPlan) -> VolumeSpec:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -28,6 +29,8 @@ LOOK_SECONDS = 2.0
 _AGENT_GRACE = timedelta(seconds=30)
 # Without an agent and a reboot a seed is taken for read after so long.
 SEED_PATIENCE = timedelta(minutes=30)
+# Between a machine's being off and the end of the operation that asked for it.
+_ANSWERED_WITHIN = timedelta(minutes=1)
 _AGENT_UP = "name='org.qemu.guest_agent.0' state='connected'"
 _SHUT_DOWN = "shut down"
 
@@ -85,11 +88,20 @@ def ending_of(installation: Installation, domain: Domain) -> Ending | None:
         return None
     if installation.phase == Installation.Phase.SEEDED:
         return _seed_ending(installation, domain, is_off=is_off)
+    if is_off and _was_asked_to_stop(installation, domain):
+        return None
     if is_off and not installation.reboots_seen:
         return Ending(start=True, text=_("The installer has ended; the machine starts from its disk."))
     if is_off or installation.reboots_seen >= installation.reboots_expected:
         return Ending(start=False, text=_("The installer has ended."))
     return None
+
+
+def _was_asked_to_stop(installation: Installation, domain: Domain) -> bool:
+    """Whether somebody had it shut down, so that it was not its installer which ended: it is not started again."""
+    asked = Operation.objects.filter(domain=domain, kind="shut_down", requested_at__gte=installation.started_at)
+    over = Q(ended_at=None) | Q(ended_at__gte=domain.state_since - _ANSWERED_WITHIN)
+    return asked.filter(over, requested_at__lte=domain.state_since + _ANSWERED_WITHIN).exists()
 
 
 def _seed_ending(installation: Installation, domain: Domain, *, is_off: bool) -> Ending | None:

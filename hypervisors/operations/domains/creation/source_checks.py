@@ -12,7 +12,8 @@ from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
 from hypervisors.gateway.storage.volumes import read_volume, read_volume_bytes
 from hypervisors.imaging.image_facts import HEAD_BYTES
 from hypervisors.imaging.image_headers import inspect_head
-from hypervisors.operations.domains.creation.parameters import CreateDomainParameters
+from hypervisors.operations.domains.creation.disk_checks import why_no_base
+from hypervisors.operations.domains.creation.parameters import CreateDomainParameters, DiskAction
 from hypervisors.operations.domains.creation.places import VolumePlace, volume_on
 from hypervisors.operations.domains.creation.specs import uuid_of
 from hypervisors.operations.engine.runs import Run
@@ -47,6 +48,12 @@ class CheckSources(Step):
         for place in (volume_on(run.source, volume_id) for volume_id in sources):
             _ensure_known(run, place)
             check_image(run, place.row)
+        for plan in parameters.disk_plans:
+            if plan.action == DiskAction.OVERLAY and plan.source_volume_id is not None:
+                # A template may have become a machine again since.
+                reason = why_no_base(volume_on(run.source, plan.source_volume_id).row)
+                if reason:
+                    raise NotPossible(reason)
         return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:

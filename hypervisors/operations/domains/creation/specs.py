@@ -92,6 +92,20 @@ def marked(spec: DomainSpec, parameters: CreateDomainParameters, *, operation: s
     return replace(spec, metadata=(*spec.metadata, build_install_marker(marker)))
 
 
+def has_sources(parameters: CreateDomainParameters) -> bool:
+    """Whether it is made of volumes that are there already."""
+    volumes = (parameters.kernel_volume_id, parameters.initrd_volume_id, *parameters.media)
+    disks = (plan.source_volume_id for plan in parameters.disk_plans)
+    return any(one is not None for one in (*volumes, *disks))
+
+
+def names_of_the_host(spec: DomainSpec) -> tuple[str, ...]:
+    """What the spec itself names of its host: files, programs, storage that nobody chose from a list."""
+    media = (disk.path or disk.volume or (disk.network.name if disk.network else "") for disk in spec.disks)
+    screens = (screen.listen for screen in spec.graphics)
+    return tuple(filter(None, (spec.emulator, spec.kernel_path, spec.initrd_path, *media, *screens)))
+
+
 def has_install_kernel(parameters: CreateDomainParameters) -> bool:
     """Whether its first run boots a kernel that later ones do not."""
     return bool(parameters.tree_url) or parameters.kernel_volume_id is not None

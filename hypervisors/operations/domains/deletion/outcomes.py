@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import ngettext
 
-from hypervisors.models import Domain, Operation
+from hypervisors.models import Domain, Operation, StoragePool, VolumeOrigin
 from hypervisors.operations.domains.deletion.steps import VOLUME_STEP, DoomedDisk, doomed_disk
 from hypervisors.operations.engine.runs import Outcome, Result, Run, failed, succeeded
 from hypervisors.operations.engine.steps import DONE
@@ -57,4 +57,17 @@ def leftovers_of(operation: Operation) -> list[Leftover]:
 def leftovers(domain: Domain) -> list[Leftover]:
     """Of a domain that is gone: what its latest deletion left; nothing while one is under way."""
     latest = domain.operations.filter(kind__in=DELETING_KINDS).order_by("-requested_at").first()
-    return leftovers_of(latest) if latest is not None and latest.is_finished else []
+    if latest is None or not latest.is_finished:
+        return []
+    return [one for one in leftovers_of(latest) if not _is_made_anew(domain, one.disk, latest)]
+
+
+def _is_made_anew(domain: Domain, disk: DoomedDisk, deletion: Operation) -> bool:
+    """Whether another volume of that name was made since: that one is nobody's leftover."""
+    if not disk.storage_pool_uuid:
+        return False
+    same = StoragePool.objects.filter(hypervisor=domain.hypervisor_id, uuid=disk.storage_pool_uuid).first()
+    if same is None:
+        return False
+    made = VolumeOrigin.objects.filter(storage_pool__in=StoragePool.objects.same_storage_as(same), name=disk.volume)
+    return made.filter(noted_at__gt=deletion.requested_at).exists()

@@ -86,7 +86,11 @@ def _own_files(domain: Domain) -> Iterator[Volume]:
     """What its creation made beside its disks, and nobody else uses."""
     installation = Installation.objects.of(domain)
     for file in installation.files if installation is not None and installation.ended_at is None else ():
-        same = StoragePool.objects.filter(pk=file.get("storage_pool"), hypervisor=domain.hypervisor_id)
+        made_in = StoragePool.objects.filter(pk=file.get("storage_pool")).first()
+        if made_in is None:
+            continue
+        # It may have moved to another host since.
+        same = StoragePool.objects.present().same_storage_as(made_in).filter(hypervisor=domain.hypervisor_id)
         volumes = Volume.objects.present().filter(storage_pool__in=same, name=file.get("name"))
         for volume in volumes.select_related("storage_pool__hypervisor"):
             if not users_apart_from(domain, volume):

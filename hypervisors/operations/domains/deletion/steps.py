@@ -20,6 +20,7 @@ from hypervisors.gateway.domains.reading import DomainFacts, domain_state, read_
 from hypervisors.gateway.domains.removal import undefine_domain
 from hypervisors.gateway.storage.loose_files import delete_loose_file, loose_file_exists
 from hypervisors.gateway.storage.volumes import delete_volume, read_volume
+from hypervisors.inventory.storage.origins import forget_origin
 from hypervisors.libvirtxml.domains import parse_domain
 from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.domains.creation.disk_steps import TellStorage
@@ -209,6 +210,8 @@ class DeleteDisk(Step):
             return
         uuid, name = volume.storage_pool.uuid, volume.name
         run.ask(lambda connection: delete_volume(connection, uuid, name), seconds=_CALL_SECONDS)
+        if not self._is_there(run):
+            forget_origin(volume.storage_pool, name)
 
     def _is_there(self, run: Run) -> bool:
         volume = self._disk.find_volume(run)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
-from hypervisors.access import permitted
+from hypervisors.access import can, permitted
 from hypervisors.models import DomainTemplate, Hypervisor, HypervisorPool, Network, StoragePool, Volume, VolumeHead
 from hypervisors.models.host_candidates import storage_key
 from hypervisors.privileges import Privilege
@@ -155,7 +155,7 @@ def choices_for(user: User, pool_key: str, *, host_key: str = "", image_key: str
         return Choices(pools=pools)
     hosts = _hosts(pool)
     storages = _storages(hosts)
-    images = _images(storages) if permitted(user, Privilege.STORAGE_VIEW, StoragePool.objects.all()).exists() else []
+    images = _images(storages) if can(user, Privilege.STORAGE_VIEW, pool) else []
     templates = DomainTemplate.objects.present().visible_to(user).filter(hypervisor_pool=pool).select_related("domain")
     return Choices(
         pools=pools,
