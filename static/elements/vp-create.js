@@ -88,7 +88,8 @@ class VpCreate extends HTMLElement {
     if (!error) return;
     for (let around = error.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
     const place = error.closest(".vp-field, .vp-targets, .vp-create-rows");
-    (place?.querySelector("input:not([type=hidden]), select, textarea, button") ?? place)?.focus();
+    const control = place?.querySelector("input:not([type=hidden]), select, textarea") ?? place?.querySelector("button");
+    (control ?? place)?.focus();
     error.scrollIntoView({ block: "center" });
   }
 

@@ -25,7 +25,7 @@ def controls(creation: "Creation", errors: Mapping[str, str]) -> dict[str, Field
         *_identity_controls(creation, make),
         *_size_controls(make),
         *_advanced_controls(creation, make),
-        *_first_boot_controls(make),
+        *_first_boot_controls(creation, make),
         *_answer_controls(creation, make),
     ]
     if creation.draft.overcommitted or is_beyond_free(creation):
@@ -139,12 +139,19 @@ def _advanced_controls(creation: "Creation", make: Fields) -> list[Field]:
     ]
 
 
-def _first_boot_controls(make: Fields) -> list[Field]:
+def _first_boot_controls(creation: "Creation", make: Fields) -> list[Field]:
     keys_hint = _("One public key in each line. They are remembered for your next one.")
     data_hint = _("A mapping in YAML (#cloud-config) or a script (#!); it comes after what is said above.")
     return [
         make.text("user", _("User name")),
-        make.text("password", _("Password"), kind="password", is_optional=True, autocomplete="new-password"),
+        make.text(
+            "password",
+            _("Password"),
+            kind="password",
+            # An installer asks for one.
+            is_optional=not creation.is_answered,
+            autocomplete="new-password",
+        ),
         make.text("hostname", _("Host name"), is_optional=True, placeholder=_("the machine's name")),
         make.area(
             "ssh_keys", _("SSH keys"), is_optional=True, is_code=True, placeholder="ssh-ed25519 AAAA…", hint=keys_hint
