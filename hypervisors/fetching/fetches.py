@@ -18,7 +18,9 @@ _PORTS = {"http": 80, "https": 443}
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _MOST_URL_CHARACTERS = 2000
 _AGENT = "vmportal"
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# Python itself refuses to read numbers of thousands of digits.
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
+_LENGTH = re.compile(r"\d{1,19}", re.ASCII)
 
 
 class FetchRefused(NotPossible):
@@ -81,7 +83,7 @@ def checked_fetch(
             if target is None:
                 yield _fetched(url, response, offset, most_bytes)
                 return
-            url = urljoin(url, target)
+            url = _joined(url, target)
         finally:
             pool.close()
     raise FetchRefused("It leads from one address to another without an end.")
@@ -103,6 +105,14 @@ def checked_url(url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise FetchRefused("A URL with a name and a password in it is not fetched: both would be written down.")
     return parts
+
+
+def _joined(url: str, target: str) -> str:
+    """Where a redirect leads. Raises: FetchRefused."""
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise FetchRefused("It leads to what is no URL.") from error
 
 
 def file_name_of(url: str) -> str:
@@ -173,4 +183,4 @@ def _extent(response: Any, offset: int) -> tuple[int, int | None]:
             raise FetchRefused("The server sends another part of the file than it was asked for.")
         return offset, None if found[3] == "*" else int(found[3])
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isascii() and length.isdigit() else None
+    return 0, int(length) if _LENGTH.fullmatch(length) else None

@@ -109,8 +109,8 @@ class Downloads:
         try:
             yield
         finally:
-            leases.release(transfer.holder)
             self._registry.remove(transfer)
+            leases.release(transfer.holder)
 
     def _answer(self, request: Any, volume: Volume, content: VolumeContent, piece: Piece) -> None:
         status = HTTPStatus.PARTIAL_CONTENT if piece.is_range else HTTPStatus.OK

@@ -108,8 +108,10 @@ class TransferHandler(BaseHTTPRequestHandler):
             self._drain()
         except DatabaseError:
             logger.exception("A transfer could not be begun or ended properly.")
-            self.answer(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "2"}, "The database does not answer.")
-            self._drain()
+            # After the bytes of a volume it would be taken for more of them.
+            if not self.is_answered:
+                self.answer(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "2"}, "The database does not answer.")
+                self._drain()
         except OSError:
             raise
         except Exception:

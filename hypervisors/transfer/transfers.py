@@ -39,6 +39,8 @@ class Transfer:
         self.upload = upload
         self.connection: Connection | None = None
         self.safe_bytes = 0
+        # How many it must have to go on.
+        self.lease_count = 1
         self.stopped = threading.Event()
         self.ended = threading.Event()
         self._client = client

@@ -87,7 +87,8 @@ class Upkeep(threading.Thread):
     def _renew(self, transfer: Transfer) -> None:
         count, is_wanted = leases.renew(transfer.holder)
         gives_way = is_wanted and transfer.idle_seconds > GIVES_WAY_SECONDS
-        if not transfer.ended.is_set() and (not count or gives_way):
+        # One of two is not enough: who got the other may be writing to the same volume.
+        if not transfer.ended.is_set() and (count < transfer.lease_count or gives_way):
             transfer.stop()
 
     def _end_stalled(self, transfers: list[Transfer]) -> None:

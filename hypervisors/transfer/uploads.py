@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from hypervisors.access import can
 from hypervisors.access.origin import request_from
-from hypervisors.errors import HypervisorError, NotPossible, StoragePoolFull, VmportalError
+from hypervisors.errors import HypervisorError, NotPermitted, NotPossible, StoragePoolFull, VmportalError
 from hypervisors.gateway.connections import Connection, open_connection
 from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
@@ -80,8 +80,10 @@ class Uploads:
         if offset + length > upload.length_bytes:
             raise Refused(HTTPStatus.BAD_REQUEST, _("That is more than the file was to have."))
         with self._leased(transfer, place=upload.storage_pool.hypervisor_id):
+            _require_open(upload)
             connection, target = _connect(upload)
             transfer.connection = connection
+            transfer.safe_bytes = offset
             try:
                 if offset != _arrived(connection, target, upload):
                     raise Refused(HTTPStatus.CONFLICT, _("The host has more, or less."))
@@ -103,6 +105,8 @@ class Uploads:
                 request_cancel(upload.operation, user=upload.owner)
             except NotPossible as error:
                 raise Refused(HTTPStatus.CONFLICT, str(error)) from error
+            except NotPermitted as error:
+                raise Refused(HTTPStatus.FORBIDDEN, str(error)) from error
         return {}
 
     def _admit(self, request: Any, token: str) -> tuple[Upload, Transfer]:
@@ -188,13 +192,15 @@ class _Leased:
                 why = _("Waits until other transfers of its host are done.")
                 note_pause(upload, received_bytes=upload.received_bytes, why=why)
                 raise Refused(HTTPStatus.LOCKED, why, headers=_RETRY)
+            transfer.lease_count = 1 if self._place is None else 2
         except BaseException:
             self.__exit__()
             raise
 
     def __exit__(self, *exception: object) -> None:
-        leases.release(self._transfer.holder)
+        # First what cannot fail: a transfer that stays registered keeps its leases for ever.
         self._registry.remove(self._transfer)
+        leases.release(self._transfer.holder)
 
 
 def _wait_until_open(token: str) -> Upload | None:
@@ -208,6 +214,15 @@ def _wait_until_open(token: str) -> Upload | None:
             return upload
         connections.close_all()
         time.sleep(_LOOK_SECONDS)
+
+
+def _require_open(upload: Upload) -> None:
+    """Look again once the lease is had: from here on nobody removes the volume, and nobody else gets its name.
+
+    Raises: Refused.
+    """
+    if not Upload.objects.filter(pk=upload.pk, state=UploadState.OPEN).exists():
+        raise Refused(HTTPStatus.CONFLICT, _("It was ended meanwhile."))
 
 
 def _connect(upload: Upload) -> tuple[Connection, IncomingTarget]:

@@ -3,8 +3,11 @@
 The test driver's volumes hold nothing: what arrives in them is asked on real hosts, in tests/lab.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -206,3 +209,55 @@ def test_others_of_the_same_storage_hide_it_too(
     assert list(Volume.objects.whole()) == [seen]
     Operation.objects.update(state=OperationState.SUCCEEDED)
     assert set(Volume.objects.whole()) == {hidden, seen}
+
+
+def test_a_fetch_that_begins_again_writes_into_a_new_volume(
+    storage: Storage, alice: User, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisors.operations.storage import fetch_url
+
+    settings.FETCH_ALLOW = [ip_network("127.0.0.0/8")]
+    made: list[list[str]] = []
+    make_volume = fetch_url.make_volume
+
+    def make(*arguments: Any, **more: Any) -> None:
+        made.append(storage.names())
+        make_volume(*arguments, **more)
+
+    def ends(*_arguments: Any, **_more: Any) -> Any:
+        raise NotPossible("That is enough.")
+
+    monkeypatch.setattr(fetch_url, "make_volume", make)
+    # A former worker left some of it, and the server does not say which version of the file it has.
+    monkeypatch.setattr(fetch_url, "arrived_bytes", lambda *_arguments, **_more: 5)
+    monkeypatch.setattr(fetch_url, "IncomingVolume", ends)
+    with _file_server() as url:
+        parameters = {"name": "web1.iso", "url": url}
+        operation = request_operation(user=alice, kind="fetch_url", subject=storage.row, parameters=parameters)
+        run_to_end(operation)
+    assert operation.outcome == "That is enough. What had been done is undone."
+    assert made == [[], []]
+    assert storage.names() == []
+
+
+@contextmanager
+def _file_server() -> Iterator[str]:
+    """Sends ten bytes, without a tag."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            self.wfile.write(b"0123456789")
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listening.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.server_port}/file.iso"
+    listening.shutdown()
+    thread.join(10)
+    listening.server_close()

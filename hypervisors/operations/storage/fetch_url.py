@@ -147,7 +147,7 @@ class _Fill(Step):
         """Raises: errors.NotPossible and StoragePoolFull when it cannot be; ConnectionLost when the host is away."""
         length = self._length(run)
         tries = 0
-        while not run.cancel_requested.is_set():
+        while not _is_over(run):
             connection = open_connection(endpoint_of(run.source))
             try:
                 before = self._position(connection, length)
@@ -181,6 +181,8 @@ class _Fill(Step):
             if length is not None and fetched.length_bytes not in (None, length):
                 raise NotPossible(_("The file on the server has changed while it was fetched."))
             target = self._target(length)
+            if target.is_growing and fetched.offset < position:
+                self._begin_anew(run, length)
             self._digest.rewind(fetched.offset)
             incoming = IncomingVolume(connection, target, offset=fetched.offset)
             try:
@@ -190,11 +192,16 @@ class _Fill(Step):
                 incoming.abort()
                 raise
 
+    def _begin_anew(self, run: Run, length: int | None) -> None:
+        """Over what is there nothing is written: it may be longer, and would show through where holes are."""
+        remove_volume(run, self._storage_pool, self._parameters.name)
+        make_volume(run, self._storage_pool, self._parameters.name, length, begun=False)
+
     def _copy(self, run: Run, fetched: Fetched, incoming: IncomingVolume, length: int | None) -> bool:
         read = fetched.offset
         try:
             for block in fetched.blocks(PACKET_BYTES):
-                if run.cancel_requested.is_set() or run.lost.is_set():
+                if _is_over(run):
                     return False
                 self._digest.feed(read, block)
                 read += len(block)
@@ -205,6 +212,10 @@ class _Fill(Step):
         except FetchBroken:
             incoming.checkpoint()
             raise
+        # What was cut by ourselves looks like an end.
+        if _is_over(run):
+            incoming.abort()
+            return False
         if length is not None and read < length:
             incoming.checkpoint()
             raise FetchBroken(_("The server ended before the end of the file."))
@@ -267,7 +278,7 @@ def _cut_when_cancelled(run: Run, fetched: Fetched) -> Iterator[None]:
 
     def watch() -> None:
         while not over.wait(_LOOK_SECONDS):
-            if run.cancel_requested.is_set() or run.lost.is_set():
+            if _is_over(run):
                 fetched.cut()
                 return
 
@@ -276,6 +287,11 @@ def _cut_when_cancelled(run: Run, fetched: Fetched) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def _is_over(run: Run) -> bool:
+    """Somebody cancels it, or another worker has it."""
+    return run.cancel_requested.is_set() or run.lost.is_set()
 
 
 def _asked(url: str, *, offset: int, tag: str) -> Any:

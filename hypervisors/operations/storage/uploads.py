@@ -11,6 +11,7 @@ from hypervisors.models import StoragePool, Upload
 from hypervisors.operations.engine.delivery import deliver, deliver_soon
 from hypervisors.operations.engine.records import report_parked
 from hypervisors.operations.engine.requests import request_operation
+from hypervisors.operations.storage.arriving_volumes import checked_sha256
 from hypervisors.states import UNFINISHED_UPLOAD_STATES, UploadState
 
 # 256 random bits.
@@ -25,7 +26,7 @@ def begin_upload(*, user: User, storage_pool: StoragePool, parameters: dict[str,
     """
     begun = find_begun(user, storage_pool, str(parameters.get("name", "")), fingerprint)
     if begun is not None and begun.length_bytes == parameters.get("length_bytes"):
-        return begun
+        return _expecting(begun, checked_sha256(parameters))
     with transaction.atomic():
         operation = request_operation(user=user, kind="upload_volume", subject=storage_pool, parameters=parameters)
         return Upload.objects.create(
@@ -44,8 +45,18 @@ def begin_upload(*, user: User, storage_pool: StoragePool, parameters: dict[str,
 def find_begun(user: User, storage_pool: StoragePool, name: str, fingerprint: str) -> Upload | None:
     """An unfinished upload of the same file to the same place by the same person."""
     same = StoragePool.objects.same_storage_as(storage_pool)
+    if not fingerprint or "\x00" in name:
+        return None
     begun = Upload.objects.unfinished().filter(owner=user, storage_pool__in=same, volume_name=name)
-    return begun.filter(fingerprint=fingerprint[:400]).first() if fingerprint else None
+    return begun.filter(fingerprint=fingerprint[:400]).first()
+
+
+def _expecting(begun: Upload, sha256: str) -> Upload:
+    """With the checksum that the person gave this time, if they gave one."""
+    if sha256 and sha256 != begun.sha256_expected:
+        Upload.objects.unfinished().filter(pk=begun.pk).update(sha256_expected=sha256)
+        begun.sha256_expected = sha256
+    return begun
 
 
 def note_progress(upload: Upload, *, position: int, safe_bytes: int, bytes_per_second: float) -> bool:

@@ -16,7 +16,11 @@ def stored_file(run: Run, storage_pool: StoragePool, name: str) -> StoredFile | 
     if facts is None:
         return None
 
+    size_bytes = facts.capacity_bytes if facts.physical_bytes is None else facts.physical_bytes
+
     def read(offset: int, length: int) -> bytes:
+        # Offsets come out of hostile headers: beyond what libvirt's numbers hold, it cannot even be asked.
+        length = min(length, size_bytes - offset)
         if length <= 0 or offset < 0:
             return b""
         return run.ask(
@@ -25,7 +29,6 @@ def stored_file(run: Run, storage_pool: StoragePool, name: str) -> StoredFile | 
             seconds=_READ_SECONDS,
         )
 
-    size_bytes = facts.capacity_bytes if facts.physical_bytes is None else facts.physical_bytes
     return StoredFile(read=read, size_bytes=size_bytes, volume_name=name)
 
 

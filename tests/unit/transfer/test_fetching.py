@@ -121,6 +121,10 @@ class _Server(BaseHTTPRequestHandler):
                 self._answer(302, {"Location": "/round"})
             case "/scheme":
                 self._answer(302, {"Location": "file:///etc/passwd"})
+            case "/nowhere":
+                self._answer(302, {"Location": "http://[::1/file"})
+            case "/absurd":
+                self._answer(200, {"Content-Length": "9" * 5000}, b"x" * 10)
             case "/gone":
                 self._answer(404)
             case "/busy":
@@ -190,7 +194,14 @@ def test_a_redirect_is_judged_as_the_first_address_is(server: str) -> None:
         fetch(f"{server}/scheme")
     with pytest.raises(FetchRefused, match="without an end"):
         fetch(f"{server}/round")
-    assert {path for path, _host in _Server.seen} == {"/inside", "/scheme", "/round"}
+    with pytest.raises(FetchRefused, match="no URL"):
+        fetch(f"{server}/nowhere")
+    assert {path for path, _host in _Server.seen} == {"/inside", "/scheme", "/round", "/nowhere"}
+
+
+def test_a_length_of_thousands_of_digits_is_none(server: str) -> None:
+    body, fetched = fetch(f"{server}/absurd")
+    assert (body, fetched.length_bytes) == (b"x" * 10, None)
 
 
 def test_a_name_is_resolved_once_and_the_connection_goes_where_it_was_judged(

@@ -10,13 +10,17 @@ from uuid import uuid4
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import DatabaseError, connections
 
+from hypervisors.errors import NotPossible
 from hypervisors.models import AuditRecord, Domain, Hypervisor, Operation, StoragePool, TransferLease, Upload, Volume
 from hypervisors.operations.storage.uploads import begin_upload
 from hypervisors.states import UploadState
-from hypervisors.transfer import uploads
+from hypervisors.transfer import leases, uploads
 from hypervisors.transfer.server import TransferServer
+from hypervisors.transfer.transfers import Transfer, TransferRegistry
+from hypervisors.transfer.upkeep import Upkeep
+from hypervisors.transfer.uploads import _Leased
 from tests.roles import bind
 from tests.transfers import ORIGIN, Browser, path_of
 
@@ -147,6 +151,76 @@ def test_one_upload_at_a_time_and_two_on_one_host(port: int, upload: Upload, ali
     # Those of a process that is not heard of any more count no longer.
     TransferLease.objects.update(until="2020-01-01T00:00Z")
     assert browser.ask("PATCH", path_of(upload), PATCH, b"x")[0] == 503
+
+
+def test_one_that_is_ended_just_before_its_turn_writes_nothing(
+    port: int, upload: Upload, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    becomes(upload, UploadState.OPEN)
+    take = leases.take
+
+    def taken_late(key: str, holder: str) -> bool:
+        becomes(upload, UploadState.DISCARDED)
+        return take(key, holder)
+
+    monkeypatch.setattr(leases, "take", taken_late)
+    status, _headers, body = Browser(port, alice).ask("PATCH", path_of(upload), PATCH, b"x")
+    assert (status, body) == (409, b"It was ended meanwhile.")
+    assert not TransferLease.objects.exists()
+
+
+def test_one_that_lost_one_of_its_leases_ends(upload: Upload, alice: User) -> None:
+    registry = TransferRegistry()
+    with closing(socket.socket()) as client:
+        transfer = Transfer(
+            client=client, user_id=alice.pk, session_key="", storage_pool=upload.storage_pool, upload=upload
+        )
+        with _Leased(registry, transfer, upload.storage_pool.hypervisor_id):
+            upkeep = Upkeep(registry, threading.Event())
+            upkeep._renew(transfer)
+            assert not transfer.stopped.is_set()
+            TransferLease.objects.filter(key=f"upload:{upload.token}").update(holder="another process")
+            upkeep._renew(transfer)
+            assert transfer.stopped.is_set()
+
+
+def test_a_database_that_is_away_at_the_end_leaves_no_transfer_behind(
+    upload: Upload, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = TransferRegistry()
+
+    def is_away(holder: str) -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(leases, "release", is_away)
+    with closing(socket.socket()) as client:
+        transfer = Transfer(
+            client=client, user_id=alice.pk, session_key="", storage_pool=upload.storage_pool, upload=upload
+        )
+        with pytest.raises(DatabaseError), _Leased(registry, transfer, None):
+            assert len(registry) == 1
+    assert (len(registry), transfer.ended.is_set()) == (0, True)
+
+
+def test_a_checksum_that_is_given_when_it_goes_on_counts(
+    upload: Upload, alice: User, storage_pool: StoragePool
+) -> None:
+    given: dict[str, Any] = {"name": "web1.iso", "length_bytes": 1000}
+    again = begin_upload(
+        user=alice, storage_pool=storage_pool, parameters=given | {"sha256": "a" * 64}, fingerprint="1000-7"
+    )
+    upload.refresh_from_db()
+    assert (again.pk, upload.sha256_expected) == (upload.pk, "a" * 64)
+    with pytest.raises(NotPossible, match="64 hexadecimal"):
+        begin_upload(user=alice, storage_pool=storage_pool, parameters=given | {"sha256": "a"}, fingerprint="1000-7")
+
+
+def test_a_name_with_a_null_character_is_refused_before_anybody_looks_for_it(
+    alice: User, storage_pool: StoragePool
+) -> None:
+    given: dict[str, Any] = {"name": "web1\0.iso", "length_bytes": 1000}
+    with pytest.raises(NotPossible):
+        begin_upload(user=alice, storage_pool=storage_pool, parameters=given, fingerprint="1000-7")
 
 
 def test_a_cancelled_upload_is_audited(port: int, upload: Upload, alice: User) -> None:

@@ -3,6 +3,7 @@
 What they make is named after the operation: whatever stands under that name is its own, and nobody else's.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -16,9 +17,10 @@ from hypervisors.gateway.storage.volumes import create_volume, delete_volume, re
 from hypervisors.imaging.appliances import PackagedDisk, judge_disk
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import StoragePool
+from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
+from hypervisors.operations.storage.latest_volume_users import why_running_now
 from hypervisors.operations.storage.room import RESERVE_BYTES
 from hypervisors.operations.storage.volume_readers import needed_file
 
@@ -127,7 +129,8 @@ class ExtractDisk(Step):
     def _check_written(self, run: Run, done: int) -> None:
         """Raises: errors.StoragePoolFull: libvirt says nothing of what a full file system did not take."""
         facts = self._ask(run, lambda connection, uuid: read_volume(connection, uuid, self._volume_name))
-        if facts is None or (facts.physical_bytes is not None and facts.physical_bytes < done):
+        # libvirt names no physical size where nothing is.
+        if facts is None or (facts.physical_bytes or 0) < done:
             raise StoragePoolFull(
                 _("The storage pool “%(pool)s” is full: the end of what was written is missing.")
                 % {"pool": self._storage_pool.name}
@@ -161,8 +164,19 @@ class JudgeDisk(Step):
         self._packaged = packaged
 
     def do(self, run: Run, intent: Made) -> Made:
+        self._check_unused(run)
         judge(run, self._storage_pool, self._packaged.volume_name, self._packaged)
         return {}
+
+    def _check_unused(self, run: Run) -> None:
+        """A running guest could write another header right after it was judged. Raises: errors.NotPossible."""
+        pool, name = self._storage_pool, self._packaged.volume_name
+        facts = run.ask(lambda connection: read_volume(connection, pool.uuid, name), hypervisor=pool.hypervisor)
+        if facts is None:
+            raise NotPossible(_("The volume “%(name)s” is gone.") % {"name": name})
+        reason = why_running_now(run, Volume(storage_pool=pool, name=name, path=facts.path, format=facts.format))
+        if reason:
+            raise NotPossible(reason)
 
     def is_done(self, run: Run, intent: Made) -> bool:
         # Nothing shows it, and twice does no harm.
@@ -204,7 +218,11 @@ def judge(run: Run, storage_pool: StoragePool, volume_name: str, packaged: Packa
 def check_room(run: Run, storage_pool: StoragePool, needed_bytes: int) -> None:
     """Raises: errors.StoragePoolFull."""
     uuid, hypervisor = storage_pool.uuid, storage_pool.hypervisor
-    run.ask(lambda connection: refresh_storage_pool(connection, uuid), hypervisor=hypervisor, seconds=_REFRESH_SECONDS)
+    # While somebody copies there, which may take hours, what libvirt knew before has to do.
+    with suppress(StorageBusy):
+        run.ask(
+            lambda connection: refresh_storage_pool(connection, uuid), hypervisor=hypervisor, seconds=_REFRESH_SECONDS
+        )
     read = run.ask(lambda connection: read_storage_pool(connection, uuid), hypervisor=hypervisor)
     if read is None:
         raise NotPossible(_("The storage pool “%(pool)s” is gone.") % {"pool": storage_pool.name})

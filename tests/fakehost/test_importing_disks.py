@@ -1,0 +1,69 @@
+"""What an import asks of a host before it converts a disk where it lies, on libvirt's test driver."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from hypervisors.errors import NotPossible, StorageBusy
+from hypervisors.gateway.connections import Connection
+from hypervisors.imaging.appliances import PackagedDisk
+from hypervisors.imaging.ovf import ApplianceDisk
+from hypervisors.models import Hypervisor
+from hypervisors.operations.domains.importing import extraction
+from hypervisors.operations.domains.importing.extraction import JudgeDisk, check_room
+from hypervisors.operations.engine.runs import Run
+from hypervisors.operations.storage.volume_readers import needed_file
+from tests.fakehost.test_volume_operations import GIB, Storage, storage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+__all__ = ["storage"]
+
+
+class _Asked:
+    """As much of a Run as these ask of."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    @property
+    def source(self) -> Hypervisor:
+        return self._storage.row.hypervisor
+
+    def ask(self, question: Callable[[Connection], Any], **_more: Any) -> Any:
+        return question(self._storage.connection)
+
+
+@pytest.fixture
+def run(storage: Storage) -> Run:
+    xml = f"<volume><name>web1.img</name><capacity>{GIB}</capacity></volume>"
+    storage.connection.raw.storagePoolLookupByName("images").createXML(xml, 0)
+    return cast(Run, _Asked(storage))
+
+
+def test_a_disk_that_a_running_guest_can_forge_is_not_converted(storage: Storage, run: Run) -> None:
+    disk = "<disk type='file'><source file='/images/web1.img'/><target dev='vda'/></disk>"
+    storage.connection.raw.createXML(
+        f"<domain type='test'><name>db1</name><memory>65536</memory><os><type>hvm</type></os>"
+        f"<devices>{disk}</devices></domain>"
+    )
+    declared = ApplianceDisk(name="web1.img", file_name="web1.img", file_bytes=GIB, capacity_bytes=0, format="")
+    packaged = PackagedDisk(disk=declared, volume_name="web1.img", size_bytes=GIB)
+    with pytest.raises(NotPossible, match="It is in use: vda of “db1”"):
+        JudgeDisk(storage.row, packaged, number=1).do(run, {})
+
+
+def test_a_header_that_points_beyond_all_numbers_reads_nothing(storage: Storage, run: Run) -> None:
+    file = needed_file(run, storage.row, "web1.img")
+    assert (file.read(2**69, 512), file.read(file.size_bytes, 512), file.read(-1, 512)) == (b"", b"", b"")
+
+
+def test_an_import_does_not_wait_until_another_copy_has_ended(
+    storage: Storage, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_busy(*_arguments: Any) -> None:
+        raise StorageBusy("has asynchronous jobs running")
+
+    monkeypatch.setattr(extraction, "refresh_storage_pool", is_busy)
+    check_room(run, storage.row, 0)
