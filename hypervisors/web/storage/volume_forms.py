@@ -14,6 +14,7 @@ from hypervisors.errors import NotPossible
 from hypervisors.models import StoragePool, Volume
 from hypervisors.operations.engine.registry import operation_type
 from hypervisors.templatetags.units import size
+from hypervisors.web.naming import visible
 
 UNITS = {"MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _MOST_CHOICES = 500
@@ -178,7 +179,7 @@ def _pool_choices(volume: Volume) -> list[tuple[str, str]]:
 
 
 def _pool_words(pool: StoragePool) -> dict[str, str]:
-    return {"pool": pool.name, "free": size(pool.available_bytes)}
+    return {"pool": visible(pool.name), "free": size(pool.available_bytes)}
 
 
 def _copy_name(volume: Volume, formats: Iterable[str]) -> str:

@@ -60,7 +60,7 @@ class TestDone:
         assert post(browser, "volume_delete", volume.pk) == 204
         assert last() == ("admin", "delete_volume", "volume images/disk.img", ADDRESS, "done")
         assert post(browser, "storage_pool_refresh", pool.pk) == 204
-        assert last() == ("admin", "refresh a storage pool", "storage_pool images", ADDRESS, "done")
+        assert last() == ("admin", "refresh_storage_pool", "storage_pool images", ADDRESS, "done")
 
     @pytest.mark.parametrize("mode", ["view", "control"])
     def test_consoles(self, mode: str, browser: Client, make_domain: Callable[..., Domain]) -> None:
