@@ -14,8 +14,8 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from hypervisors.access import can
+from hypervisors.operations.engine.messages import operation_url as url_of_operation
 from hypervisors.operations.engine.registry import find_operation_type, kind_label, operation_types
-from hypervisors.operations.engine.subjects import subject_url
 from hypervisors.privileges import Privilege
 
 register = template.Library()
@@ -98,8 +98,8 @@ def operation_title(operation: Any) -> str:
 
 @register.filter
 def operation_url(operation: Any) -> str:
-    """The page of what it is about; "" where there is none."""
-    return subject_url(operation)
+    """The page of what it is about, or makes; "" where there is none."""
+    return url_of_operation(operation)
 
 
 @register.filter

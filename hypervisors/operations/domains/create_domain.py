@@ -70,6 +70,7 @@ class CreateDomain(OperationType[Hypervisor]):
     # Most are overlays and a start: the host is not what they wait for.
     own_slots_per_hypervisor = 4
     can_be_cancelled = True
+    makes_machine = True
     Parameters: ClassVar[type[Any]] = CreateDomainParameters
     secret_parameters = frozenset({"cloud_init", "unattended"})
 

@@ -48,6 +48,7 @@ class CreateDomainFromXml(OperationType[Hypervisor]):
     privilege = Privilege.HYPERVISOR_MANAGE
     queue = OPERATIONS_QUEUE
     can_be_cancelled = True
+    makes_machine = True
     Parameters: ClassVar[type[Any]] = CreateFromXmlParameters
     # It may hold the passwords of screens and storage.
     secret_parameters = frozenset({"xml"})

@@ -42,6 +42,7 @@ class ImportAppliance(OperationType[Hypervisor]):
     privilege = Privilege.DOMAIN_CREATE
     queue = STORAGE_QUEUE
     can_be_cancelled = True
+    makes_machine = True
     Parameters: ClassVar[type[Any]] = ImportParameters
 
     def is_offered(self, hypervisor: Hypervisor) -> bool:

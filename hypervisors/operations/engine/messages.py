@@ -3,10 +3,20 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from django.urls import reverse
+
 from hypervisors.broadcast import Change
 from hypervisors.models import Operation
 from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.operations.engine.subjects import subject_url
+
+
+def operation_url(operation: Operation) -> str:
+    """The page of what it is about, or that leads on to what it makes; "" where there is none."""
+    found = find_operation_type(operation.kind)
+    if found is not None and found.makes_machine:
+        return reverse("operation", args=[operation.pk])
+    return subject_url(operation)
 
 
 def operation_change(operation: Operation, *, op: Literal["add", "update"] = "update") -> Change:
@@ -20,7 +30,7 @@ def operation_change(operation: Operation, *, op: Literal["add", "update"] = "up
         "subject_type": operation.subject_type,
         "subject_key": operation.subject_key,
         "subject_name": operation.subject_name,
-        "url": subject_url(operation),
+        "url": operation_url(operation),
         "domain": domain_uuid,
         "parent": str(operation.parent_id or ""),
         "state": str(operation.state),

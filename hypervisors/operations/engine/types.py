@@ -48,6 +48,8 @@ class OperationType(Generic[Subject]):
     is_dangerous: ClassVar[bool] = False
     # Whether it may be asked of many subjects in one request.
     in_bulk: ClassVar[bool] = False
+    # Whether its outcome is a virtual machine: then its own page leads on to that, and its subject is only the place.
+    makes_machine: ClassVar[bool] = False
     # Whether it can be stopped once it runs; while it waits, everything can.
     can_be_cancelled: ClassVar[bool] = False
     queue: ClassVar[str] = OPERATIONS_QUEUE

@@ -16,6 +16,7 @@ from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain, Operation
 from hypervisors.models.operations import OperationQuerySet
 from hypervisors.operations.engine.messages import operation_change
+from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
 from hypervisors.web.answers import done, refused
@@ -78,7 +79,7 @@ def operation(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     """One of them: how far it is, its steps and parts. One that makes a virtual machine leads on to that."""
     row = get_object_or_404(_with_names(Operation.objects.visible_to(request.user)), pk=operation_id)
     machine = _made_machine(request, row)
-    if machine is not None and row.state == OperationState.SUCCEEDED and row.kind in _MAKE_MACHINES:
+    if machine is not None and row.state == OperationState.SUCCEEDED:
         return _led_on(request, machine)
     children = _children(_with_names(Operation.objects.visible_to(request.user)), row)
     context = {"operation": row, "machine": machine, "children": children, "made_uuid": _made_uuid(row)}
@@ -96,22 +97,23 @@ def operation_cancel(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     return done(request, _("Cancelling: %s") % operation.subject_name, back="operations")
 
 
-# Whose outcome is a virtual machine; their subject is the host on which it is made.
-_MAKE_MACHINES = frozenset({"create_domain", "create_domain_from_xml", "import_appliance"})
+def _makes_machine(row: Operation) -> bool:
+    found = find_operation_type(row.kind)
+    return found is not None and found.makes_machine
 
 
 def _made_uuid(row: Operation) -> UUID | None:
     """Of the machine that it makes; None where it makes none, or does not know yet."""
     text = (row.parameters.get("spec") or {}).get("uuid") or row.parameters.get("uuid")
     try:
-        return UUID(str(text)) if text and row.kind in _MAKE_MACHINES else None
+        return UUID(str(text)) if text and _makes_machine(row) else None
     except ValueError:
         return None
 
 
 def _made_machine(request: HttpRequest, row: Operation) -> Domain | None:
     """By its UUID; of one that has told none, by the name that it was made under."""
-    if row.kind not in _MAKE_MACHINES:
+    if not _makes_machine(row):
         return None
     seen, uuid = Domain.objects.visible_to(request.user).present(), _made_uuid(row)
     if uuid is not None:

@@ -190,6 +190,13 @@ def test_an_appliance_leads_on_to_its_page(form: Form, scene: dict[str, Any]) ->
     assert chosen.page.get_element_by_id("create-next").get("href") == f"/appliances/new/?volume={scene['vmdk'].pk}"
 
 
+def test_the_history_leads_to_what_is_made_and_not_to_its_host(form: Form) -> None:
+    operation = made(form, method="pxe", name="listed")
+    assert f'href="/operations/{operation.pk}/"' in form.client.get("/operations/").content.decode()
+    task = form.client.get("/tasks/").json()["tasks"][0]
+    assert task["url"] == f"/operations/{operation.pk}/"
+
+
 def test_the_second_click_leads_to_what_the_first_asked_for(form: Form) -> None:
     sent = form.send(method="pxe", name="once")
     first, second = sent.post("run"), sent.post("run")
