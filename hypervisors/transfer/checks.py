@@ -58,14 +58,23 @@ class Checker(threading.Thread):
             if self._stop_asked.is_set():
                 return
             try:
-                for upload in self._due():
-                    self._check(upload)
-            except (DatabaseError, VmportalError) as error:
-                logger.warning("An upload could not be checked; tried again soon: %s", error)
-            except Exception:
-                logger.exception("An upload could not be checked; tried again soon.")
+                self._check_due()
+            except DatabaseError as error:
+                logger.warning("Uploads could not be checked; tried again soon: %s", error)
             finally:
                 connections.close_all()
+
+    def _check_due(self) -> None:
+        """One whose host is away holds up no other."""
+        for upload in self._due():
+            try:
+                self._check(upload)
+            except VmportalError as error:
+                logger.warning("An upload could not be checked; tried again soon: %s", error)
+            except DatabaseError:
+                raise
+            except Exception:
+                logger.exception("An upload could not be checked; tried again soon.")
 
     def _due(self) -> list[Upload]:
         rows = Upload.objects.filter(state=UploadState.CHECKING).order_by("touched_at")

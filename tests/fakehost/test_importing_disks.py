@@ -9,12 +9,17 @@ from hypervisors.errors import NotPossible, StorageBusy
 from hypervisors.gateway.connections import Connection
 from hypervisors.imaging.appliances import PackagedDisk
 from hypervisors.imaging.ovf import ApplianceDisk
-from hypervisors.models import Hypervisor
+from hypervisors.libvirtxml.storage_volumes import VolumeSpec
+from hypervisors.models import Domain, Hypervisor
+from hypervisors.operations.domains.creation.disk_steps import CopiedDisk
 from hypervisors.operations.domains.importing import extraction
 from hypervisors.operations.domains.importing.extraction import JudgeDisk, check_room
 from hypervisors.operations.engine.runs import Run
+from hypervisors.operations.storage.image_checks import check_copied
 from hypervisors.operations.storage.volume_readers import needed_file
+from hypervisors.states import DomainState
 from tests.fakehost.test_volume_operations import GIB, Storage, storage
+from tests.rows import define
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,3 +72,24 @@ def test_an_import_does_not_wait_until_another_copy_has_ended(
 
     monkeypatch.setattr(extraction, "refresh_storage_pool", is_busy)
     check_room(run, storage.row, 0)
+
+
+def test_a_source_is_judged_right_before_it_is_copied(storage: Storage, run: Run) -> None:
+    def forged(_run: Run) -> None:
+        raise NotPossible("It names another file by now.")
+
+    spec = VolumeSpec(name="copy.qcow2", format="qcow2", capacity_bytes=GIB)
+    step = CopiedDisk(storage.row, spec, source_storage_pool=storage.row, source_name="web1.img", check=forged)
+    with pytest.raises(NotPossible, match="names another file"):
+        step.do(run, step.intend(run))
+    assert storage.names() == ["web1.img"]
+
+
+def test_what_a_running_machine_writes_to_is_not_copied_into_another(
+    storage: Storage, run: Run, make_domain: Callable[..., Domain]
+) -> None:
+    user = make_domain(name="db1", hypervisor=storage.row.hypervisor, state=DomainState.RUNNING)
+    disk = "<disk type='file' device='disk'><source file='/images/web1.img'/><target dev='vda'/></disk>"
+    define(user, live_xml=f"<domain type='qemu'><name>db1</name><devices>{disk}</devices></domain>")
+    with pytest.raises(NotPossible, match="It is in use: vda of “db1”"):
+        check_copied(run, storage.mirror("web1.img"))

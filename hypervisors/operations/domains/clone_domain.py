@@ -57,6 +57,7 @@ from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.runs import Outcome, Result, Run, succeeded
 from hypervisors.operations.engine.steps import Step, run_steps
 from hypervisors.operations.engine.subjects import volume_lock_key
+from hypervisors.operations.storage.image_checks import check_copied
 from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState, OperationState
 
@@ -162,7 +163,14 @@ class _Clone:
         )
         if is_overlay:
             return OverlayDisk(pool, spec, number=number)
-        return CopiedDisk(pool, spec, source_storage_pool=source.storage_pool, source_name=source.name, number=number)
+        return CopiedDisk(
+            pool,
+            spec,
+            source_storage_pool=source.storage_pool,
+            source_name=source.name,
+            number=number,
+            check=partial(check_copied, volume=source.row),
+        )
 
     def _seed_step(self) -> WrittenDisk:
         spec = VolumeSpec(name=self._parameters.seed_name, format="raw", capacity_bytes=0)

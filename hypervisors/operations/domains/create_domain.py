@@ -57,6 +57,7 @@ from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import Step, run_steps
 from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.operations.engine.types import OperationType
+from hypervisors.operations.storage.image_checks import check_copied
 from hypervisors.privileges import Privilege
 
 
@@ -155,7 +156,14 @@ class _Creation:
         if plan.action == DiskAction.OVERLAY:
             return OverlayDisk(pool, spec, number=number)
         source = volume_on(self._host, plan.source_volume_id or 0)
-        return CopiedDisk(pool, spec, source_storage_pool=source.storage_pool, source_name=source.name, number=number)
+        return CopiedDisk(
+            pool,
+            spec,
+            source_storage_pool=source.storage_pool,
+            source_name=source.name,
+            number=number,
+            check=partial(check_copied, volume=source.row),
+        )
 
     def _file_steps(self) -> list[VolumeStep]:
         steps: list[VolumeStep] = []

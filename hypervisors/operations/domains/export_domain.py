@@ -6,6 +6,7 @@ lies on a disk of vmportal's own.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
@@ -30,6 +31,7 @@ from hypervisors.operations.engine.steps import Made, Step, run_steps
 from hypervisors.operations.engine.subjects import lock_key, volume_lock_key
 from hypervisors.operations.engine.types import checked_choice
 from hypervisors.operations.storage.volume_readers import needed_file
+from hypervisors.operations.storage.volume_users import why_running
 from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
 
@@ -130,6 +132,7 @@ def _ova_steps(
                 source_storage_pool=pools[source.storage_pool_id],
                 source_name=source.volume_name,
                 number=number,
+                check=partial(_checked_bytes, pool=pools[source.storage_pool_id], source=source),
             ),
             PackDisk(
                 storage_pool,
@@ -158,6 +161,7 @@ def _qcow2_steps(
             source_storage_pool=pools[source.storage_pool_id],
             source_name=source.volume_name,
             number=number,
+            check=partial(_checked_bytes, pool=pools[source.storage_pool_id], source=source),
         )
         for number, (name, source) in enumerate(zip(parameters.volume_names, parameters.sources, strict=True), start=1)
     ]
@@ -177,7 +181,8 @@ class _Look(Step):
     def do(self, run: Run, intent: Made) -> Made:
         if run.ask(lambda connection: domain_state(connection, run.uuid)) != DomainState.SHUTOFF:
             raise NotPossible(_("It is not off any more."))
-        needed = sum(self._checked_bytes(run, source) for source in self._parameters.sources)
+        sources = self._parameters.sources
+        needed = sum(_checked_bytes(run, self._pools[source.storage_pool_id], source) for source in sources)
         check_room(run, self._storage_pool, needed)
         return {}
 
@@ -185,25 +190,29 @@ class _Look(Step):
         # Nothing shows it, and twice does no harm.
         return False
 
-    def _checked_bytes(self, run: Run, source: DiskSource) -> int:
-        """What it takes on the storage now.
 
-        Raises: errors.NotPossible where the content claims to be something else than the machine takes it for: a guest
-        can write any header into a raw disk, and the host would follow what that names.
-        """
-        pool = self._pools[source.storage_pool_id]
-        facts = run.ask(lambda connection: read_volume(connection, pool.uuid, source.volume_name))
-        if facts is None:
-            raise NotPossible(_("The volume of its disk %(target)s is gone.") % {"target": source.target})
-        head = needed_file(run, pool, source.volume_name).read(0, HEAD_BYTES)
-        found = inspect_head(head).format
-        is_foreign = source.format != "qcow2" and found in _FOREIGN
-        if is_foreign or (source.format == "qcow2") != (facts.format == "qcow2"):
-            raise NotPossible(
-                _("The disk %(target)s is %(format)s for the machine, and its content claims to be %(found)s.")
-                % {"target": source.target, "format": source.format, "found": found}
-            )
-        return facts.allocation_bytes
+def _checked_bytes(run: Run, pool: StoragePool, source: DiskSource) -> int:
+    """What it takes on the storage now.
+
+    Raises: errors.NotPossible where the content claims to be something else than the machine takes it for: a guest can
+    write any header into a raw disk, and the host would follow what that names. Another machine may have it, too.
+    """
+    facts = run.ask(lambda connection: read_volume(connection, pool.uuid, source.volume_name))
+    if facts is None:
+        raise NotPossible(_("The volume of its disk %(target)s is gone.") % {"target": source.target})
+    volume = Volume.objects.present().filter(storage_pool=pool, name=source.volume_name).first()
+    reason = "" if volume is None else why_running(volume)
+    if reason:
+        raise NotPossible(reason)
+    head = needed_file(run, pool, source.volume_name).read(0, HEAD_BYTES)
+    found = inspect_head(head).format
+    is_foreign = source.format != "qcow2" and found in _FOREIGN
+    if is_foreign or (source.format == "qcow2") != (facts.format == "qcow2"):
+        raise NotPossible(
+            _("The disk %(target)s is %(format)s for the machine, and its content claims to be %(found)s.")
+            % {"target": source.target, "format": source.format, "found": found}
+        )
+    return facts.allocation_bytes
 
 
 def _stem(name: object) -> str:

@@ -110,10 +110,16 @@ class _Plan:
         spec = VolumeSpec(name=name, format="qcow2", capacity_bytes=capacity)
         here = self._source_here(disk)
         if here is not None:
+            judging = JudgeDisk(here, disk, number=number)
             copied = CopiedDisk(
-                storage_pool, spec, source_storage_pool=here, source_name=disk.volume_name, number=number
+                storage_pool,
+                spec,
+                source_storage_pool=here,
+                source_name=disk.volume_name,
+                number=number,
+                check=partial(judging.do, intent={}),
             )
-            return [JudgeDisk(here, disk, number=number), copied]
+            return [judging, copied]
         temporary = temporary_name(self._run, number)
         extracted = ExtractDisk(
             storage_pool,

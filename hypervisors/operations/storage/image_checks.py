@@ -20,6 +20,7 @@ from hypervisors.inventory.storage.quarantine import DISK_ROLES, WITH_HEADERS, w
 from hypervisors.inventory.storage.uses import references_to
 from hypervisors.models import Volume, VolumeOrigin, VolumeReference
 from hypervisors.operations.engine.runs import Run
+from hypervisors.operations.storage.volume_users import why_running
 
 _QCOW2 = b"QFI\xfb"
 _BACKING = struct.Struct(">QI")
@@ -40,6 +41,14 @@ def check_image(run: Run, volume: Volume) -> ImageFacts:
         _check_one(run, base)
         base = _base_of(base)
     return facts
+
+
+def check_copied(run: Run, volume: Volume) -> None:
+    """The same right before libvirt copies it, when no machine may write another header any more. Raises: the same."""
+    reason = why_running(volume)
+    if reason:
+        raise NotPossible(reason)
+    check_image(run, volume)
 
 
 def why_quarantined(volume: Volume) -> str:

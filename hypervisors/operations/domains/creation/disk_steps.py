@@ -175,7 +175,10 @@ class OverlayDisk(NewDisk):
 
 
 class CopiedDisk(VolumeStep):
-    """All of another volume of the same host, in the format of `spec`, then grown to its capacity (0: as it is)."""
+    """All of another volume of the same host, in the format of `spec`, then grown to its capacity (0: as it is).
+
+    `check` judges the source right before libvirt reads it, however long ago others did: it may raise VmportalError.
+    """
 
     words = gettext_lazy("Copy the disk %(name)s")
 
@@ -187,8 +190,10 @@ class CopiedDisk(VolumeStep):
         source_storage_pool: StoragePool,
         source_name: str,
         number: int = 1,
+        check: Callable[[Run], object] = lambda _run: None,
     ) -> None:
         super().__init__(storage_pool, spec, number=number)
+        self._check = check
         self._source_storage_pool = source_storage_pool
         self._source_name = source_name
         self._source_bytes = 0
@@ -205,6 +210,7 @@ class CopiedDisk(VolumeStep):
         return max(self._source_bytes, self._spec.reserved_bytes)
 
     def do(self, run: Run, intent: Made) -> Made:
+        self._check(run)
         endpoint = endpoint_of(self._storage_pool.hypervisor)
         pool_uuid, source_uuid, name = self._storage_pool.uuid, self._source_storage_pool.uuid, self._source_name
         call = BackgroundCall(
