@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from hypervisors.broadcast import changes_group
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain, Operation
 from hypervisors.models.operations import OperationQuerySet
@@ -24,6 +25,7 @@ from hypervisors.web.boosting import wants_part
 from hypervisors.web.methods import require_POST
 from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import person
+from hypervisors.web.sequences import sequence_number
 
 DRAWER_LENGTH = 40
 PAGE_SIZE = 50
@@ -77,12 +79,20 @@ def operations(request: HttpRequest) -> HttpResponse:
 @require_safe
 def operation(request: HttpRequest, operation_id: UUID) -> HttpResponse:
     """One of them: how far it is, its steps and parts. One that makes a virtual machine leads on to that."""
+    # What ends while the page is on its way must not be missed.
+    sequence = sequence_number(changes_group(request.user))
     row = get_object_or_404(_with_names(Operation.objects.visible_to(request.user)), pk=operation_id)
     machine = _made_machine(request, row)
     if machine is not None and row.state == OperationState.SUCCEEDED:
         return _led_on(request, machine)
     children = _children(_with_names(Operation.objects.visible_to(request.user)), row)
-    context = {"operation": row, "machine": machine, "children": children, "made_uuid": _made_uuid(row)}
+    context = {
+        "operation": row,
+        "machine": machine,
+        "children": children,
+        "made_uuid": _made_uuid(row),
+        "sequence": sequence,
+    }
     return render(request, "operations/page.html#band" if wants_part(request) else "operations/page.html", context)
 
 

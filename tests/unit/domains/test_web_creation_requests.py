@@ -197,6 +197,11 @@ def test_the_history_leads_to_what_is_made_and_not_to_its_host(form: Form) -> No
     assert task["url"] == f"/operations/{operation.pk}/"
 
 
+def test_the_page_of_an_operation_knows_what_was_told_before_it_was_read(form: Form) -> None:
+    operation = made(form, method="pxe", name="quick")
+    assert "data-seq=" in form.client.get(f"/operations/{operation.pk}/").content.decode()
+
+
 def test_the_second_click_leads_to_what_the_first_asked_for(form: Form) -> None:
     sent = form.send(method="pxe", name="once")
     first, second = sent.post("run"), sent.post("run")
