@@ -123,6 +123,14 @@ def test_one_that_was_started_after_it_was_asked_for_stays(world: World, alice: 
     assert (world.is_there(), world.volumes()) == (True, list(DISKS))
 
 
+def test_one_that_was_protected_after_it_was_asked_for_stays(world: World, alice: User) -> None:
+    operation = ask(world, alice)
+    Domain.objects.filter(pk=world.domain.pk).update(delete_protected=True)
+    run_to_end(operation)
+    assert (operation.state, "protected from deletion" in operation.outcome) == (OperationState.FAILED, True)
+    assert (world.is_there(), world.volumes()) == (True, list(DISKS))
+
+
 def test_a_disk_that_is_not_its_own_any_more_stays_with_the_machine(world: World, alice: User) -> None:
     operation = ask(world, alice)
     world.connection.raw.lookupByUUID(MACHINE.bytes).destroy()

@@ -21,7 +21,7 @@ from hypervisors.inventory.storage.storage_pools import pool_columns
 from hypervisors.libvirtxml.storage_pool_builder import definition_digest
 from hypervisors.libvirtxml.storage_pool_specs import StoragePoolSpec
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, OperationLock, StoragePool
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine import records
 from hypervisors.operations.engine.requests import request_cancel, request_of_many, request_operation, why_not
 from hypervisors.operations.engine.runner import run_operation
@@ -389,6 +389,37 @@ def test_with_all_that_is_in_it(host: FakeHost, alice: User) -> None:
     operation = do(row, "delete_storage_pool", alice, deletes_volumes="1")
     assert (operation.state, host.pools()) == (OperationState.SUCCEEDED, {}), operation.outcome
     assert operation.steps[0]["made"] == {"deleted": 2}
+
+
+@pytest.mark.parametrize("rows_know", [True, False])
+def test_what_volumes_of_another_storage_pool_are_on_top_of_is_not_deleted_with_it(
+    rows_know: bool, host: FakeHost, alice: User
+) -> None:
+    row = made(host, alice)
+    clones = made(host, alice, StoragePoolSpec(pool_type="dir", name="clones", target_path="/srv/clones"))
+    base = create_volume(host.connection, row.uuid, VolumeSpec(name="base", format="qcow2", capacity_bytes=2**20))
+    overlay = VolumeSpec(
+        name="top", format="qcow2", capacity_bytes=2**20, backing_path=base.path, backing_format="qcow2"
+    )
+    create_volume(host.connection, clones.uuid, overlay)
+    if rows_know:
+        Volume.objects.create(storage_pool=row, name="base", path=base.path)
+        Volume.objects.create(storage_pool=clones, name="top", path="/srv/clones/top", backing_path=base.path)
+        with pytest.raises(NotPossible, match="on top of it.*“top”"):
+            do(row, "delete_storage_pool", alice, deletes_volumes="1")
+    else:
+        operation = do(row, "delete_storage_pool", alice, deletes_volumes="1")
+        assert (operation.state, "“top”" in operation.outcome) == (OperationState.FAILED, True)
+    assert [one.name for one in list_volumes(host.connection, row.uuid)] == ["base"]
+
+
+def test_what_something_is_being_made_in_is_not_deleted_with_its_contents(host: FakeHost, alice: User) -> None:
+    row = made(host, alice)
+    given = {"name": "new.qcow2", "format": "qcow2", "capacity_bytes": 2**20, "overcommitted": True}
+    creation = request_operation(user=alice, kind="create_volume", subject=row, parameters=given)
+    OperationLock.objects.filter(operation=creation).exclude(key__startswith="volume:").delete()
+    with pytest.raises(NotPossible, match="An operation works on a volume in it"):
+        do(row, "delete_storage_pool", alice, deletes_volumes="1")
 
 
 def test_what_other_hosts_share_is_not_deleted_with_its_contents(

@@ -50,6 +50,8 @@ class ImportAppliance(OperationType[Hypervisor]):
         return False
 
     def why_not(self, hypervisor: Hypervisor) -> str:
+        if hypervisor.in_maintenance:
+            return _("%(host)s is in maintenance: nothing new goes there.") % {"host": hypervisor.name}
         return why_unreachable(hypervisor)
 
     def check(self, hypervisor: Hypervisor, given: Mapping[str, Any]) -> ImportParameters:

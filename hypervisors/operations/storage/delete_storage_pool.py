@@ -5,6 +5,7 @@ Refused while virtual machines use volumes in it; the hosts are asked right befo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
@@ -20,13 +21,16 @@ from hypervisors.gateway.storage.storage_pool_actions import (
     undefine_storage_pool,
 )
 from hypervisors.gateway.storage.storage_pool_users import read_storage_pool_users
+from hypervisors.gateway.storage.volume_users import read_overlays
 from hypervisors.gateway.storage.volumes import delete_volume, list_volumes
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
-from hypervisors.models import Hypervisor, StoragePool
+from hypervisors.inventory.storage.uses import overlays_on
+from hypervisors.models import Hypervisor, OperationLock, StoragePool
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Result, Run, succeeded
 from hypervisors.operations.engine.steps import Made, Step, run_steps
+from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.operations.storage.storage_pool_operations import CALL_SECONDS, StoragePoolOperation, find_subject
 from hypervisors.operations.storage.storage_pool_users import (
     StoragePoolUser,
@@ -34,6 +38,7 @@ from hypervisors.operations.storage.storage_pool_users import (
     storage_pool_users,
     why_used,
 )
+from hypervisors.operations.storage.volume_users import in_use_text
 
 _DELETE_SECONDS = 600.0
 
@@ -89,7 +94,19 @@ def why_contents_stay(storage_pool: StoragePool) -> str:
         ) % {"hosts": hosts}
     if not storage_pool.active:
         return _("It is not started: what is in it can be deleted only while it is.")
-    return why_used(storage_pool_users(storage_pool, on_every_host=True))
+    return why_used(storage_pool_users(storage_pool, on_every_host=True)) or _why_others_need_it(storage_pool)
+
+
+def _why_others_need_it(storage_pool: StoragePool) -> str:
+    """Volumes of other storage pools that are on top of its own, and what is being done in it."""
+    volumes = storage_pool.volumes.present().select_related("storage_pool__hypervisor")
+    overlays = (overlay for found in overlays_on(volumes).values() for overlay in found)
+    outside = [one.name for one in overlays if one.storage_pool.storage_key != storage_pool.storage_key]
+    if outside:
+        return in_use_text([], outside)
+    if OperationLock.objects.filter(key__startswith=volume_lock_key(storage_pool, "")).exists():
+        return _("An operation works on a volume in it: wait for its end, or cancel it.")
+    return ""
 
 
 class _PoolStep(Step):
@@ -107,7 +124,11 @@ class _DeleteVolumes(_PoolStep):
         if reason:
             raise NotPossible(reason)
         uuid, deleted, kept = self._uuid, 0, []
-        for volume in run.ask(lambda connection: list_volumes(connection, uuid), seconds=CALL_SECONDS):
+        volumes = run.ask(lambda connection: list_volumes(connection, uuid), seconds=CALL_SECONDS)
+        overlays = _overlays_outside(run, self._storage_pool, [volume.path for volume in volumes])
+        if overlays:
+            raise NotPossible(in_use_text([], overlays))
+        for volume in volumes:
             name = volume.name
             try:
                 run.ask(_deletion(self._storage_pool, name), seconds=_DELETE_SECONDS)
@@ -124,6 +145,16 @@ class _DeleteVolumes(_PoolStep):
 
     def is_done(self, run: Run, intent: Made) -> bool:
         return False
+
+
+def _overlays_outside(run: Run, storage_pool: StoragePool, paths: list[str]) -> list[str]:
+    """The volumes in other storage pools of the host that are on top of these, as it has them now."""
+    others = StoragePool.objects.present().filter(hypervisor=storage_pool.hypervisor_id, active=True, trouble="")
+    names: list[str] = []
+    for uuid in others.exclude(pk=storage_pool.pk).values_list("uuid", flat=True):
+        question = partial(read_overlays, pool_uuid=uuid, paths=paths, even_when_busy=True)
+        names += run.ask(question, seconds=CALL_SECONDS)
+    return sorted(names)
 
 
 def _deletion(storage_pool: StoragePool, name: str) -> Any:

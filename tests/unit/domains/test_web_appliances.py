@@ -22,7 +22,8 @@ from hypervisors.models import (
     StoragePool,
     Volume,
 )
-from hypervisors.states import OperationState
+from hypervisors.operations.engine.requests import why_not
+from hypervisors.states import AdminState, OperationState
 from tests.rows import make_operation
 from tests.unit.imaging import packages
 
@@ -306,3 +307,9 @@ def test_what_was_exported_can_be_downloaded_while_it_is_there(
     dialog = operator.get(url, headers=HTMX).content.decode()
     assert f'href="/transfer/volumes/{made.pk}"' in dialog
     assert "5 MiB" in dialog
+
+
+def test_nothing_is_imported_to_a_host_in_maintenance(volume: Volume, storage_pool: StoragePool) -> None:
+    Hypervisor.objects.update(admin_state=AdminState.MAINTENANCE)
+    host = Hypervisor.objects.get(pk=storage_pool.hypervisor_id)
+    assert "in maintenance" in why_not(host, "import_appliance")

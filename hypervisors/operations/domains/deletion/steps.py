@@ -22,7 +22,7 @@ from hypervisors.gateway.storage.loose_files import delete_loose_file, loose_fil
 from hypervisors.gateway.storage.volumes import delete_volume, read_volume
 from hypervisors.inventory.storage.origins import forget_origin
 from hypervisors.libvirtxml.domains import parse_domain
-from hypervisors.models import StoragePool, Volume
+from hypervisors.models import Domain, StoragePool, Volume
 from hypervisors.operations.domains.creation.disk_steps import TellStorage
 from hypervisors.operations.domains.domain_operations import IS_OFF
 from hypervisors.operations.engine.runs import Run
@@ -83,6 +83,8 @@ class Examine(Step):
         facts = run.ask(lambda connection: read_domain(connection, run.uuid))
         if facts is None:
             raise NotPossible(_("%(host)s does not have it any more.") % {"host": run.source.name})
+        if Domain.objects.filter(pk=run.operation.domain_id, delete_protected=True).exists():
+            raise NotPossible(_("It is protected from deletion; take the protection back first."))
         named = _sources(facts)
         for disk in self._disks:
             if disk.source not in named and not disk.is_file:
