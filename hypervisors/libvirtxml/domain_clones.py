@@ -18,6 +18,8 @@ from hypervisors.libvirtxml.template_marker import find_template_marker
 _OUR_METADATA = "{urn:vmportal:"
 # Identities that firmware shows to the guest, by which software takes it for the original.
 _IDENTITIES = ("serial", "uuid")
+# Types of disks that are a device or a socket of the host: two machines would write to the very same.
+_HOST_DISKS = frozenset({"nvme", "vhostuser", "vhostvdpa"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +167,8 @@ def _edit_disks(devices: etree._Element, changes: CloneChanges, frozen: Collecti
         target = disk.find("target")
         name = "" if target is None else target.get("dev", "")
         change = changes.disks.get(name)
-        if change is not None and change.is_gone:
+        is_replaced = change is not None and bool(change.path)
+        if (disk.get("type") in _HOST_DISKS and not is_replaced) or (change is not None and change.is_gone):
             devices.remove(disk)
             continue
         if change is not None and change.is_empty:

@@ -77,7 +77,9 @@ class DeleteDomain(DomainOperation):
     ) -> Sequence[tuple[Privilege, models.Model | None]]:
         """A file in no storage pool, a medium, what others share: only who manages the storage may delete it."""
         plan = deletion_plan(domain)
-        foreign = {disk.source for disk in plan.disks if disk.notes or disk.is_loose}
+        # A template's disks are read-only, and its own all the same.
+        own = [disk for disk in plan.disks if domain.is_template and disk.device == "disk"]
+        foreign = {disk.source for disk in plan.disks if disk.is_loose or (disk.notes and disk not in own)}
         if any(not disk.storage_pool_uuid or disk.source in foreign for disk in parameters.doomed):
             return [(Privilege.STORAGE_MANAGE, domain.hypervisor)]
         return ()

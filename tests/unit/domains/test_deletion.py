@@ -339,3 +339,17 @@ def test_a_machine_that_is_gone_shows_what_is_left_to_who_may_delete_it(
     assert "left.img" in operator.get(f"/vms/{domain.uuid}/").content.decode()
     client.force_login(bob)
     assert "left.img" not in client.get(f"/vms/{domain.uuid}/").content.decode()
+
+
+def test_a_template_s_own_disks_are_not_foreign_for_being_read_only(
+    domain: Domain, charlie: User, make_volume: Callable[..., Volume]
+) -> None:
+    role = Role.objects.create(key="owner", name="Owner", privileges=["domain.view", "domain.delete"])
+    RoleBinding.objects.create(user=charlie, role=role, scope=Scope.DOMAIN, domain=domain)
+    make_volume("own.qcow2")
+    with_disks(domain, disk("own.qcow2", extra="<readonly/>"))
+    with pytest.raises(NotPermitted):
+        ask(charlie, domain, disks=[f"{IMAGES}/own.qcow2"])
+    Domain.objects.filter(pk=domain.pk).update(is_template=True)
+    template = Domain.objects.select_related("hypervisor").get(pk=domain.pk)
+    assert len(ask(charlie, template, disks=[f"{IMAGES}/own.qcow2"]).parameters["disks"]) == 1

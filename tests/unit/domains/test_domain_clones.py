@@ -133,3 +133,13 @@ def test_a_template_says_so_cannot_be_written_to_and_is_a_machine_again() -> Non
 def test_what_is_no_xml_is_refused(edit: object) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         edit("<domain>")  # type: ignore[operator]
+
+
+def test_a_disk_that_is_a_device_of_the_host_stays_with_the_original() -> None:
+    disk = (
+        "<disk type='nvme' device='disk'><source type='pci' managed='yes' namespace='1'>"
+        "<address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source><target dev='vdz'/></disk>"
+    )
+    xml = ORIGINAL.replace("</devices>", f"{disk}</devices>")
+    assert "vdz" in xml
+    assert "vdz" not in clone_domain(xml, CloneChanges(name="web2", uuid=NEW))

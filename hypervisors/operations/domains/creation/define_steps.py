@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import NameTaken, NotPossible
+from hypervisors.errors import NameTaken, NotPossible, VmportalError
 from hypervisors.gateway.domains.actions import force_off_domain, set_autostart, start_domain
 from hypervisors.gateway.domains.definitions import (
     DefinedDomain,
@@ -18,7 +18,7 @@ from hypervisors.gateway.domains.definitions import (
 )
 from hypervisors.gateway.domains.removal import undefine_domain
 from hypervisors.operations.engine.runs import Run
-from hypervisors.operations.engine.steps import Made, Step
+from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
 
 # Building firmware variables and a TPM's state, and QEMU's start on a loaded host.
 _START_SECONDS = 120.0
@@ -54,8 +54,18 @@ class DefineDomain(Step):
         xml = self._build(run)
         run.ask(lambda connection: define_domain(connection, xml))
         if self._autostart:
-            run.ask(lambda connection: set_autostart(connection, self._uuid, enabled=True))
+            self._set_autostart(run)
         return {"uuid": str(self._uuid)}
+
+    def _set_autostart(self, run: Run) -> None:
+        try:
+            run.ask(lambda connection: set_autostart(connection, self._uuid, enabled=True))
+        except UNASKABLE:
+            raise
+        except VmportalError:
+            # A step that fails leaves nothing.
+            run.ask(lambda connection: undefine_domain(connection, self._uuid))
+            raise
 
     def is_done(self, run: Run, intent: Made) -> bool:
         found = self._find(run)
@@ -64,7 +74,7 @@ class DefineDomain(Step):
         if found.name != self._domain_name:
             raise NameTaken(_("Another virtual machine has its UUID now; it is left alone."))
         if self._autostart:
-            run.ask(lambda connection: set_autostart(connection, self._uuid, enabled=True))
+            self._set_autostart(run)
         return True
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:

@@ -226,14 +226,24 @@ class CopiedDisk(VolumeStep):
             raise HypervisorError(
                 _("libvirt made something else of it than a whole %(format)s image.") % {"format": self._spec.format}
             )
-        wanted = self._spec.capacity_bytes
-        if wanted > facts.capacity_bytes:
-            facts = run.ask(
-                lambda connection: resize_volume(connection, pool_uuid, self._spec.name, wanted),
+        if self._spec.capacity_bytes > facts.capacity_bytes:
+            facts = self._grow(run)
+        return self._noted(facts)
+
+    def _grow(self, run: Run) -> VolumeFacts:
+        pool_uuid, name, wanted = self._storage_pool.uuid, self._spec.name, self._spec.capacity_bytes
+        try:
+            return run.ask(
+                lambda connection: resize_volume(connection, pool_uuid, name, wanted),
                 hypervisor=self._storage_pool.hypervisor,
                 seconds=_SILENT_SECONDS,
             )
-        return self._noted(facts)
+        except UNASKABLE:
+            raise
+        except VmportalError:
+            # A step that fails leaves nothing.
+            self._delete(run)
+            raise
 
     def _is_whole(self, facts: VolumeFacts) -> bool:
         """A copy whose call was not seen to return is never taken for whole: it looks like one from the beginning."""

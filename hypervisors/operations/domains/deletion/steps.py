@@ -83,7 +83,8 @@ class Examine(Step):
         facts = run.ask(lambda connection: read_domain(connection, run.uuid))
         if facts is None:
             raise NotPossible(_("%(host)s does not have it any more.") % {"host": run.source.name})
-        if Domain.objects.filter(pk=run.operation.domain_id, delete_protected=True).exists():
+        domain = run.operation.domain
+        if domain is not None and Domain.objects.filter(pk=domain.pk, delete_protected=True).exists():
             raise NotPossible(_("It is protected from deletion; take the protection back first."))
         named = _sources(facts)
         for disk in self._disks:
