@@ -180,7 +180,12 @@ class TransferServer(ThreadingMixIn, HTTPServer):
             # Dropped: nginx answers 502, and browsers come again.
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread could be started.
+            self._requests.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

@@ -112,6 +112,28 @@ def test_one_that_failed_or_was_cancelled_is_removed_once_nobody_writes_it(stora
     assert not note_progress(upload, position=1, safe_bytes=1, bytes_per_second=1)
 
 
+@pytest.mark.parametrize(
+    ("sha256", "state", "ended"),
+    [
+        ("", UploadState.DONE, OperationState.SUCCEEDED),
+        ("b" * 64, UploadState.MISMATCHED, OperationState.FAILED),
+    ],
+)
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_one_that_is_there_stays_though_its_worker_died_before_it_could_say_so(
+    sha256: str, state: UploadState, ended: OperationState, is_cancelled: bool, storage: Storage, alice: User
+) -> None:
+    upload = begin(storage, alice, sha256=sha256)
+    look(upload)
+    Upload.objects.update(state=state, sha256="a" * 64)
+    if is_cancelled:
+        request_cancel(Operation.objects.get(pk=upload.operation_id), user=alice)
+    operation = look(upload)
+    assert (operation.state, upload.state, storage.names()) == (ended, state, ["web1.iso"])
+    assert ("It is there. SHA-256" in operation.outcome) == (state == UploadState.DONE)
+    assert ("it is not the file that was meant" in operation.outcome) == (state == UploadState.MISMATCHED)
+
+
 def test_what_nothing_came_of_for_a_day_is_removed(storage: Storage, alice: User) -> None:
     upload = begin(storage, alice)
     look(upload)

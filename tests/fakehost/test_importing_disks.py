@@ -1,17 +1,20 @@
-"""What an import asks of a host before it converts a disk where it lies, on libvirt's test driver."""
+"""What imports, copies and exports ask of a host before they touch its volumes, on libvirt's test driver."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from hypervisors.errors import NotPossible, StorageBusy
+from hypervisors.errors import NameTaken, NotPossible, StorageBusy
 from hypervisors.gateway.connections import Connection
 from hypervisors.imaging.appliances import PackagedDisk
 from hypervisors.imaging.ovf import ApplianceDisk
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.operations.domains.creation.disk_steps import CopiedDisk
+from hypervisors.operations.domains.exporting import packing
+from hypervisors.operations.domains.exporting.packing import BeginArchive
 from hypervisors.operations.domains.importing import extraction
 from hypervisors.operations.domains.importing.extraction import JudgeDisk, check_room
 from hypervisors.operations.engine.runs import Run
@@ -93,3 +96,19 @@ def test_what_a_running_machine_writes_to_is_not_copied_into_another(
     define(user, live_xml=f"<domain type='qemu'><name>db1</name><devices>{disk}</devices></domain>")
     with pytest.raises(NotPossible, match="It is in use: vda of “db1”"):
         check_copied(run, storage.mirror("web1.img"))
+
+
+def test_an_archive_is_not_begun_in_what_somebody_else_put_there_meanwhile(
+    storage: Storage, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = BeginArchive(storage.row, "web1.img")
+    assert step.is_done(run, {})
+    facts = storage.find("web1.img")
+    assert facts is not None
+    monkeypatch.setattr(packing, "read_volume", lambda *_arguments: replace(facts, physical_bytes=5))
+    for ask in (lambda: step.is_done(run, {}), lambda: step.undo(run, {}, {})):
+        with pytest.raises(NameTaken, match="left alone"):
+            ask()
+    assert storage.names() == ["web1.img"]
+    step.undo(run, {}, step.found(run, {}))
+    assert storage.names() == []

@@ -39,6 +39,8 @@ UNTOUCHED_HOURS = 24
 _FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.5, 9.0
 _AGAIN_SECONDS = 3.0
 _LEASE_SECONDS = 0.5
+# The volume is somebody's by now.
+_THERE = (UploadState.DONE, UploadState.MISMATCHED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,8 @@ class _Run:
         self._storage_pool = upload.storage_pool
 
     def go_on(self) -> Result:
-        # One that is just being made is made first, so that it is known whose it is.
-        if self._run.cancel_requested.is_set() and self._upload.state != UploadState.MAKING:
+        # One that is just being made is made first, so that it is known whose it is; one that is there stays.
+        if self._run.cancel_requested.is_set() and self._upload.state not in (UploadState.MAKING, *_THERE):
             self._set(UploadState.DISCARDED)
         elif self._is_forgotten():
             problem = _("Nothing has come for %(hours)d hours.") % {"hours": UNTOUCHED_HOURS}
@@ -100,6 +102,9 @@ class _Run:
                 return Later(seconds=self._until_next_look())
             case UploadState.RECEIVED:
                 return self._finish()
+            case UploadState.DONE | UploadState.MISMATCHED:
+                # Its worker died before it could say so.
+                return self._outcome()
             case _:
                 return self._remove()
 
@@ -125,9 +130,14 @@ class _Run:
     def _finish(self) -> Outcome:
         tell_all(self._run, self._storage_pool)
         note_arrival(self._run, self._storage_pool, self._upload.volume_name, self._upload.purpose)
+        expected = self._upload.sha256_expected
+        is_other = expected and expected != self._upload.sha256
+        self._set(UploadState.MISMATCHED if is_other else UploadState.DONE)
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
         expected, found = self._upload.sha256_expected, self._upload.sha256
-        if expected and expected != found:
-            self._set(UploadState.MISMATCHED)
+        if self._upload.state == UploadState.MISMATCHED:
             return failed(
                 _(
                     "All of it arrived, but it is not the file that was meant: its SHA-256 is %(found)s, and "
@@ -135,7 +145,6 @@ class _Run:
                 )
                 % {"found": found, "expected": expected, "name": self._upload.volume_name}
             )
-        self._set(UploadState.DONE)
         if expected:
             return succeeded(_("It is there, and its SHA-256 is the expected one."))
         return succeeded(_("It is there. SHA-256: %(sha256)s") % {"sha256": found})

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from socketserver import ThreadingMixIn
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from hypervisors.models import AuditRecord, Domain, Hypervisor, Operation, Stora
 from hypervisors.operations.storage.uploads import begin_upload
 from hypervisors.states import UploadState
 from hypervisors.transfer import leases, uploads
-from hypervisors.transfer.server import TransferServer
+from hypervisors.transfer.server import MAX_REQUESTS, TransferServer
 from hypervisors.transfer.transfers import Transfer, TransferRegistry
 from hypervisors.transfer.upkeep import Upkeep
 from hypervisors.transfer.uploads import _Leased
@@ -221,6 +222,19 @@ def test_a_name_with_a_null_character_is_refused_before_anybody_looks_for_it(
     given: dict[str, Any] = {"name": "web1\0.iso", "length_bytes": 1000}
     with pytest.raises(NotPossible):
         begin_upload(user=alice, storage_pool=storage_pool, parameters=given, fingerprint="1000-7")
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadingMixIn, "process_request", fails)
+    server = TransferServer(("127.0.0.1", 0))
+    with closing(socket.socket()) as client:
+        for _number in range(MAX_REQUESTS + 1):
+            with pytest.raises(RuntimeError):
+                server.process_request(client, ("127.0.0.1", 1))
+    server.server_close()
 
 
 def test_a_cancelled_upload_is_audited(port: int, upload: Upload, alice: User) -> None:

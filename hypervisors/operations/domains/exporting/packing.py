@@ -74,11 +74,22 @@ class BeginArchive(Step):
         return {"name": self._volume_name}
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        """The name is locked: what stands there now was made here."""
+        """The name is locked, but not for who works without us. Raises: errors.NameTaken for what holds something."""
         uuid = self._storage_pool.uuid
-        return run.ask(lambda connection: read_volume(connection, uuid, self._volume_name)) is not None
+        facts = run.ask(lambda connection: read_volume(connection, uuid, self._volume_name))
+        if facts is not None and facts.physical_bytes:
+            raise NameTaken(
+                _("There is another volume called “%(name)s” now; it is left alone.") % {"name": self._volume_name}
+            )
+        return facts is not None
+
+    def found(self, run: Run, intent: Made) -> Made:
+        return {"name": self._volume_name}
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
+        if not made:
+            # Raises for what was not made here.
+            self.is_done(run, intent)
         delete_own(run, self._storage_pool, self._volume_name)
 
     def leftover(self, intent: Made, made: Made) -> str:
