@@ -23,7 +23,7 @@ from hypervisors.operations.engine.steps import Made, Step, run_steps
 from hypervisors.operations.engine.subjects import lock_key, volume_lock_key
 from hypervisors.operations.engine.types import OperationType
 from hypervisors.operations.storage.image_checks import check_image, why_quarantined
-from hypervisors.operations.storage.latest_volume_users import why_running_now
+from hypervisors.operations.storage.latest_volume_users import users_now, why_running_now
 from hypervisors.operations.storage.long_calls import call_and_follow
 from hypervisors.operations.storage.room import check_room, read_room
 from hypervisors.operations.storage.storage_operations import (
@@ -33,7 +33,7 @@ from hypervisors.operations.storage.storage_operations import (
     why_no_storage_pool,
     why_volume_gone,
 )
-from hypervisors.operations.storage.volume_users import why_in_use, why_running
+from hypervisors.operations.storage.volume_users import in_use_text, why_in_use, why_running
 from hypervisors.privileges import Privilege
 
 _MOST_BYTES = 2**50
@@ -172,9 +172,18 @@ class CopyVolume(Step):
         return {"path": made.path, "capacity_bytes": made.capacity_bytes}
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        """A copy that was not seen to end is never whole: it is deleted as soon as libvirt lets go of it."""
-        if self._read(run) is not None:
-            self._delete(run)
+        """A copy that was not seen to end is never whole: it is deleted as soon as libvirt lets go of it.
+
+        Raises: errors.NotPossible when a machine has what is there by now.
+        """
+        facts = self._read(run)
+        if facts is None:
+            return False
+        volume = Volume(storage_pool=self._target, name=self._parameters.name, path=facts.path)
+        users, overlays = users_now(run, volume, even_when_busy=True)
+        if users or overlays:
+            raise NotPossible(in_use_text(users, overlays))
+        self._delete(run)
         return False
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
