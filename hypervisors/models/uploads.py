@@ -9,12 +9,14 @@ from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.operations import Operation
 from hypervisors.models.storage_pools import StoragePool
-from hypervisors.states import UNFINISHED_UPLOAD_STATES, UploadState
+from hypervisors.states import UNFINISHED_OPERATION_STATES, UNFINISHED_UPLOAD_STATES, UploadState
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
     def unfinished(self) -> Self:
-        return self.filter(state__in=UNFINISHED_UPLOAD_STATES)
+        """One whose operation was cancelled before it began, or given up, goes on no more whatever its state says."""
+        running = {"operation__state__in": UNFINISHED_OPERATION_STATES}
+        return self.filter(state__in=UNFINISHED_UPLOAD_STATES, **running)
 
 
 class Upload(models.Model):
@@ -64,6 +66,11 @@ class Upload(models.Model):
     @property
     def is_unfinished(self) -> bool:
         return self.state in UNFINISHED_UPLOAD_STATES
+
+    @property
+    def is_given_up(self) -> bool:
+        """Its operation ended without it: nothing keeps others from its volume any more."""
+        return self.is_unfinished and self.operation.is_finished
 
 
 class TransferLease(models.Model):

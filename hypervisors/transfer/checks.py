@@ -77,7 +77,7 @@ class Checker(threading.Thread):
                 logger.exception("An upload could not be checked; tried again soon.")
 
     def _due(self) -> list[Upload]:
-        rows = Upload.objects.filter(state=UploadState.CHECKING).order_by("touched_at")
+        rows = Upload.objects.unfinished().filter(state=UploadState.CHECKING).order_by("touched_at")
         return list(rows.select_related("storage_pool__hypervisor"))
 
     def _check(self, upload: Upload) -> None:

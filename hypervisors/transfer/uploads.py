@@ -119,6 +119,8 @@ class Uploads:
             raise Refused(HTTPStatus.NOT_FOUND)
         if not can(user, Privilege.STORAGE_MANAGE, upload.storage_pool):
             raise Refused(HTTPStatus.FORBIDDEN, _("You may not change this storage pool any more."))
+        if upload.is_given_up:
+            raise Refused(HTTPStatus.GONE, upload.operation.outcome)
         if upload.state in (UploadState.FAILED, UploadState.DISCARDED):
             raise Refused(HTTPStatus.GONE, upload.problem or _("It was cancelled."))
         if upload.state in (UploadState.WAITING, UploadState.MAKING):
@@ -210,6 +212,7 @@ def _wait_until_open(token: str) -> Upload | None:
     while True:
         upload = rows.filter(token=token).first()
         is_coming = upload is not None and upload.state in (UploadState.WAITING, UploadState.MAKING)
+        is_coming = is_coming and upload is not None and not upload.is_given_up
         if not is_coming or time.monotonic() > deadline:
             return upload
         connections.close_all()
@@ -221,7 +224,7 @@ def _require_open(upload: Upload) -> None:
 
     Raises: Refused.
     """
-    if not Upload.objects.filter(pk=upload.pk, state=UploadState.OPEN).exists():
+    if not Upload.objects.unfinished().filter(pk=upload.pk, state=UploadState.OPEN).exists():
         raise Refused(HTTPStatus.CONFLICT, _("It was ended meanwhile."))
 
 

@@ -77,7 +77,7 @@ def _told(row: Upload) -> dict[str, Any]:
         "operation": str(row.operation_id),
         "name": row.volume_name,
         "fingerprint": row.fingerprint,
-        "state": row.state,
+        "state": UploadState.FAILED if row.is_given_up else row.state,
         "length_bytes": row.length_bytes,
         "received_bytes": row.received_bytes,
         "sha256": row.sha256,
@@ -88,6 +88,8 @@ def _told(row: Upload) -> dict[str, Any]:
 
 
 def _problem(row: Upload) -> str:
+    if row.is_given_up:
+        return row.operation.outcome
     match row.state:
         case UploadState.FAILED:
             return row.problem

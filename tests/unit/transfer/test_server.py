@@ -15,8 +15,9 @@ from django.db import DatabaseError, connections
 
 from hypervisors.errors import NotPossible
 from hypervisors.models import AuditRecord, Domain, Hypervisor, Operation, StoragePool, TransferLease, Upload, Volume
+from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.operations.storage.uploads import begin_upload
-from hypervisors.states import UploadState
+from hypervisors.states import OperationState, UploadState
 from hypervisors.transfer import leases, uploads
 from hypervisors.transfer.server import MAX_REQUESTS, TransferServer
 from hypervisors.transfer.transfers import Transfer, TransferRegistry
@@ -222,6 +223,22 @@ def test_a_name_with_a_null_character_is_refused_before_anybody_looks_for_it(
     given: dict[str, Any] = {"name": "web1\0.iso", "length_bytes": 1000}
     with pytest.raises(NotPossible):
         begin_upload(user=alice, storage_pool=storage_pool, parameters=given, fingerprint="1000-7")
+
+
+@pytest.mark.parametrize("state", [UploadState.WAITING, UploadState.OPEN, UploadState.CHECKING])
+def test_one_whose_operation_ended_without_it_takes_nothing_more(
+    state: UploadState, port: int, upload: Upload, alice: User, storage_pool: StoragePool
+) -> None:
+    becomes(upload, state)
+    request_cancel(upload.operation, user=alice)
+    assert upload.operation.state == OperationState.CANCELLED
+    browser = Browser(port, alice)
+    for method in ("HEAD", "PATCH"):
+        assert browser.ask(method, path_of(upload), PATCH, b"x" * (method == "PATCH"))[0] == 410
+    assert not Upload.objects.unfinished().exists()
+    parameters = {"name": "web1.iso", "length_bytes": 1000}
+    again = begin_upload(user=alice, storage_pool=storage_pool, parameters=parameters, fingerprint="1000-7")
+    assert again != upload
 
 
 def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
