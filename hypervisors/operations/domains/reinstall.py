@@ -46,6 +46,7 @@ class Reinstall(SingleCall):
         found = find_domain(connection, uuid)
         if before is None or found is None:
             raise NotPossible(_("vmportal does not know what it was installed from."))
+        boot_xml(found.xml, before)
         marker = InstallMarker(
             phase=Installation.Phase.INSTALLING,
             media=tuple(before.media),
@@ -56,12 +57,19 @@ class Reinstall(SingleCall):
         set_install_marker(connection, uuid, marker)
         _note(before, run)
         with_marker = find_domain(connection, uuid) or found
-        is_network = before.source == "network"
-        xml = install_boot_xml(with_marker.xml, media=before.media, network=is_network, kernel=before.kernel)
-        start_domain_as(connection, xml)
+        start_domain_as(connection, boot_xml(with_marker.xml, before))
 
     def is_done(self, connection: Connection, uuid: UUID, run: Run) -> bool:
         return domain_state(connection, uuid) in ACTIVE_DOMAIN_STATES
+
+
+def boot_xml(domain_xml: str, before: Installation) -> str:
+    """Raises: errors.NotPossible when the drive or the card that it was installed from is gone."""
+    is_network = before.source == "network"
+    try:
+        return install_boot_xml(domain_xml, media=before.media, network=is_network, kernel=before.kernel)
+    except ValueError as error:
+        raise NotPossible(str(error)) from error
 
 
 def _installation(domain: Domain) -> Installation | None:

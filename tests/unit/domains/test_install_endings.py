@@ -1,12 +1,15 @@
 """What ends an installation: the guest's own doing, and nothing that somebody asked for."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
-from hypervisors.models import Domain, Installation
-from hypervisors.operations.domains.creation.install_phase import Ending, ending_of
+from hypervisors.errors import NotPossible
+from hypervisors.models import Domain, Installation, Operation
+from hypervisors.operations.domains.creation.install_phase import Ending, ending_of, look_at_installations
+from hypervisors.operations.domains.reinstall import boot_xml
 from hypervisors.states import DomainState
 from tests.rows import make_operation
 
@@ -44,6 +47,24 @@ def test_an_installer_that_powers_off_has_its_machine_started_again(domain: Doma
 def test_what_somebody_shut_down_is_not_started_again(domain: Domain, installation: Installation) -> None:
     shut_down(domain, minutes_ago=0)
     assert ending_of(installation, domain) is None
+
+
+def test_one_that_cannot_be_looked_at_keeps_no_other_from_its_end(domain: Domain, installation: Installation) -> None:
+    # Of no machine and no operation, and looked at first.
+    Installation.objects.create(
+        uuid=uuid4(),
+        hypervisor=installation.hypervisor,
+        hypervisor_pool=installation.hypervisor_pool,
+        phase=Installation.Phase.SEEDED,
+    )
+    assert look_at_installations() == 1
+    assert Operation.objects.get().kind == "finish_install"
+
+
+def test_without_the_drive_it_was_installed_from_it_is_not_installed_again(installation: Installation) -> None:
+    installation.source, installation.media = "cdrom", {"sda": "/isos/debian.iso"}
+    with pytest.raises(NotPossible, match="no drive or network card to install from"):
+        boot_xml("<domain><os/><devices/></domain>", installation)
 
 
 def test_a_request_of_long_ago_is_not_why_it_is_off(domain: Domain, installation: Installation) -> None:

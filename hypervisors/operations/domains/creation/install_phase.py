@@ -62,15 +62,25 @@ def look_at_installations() -> int:
     """Have those finished whose time has come; how many."""
     count = 0
     for installation in Installation.objects.unfinished().select_related("hypervisor_pool"):
-        domain = domain_of(installation)
-        if domain is None:
-            _forget_if_gone(installation)
-            continue
-        _note_reboot(installation, domain)
-        ending = ending_of(installation, domain)
-        if ending is not None and _request(domain, ending):
-            count += 1
+        try:
+            count += _look_at(installation)
+        except DatabaseError:
+            raise
+        except Exception:
+            # The others have their time all the same.
+            logger.exception("The installation of %s could not be looked at.", installation.uuid)
     return count
+
+
+def _look_at(installation: Installation) -> bool:
+    """Have it finished if its time has come; whether it had."""
+    domain = domain_of(installation)
+    if domain is None:
+        _forget_if_gone(installation)
+        return False
+    _note_reboot(installation, domain)
+    ending = ending_of(installation, domain)
+    return ending is not None and _request(domain, ending)
 
 
 def domain_of(installation: Installation) -> Domain | None:
