@@ -102,3 +102,18 @@ export class Viewer extends EventTarget {
     });
   }
 }
+
+// Whether the next try may succeed: the host is between two states, or the console proxy restarts. A screen that cannot be
+// reached at first stays so; one that could be a moment ago comes back.
+export function mayPass(error, follows) {
+  if (error instanceof Refusal) return error.status === 0 || error.status >= 500;
+  if (error.code === Close.UNREACHABLE) return follows;
+  return error.code !== undefined && ![Close.KICKED, Close.NOT_ALLOWED, Close.TOO_MANY].includes(error.code);
+}
+
+export function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+  });
+}

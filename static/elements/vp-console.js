@@ -2,7 +2,8 @@
 // It stays with its machine: a migration, a reboot or a restarted console proxy is followed by a second, hidden connection
 // that takes the first one's place when it stands.
 
-import { Close, Refusal, Viewer, requestGrant } from "./console-viewer.js";
+import { KEYS, sendKeys } from "./console-keys.js";
+import { Close, Refusal, Viewer, mayPass, pause, requestGrant } from "./console-viewer.js";
 import { ViewerList } from "./console-viewers.js";
 import "./vp-screen-keyboard.js";
 
@@ -15,14 +16,6 @@ const OFF_STATES = new Set(["shutoff", "nostate", "vanished"]);
 const ALONE = new Set(["off", "kicked", "denied", "nodisplay"]);
 const OVER = new Set(["off", "kicked", "denied", "lost", "unreachable", "nodisplay"]);
 const AGAIN = new Set(["off", "lost", "unreachable", "nodisplay"]);
-const CONTROL = [0xffe3, "ControlLeft"];
-const ALT = [0xffe9, "AltLeft"];
-const KEYS = {
-  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7].map((n) => [`ctrl-alt-f${n}`, [CONTROL, ALT, [0xffbd + n, `F${n}`]]])),
-  "ctrl-alt-backspace": [CONTROL, ALT, [0xff08, "Backspace"]],
-  "print-screen": [[0xff61, "PrintScreen"]],
-  escape: [[0xff1b, "Escape"]],
-};
 
 class VpConsole extends HTMLElement {
   #viewer = null;
@@ -54,7 +47,7 @@ class VpConsole extends HTMLElement {
     document.addEventListener("vp:rights", () => { if (["connected", "viewing", "denied"].includes(this.#state)) this.connect(); }, { signal });
     document.addEventListener("pointerdown", (event) => this.#closeKeys(event.target), { signal });
     document.addEventListener("fullscreenchange", () => this.#fullScreenChanged(), { signal });
-    this.addEventListener("vp:key", ({ detail }) => { if (this.#viewer) this.#sendKeys(detail.strokes); }, { signal });
+    this.addEventListener("vp:key", ({ detail }) => { if (this.#viewer) sendKeys(this.#viewer.rfb, detail.strokes); }, { signal });
     const viewers = this.querySelector(".vp-console-viewers");
     this.viewers = new ViewerList(viewers, {
       csrfToken: () => this.#csrfToken(),
@@ -273,7 +266,7 @@ class VpConsole extends HTMLElement {
     if (!button || button.disabled) return;
     const actions = {
       "ctrl-alt-del": () => this.#typed(() => this.#viewer.rfb.sendCtrlAltDel()),
-      keys: () => this.#typed(() => this.#sendKeys(KEYS[button.dataset.keys])),
+      keys: () => this.#typed(() => sendKeys(this.#viewer.rfb, KEYS[button.dataset.keys])),
       scale: () => this.#toggleScale(),
       "full-screen": () => this.#toggleFullScreen(),
       keyboard: () => this.#toggleKeyboard(button),
@@ -291,11 +284,6 @@ class VpConsole extends HTMLElement {
     send();
     this.#closeKeys(null);
     this.#viewer.rfb.focus();
-  }
-
-  #sendKeys(keys) {
-    for (const [keysym, code] of keys) this.#viewer.rfb.sendKey(keysym, code, true);
-    for (const [keysym, code] of [...keys].reverse()) this.#viewer.rfb.sendKey(keysym, code, false);
   }
 
   #closeKeys(target) {
@@ -403,25 +391,10 @@ class VpConsole extends HTMLElement {
   }
 }
 
-// Whether the next try may succeed: the host is between two states, or the console proxy restarts. A screen that cannot be
-// reached at first stays so; one that could be a moment ago comes back.
-function mayPass(error, follows) {
-  if (error instanceof Refusal) return error.status === 0 || error.status >= 500;
-  if (error.code === Close.UNREACHABLE) return follows;
-  return error.code !== undefined && ![Close.KICKED, Close.NOT_ALLOWED, Close.TOO_MANY].includes(error.code);
-}
-
 // Whether somebody is about to type into another part of the page.
 function isElsewhere(element) {
   const focused = document.activeElement;
   return Boolean(focused?.closest("input, textarea, select, [contenteditable], dialog")) && !element.contains(focused);
-}
-
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
-  });
 }
 
 customElements.define("vp-console", VpConsole);
