@@ -70,6 +70,8 @@ class StorageKnowledge:
         self.heads: dict[UUID, dict[str, tuple[Any, ...]]] = {}
         # Storage pools whose volumes' XML is to be read again: something happened to them.
         self.stale: set[UUID] = set()
+        # Storage pools that somebody asked to have refreshed, and that were not yet: a reader's agenda goes with it.
+        self.wanted: set[UUID] = set()
         self.troubles: dict[UUID, str] = {}
         # Readers that were given up, and what each was at: None for the listing.
         self.hung: dict[ConnectionWorker, UUID | None] = {}
@@ -82,6 +84,7 @@ class StorageKnowledge:
         self.heads.pop(pool_uuid, None)
         self.troubles.pop(pool_uuid, None)
         self.stale.discard(pool_uuid)
+        self.wanted.discard(pool_uuid)
 
     def take_ended(self) -> list[UUID | None]:
         """What no longer hangs: the calls of these have returned."""
@@ -126,6 +129,7 @@ class StorageReader(SecondaryWorker):
             self.read_soon(event.uuid, after_seconds=_SETTLE_SECONDS)
 
     def refresh_soon(self, pool_uuid: UUID) -> None:
+        self._knowledge.wanted.add(pool_uuid)
         self.agenda.add(StorageJob("refresh", pool_uuid))
 
     def read_soon(self, pool_uuid: UUID, *, after_seconds: float = 0.0) -> None:
@@ -144,6 +148,8 @@ class StorageReader(SecondaryWorker):
     def on_connected(self, connection: Connection) -> None:
         self._scheduled.clear()
         self.agenda.add("all")
+        for pool_uuid in tuple(self._knowledge.wanted):
+            self.agenda.add(StorageJob("refresh", pool_uuid))
 
     def do(self, connection: Connection, job: Hashable) -> None:
         if isinstance(job, StorageJob):
@@ -233,9 +239,11 @@ class StorageReader(SecondaryWorker):
             )
 
     def _refresh(self, connection: Connection, pool_uuid: UUID) -> None:
+        self._knowledge.wanted.discard(pool_uuid)
         try:
             refresh_storage_pool(connection, pool_uuid)
         except errors.StorageBusy:
+            self._knowledge.wanted.add(pool_uuid)
             self.agenda.add(StorageJob("refresh", pool_uuid), after_seconds=_BUSY_SECONDS)
         except (errors.NotFound, errors.StoragePoolInactive) as error:
             logger.info("%s", error)

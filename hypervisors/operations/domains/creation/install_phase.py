@@ -136,9 +136,10 @@ def _note_reboot(installation: Installation, domain: Domain) -> None:
     except RebootsAway:
         return
     at = None if seen is None else datetime.fromtimestamp(seen, UTC)
-    since = installation.last_reboot_at or installation.started_at
     # libvirt tells each of them twice.
-    if at is None or at < since + timedelta(seconds=1):
+    counted = installation.last_reboot_at
+    since = installation.started_at if counted is None else counted + timedelta(seconds=1)
+    if at is None or at < since:
         return
     installation.reboots_seen += 1
     installation.last_reboot_at = at
