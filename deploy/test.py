@@ -106,7 +106,9 @@ def _on_both_databases(tier: str, environment: dict[str, str], pytest_arguments:
 
 # What takes most of the time waits for emulated machines: two runs share two cores well. Each has a lab of its own.
 _LAB = ("tests/lab/domains",)
-_BROWSER = ("tests/browser/test_supervision.py", "tests/browser/test_faults.py", "tests/browser/test_console.py")
+_BROWSER = tuple(
+    f"tests/browser/test_{name}.py" for name in ("supervision", "faults", "console", "uploads", "images", "storage")
+)
 
 
 def _lab(environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:

@@ -238,8 +238,8 @@ async function copy(button) {
   setTimeout(() => button.classList.remove("is-copied"), 1500);
 }
 
-// The view filled the common dialog: show it.
-document.addEventListener("htmx:afterSwap", ({ detail }) => {
+// The view filled the common dialog: show it, once what is in it listens.
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
   if (detail.target?.id !== "dialog-content") return;
   const dialog = document.getElementById("dialog");
   if (!dialog.open) dialog.showModal();
