@@ -4,6 +4,7 @@
 Needs what `./test` installs: the lab, Chromium, and the test packages in .venv.
 """
 
+import re
 import shutil
 import sys
 import tempfile
@@ -83,7 +84,7 @@ def _work(page: Page, stack: Stack, lab: Lab) -> None:
         page.get_by_label("Select this page").check()
         page.locator(".vp-bulk summary").click()
         page.locator(".vp-bulk").get_by_role("button", name=action, exact=True).click()
-        page.locator("vp-confirm dialog[open] .vp-dialog-yes").click()
+        page.locator("#dialog[open] [type=submit]").click()
         page.wait_for_timeout(3_000)
     stack.manage(
         "shell",
@@ -113,11 +114,14 @@ def _storage_path(page: Page) -> str:
     page.goto("/vms/")
     host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
     page.goto(f"/hypervisors/{host}/storage/")
-    return page.locator("a[href^='/storage/']").first.get_attribute("href") or ""
+    links = page.locator("main a[href^='/storage/']").all()
+    paths = [link.get_attribute("href") or "" for link in links]
+    return next(path for path in paths if re.fullmatch(r"/storage/\d+/", path))
 
 
 def _take_all(page: Page, lab: Lab, suffix: str) -> None:
     guest = _guest(lab)
+    page.goto("/vms/")
     host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
     if page.viewport_size and page.viewport_size["width"] > 1000:
         for twist in page.locator(".vp-host .vp-twist").all():

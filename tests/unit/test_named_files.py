@@ -26,7 +26,7 @@ _DOCUMENT = re.compile(r"(?<![\w/.:-])((?:[\w-]+/)*[\w-]+\.md|docs/decisions/\d{
 _ADDRESS = re.compile(r"https?://\S+")
 # Words with a slash or a dot that name no file of ours, and files that exist only where vmportal runs.
 _NO_FILES = re.compile(
-    r"I/O|KVM/QEMU|host\d*/system|Node\.js|libvirtd\.conf|lab\.json|var/.*|SHARED/.*|[A-Z]+/[A-Z]+|[kKMGT]i?B/s|\d+/\d+"
+    r"I/O|KVM/QEMU|host\d*/system|Node\.js|libvirtd\.conf|lab\.json|var/.*|SHARED/.*|[A-Z]+/[A-Z]+|[kKMGT]i?(?:B|bit)/s|\d+/\d+"
 )
 
 
