@@ -4,7 +4,7 @@ https://libvirt.org/formatstorage.html#backing-store-elements
 """
 
 import posixpath
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -45,19 +45,28 @@ def read_references(connection: Connection, places: Collection[VolumePlace]) -> 
     """
     found: dict[DomainReference, None] = {}
     with translated("look which virtual machines use the volume"):
-        for domain in connection.raw.listAllDomains(0):
-            try:
-                name, is_active = domain.name(), bool(domain.isActive())
-                texts = [domain.XMLDesc(0)]
-                if is_active and domain.isPersistent():
-                    texts.append(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-            except libvirt.libvirtError as error:
-                if is_missing(error):
-                    continue
-                raise
+        for name, is_active, texts in domain_texts(connection):
             for role in (role for text in texts for role in _roles(text, places)):
                 found[DomainReference(domain=name, role=role, is_active=is_active)] = None
     return list(found)
+
+
+def domain_texts(connection: Connection) -> Iterator[tuple[str, bool, list[str]]]:
+    """Of each domain its name, whether it is active, and its XML: as it runs, and as it starts next where that differs.
+
+    One that goes meanwhile is left out. Raises: libvirt.libvirtError.
+    """
+    for domain in connection.raw.listAllDomains(0):
+        try:
+            name, is_active = domain.name(), bool(domain.isActive())
+            texts = [domain.XMLDesc(0)]
+            if is_active and domain.isPersistent():
+                texts.append(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        except libvirt.libvirtError as error:
+            if is_missing(error):
+                continue
+            raise
+        yield name, is_active, texts
 
 
 def read_overlays(
