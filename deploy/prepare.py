@@ -96,7 +96,9 @@ def collect_static_files(static_root: Path) -> None:
 def _sources_state() -> str:
     """A hash that changes with our static files and with anything that decides how they are collected."""
     own = (path for path in sorted((REPOSITORY / "static").rglob("*")) if path.is_file())
-    project = [REPOSITORY / name for name in ("package-lock.json", "requirements.txt", "deploy/prepare.py")]
+    bundles = [path for path in sorted((REPOSITORY / "deploy/bundles").iterdir()) if path.is_file()]
+    names = ("package.json", "package-lock.json", "requirements.txt", "deploy/prepare.py")
+    project = [*bundles, *(REPOSITORY / name for name in names)]
     deciding = [REPOSITORY / "vmportal" / name for name in ("settings.py", "staticfiles.py")]
     digest = hashlib.sha256()
     for path in (*own, *project, *deciding):

@@ -119,7 +119,7 @@ stop_service() {
     fi
 }
 
-# --- Node.js, for npm alone: nothing of it runs later
+# --- Node.js, for npm and for making deploy/bundles/ into modules: nothing of it runs later
 
 install_node() {
     if node_is_recent && command -v npm >/dev/null; then return; fi
@@ -180,7 +180,7 @@ find_python() {
 
 install_front_end_packages() {
     stamp=$here/node_modules/.installed
-    wanted=$(sha256sum <"$here/package-lock.json")
+    wanted=$(cat "$here/package-lock.json" "$here/package.json" "$here"/deploy/bundles/* | sha256sum)
     case "$(cat "$stamp" 2>/dev/null)" in
         "$wanted with tests") return ;;
         "$wanted") if [ -z "$with_tests" ]; then return; fi ;;

@@ -212,6 +212,8 @@ STATICFILES_DIRS: list[Any] = [
     ("vendor/idiomorph-0.7.4", NODE_MODULES / "idiomorph" / "dist"),
     ("vendor/uplot-1.6.32", NODE_MODULES / "uplot" / "dist"),
     ("vendor/tus-js-client-4.3.1", NODE_MODULES / "tus-js-client" / "dist"),
+    # Made of deploy/bundles/ at `npm ci`; under hashed names, like our own.
+    ("bundles", NODE_MODULES / "bundles"),
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -231,8 +231,10 @@ document.addEventListener("scroll", (event) => {
   if (!(event.target instanceof Element) || !event.target.closest(".vp-menu-items")) closeMenus();
 }, true);
 
+const textOf = (element) => element.value ?? element.textContent;
+
 async function copy(button) {
-  const text = button.dataset.copies.startsWith("#") ? document.querySelector(button.dataset.copies).textContent : button.dataset.copies;
+  const text = button.dataset.copies.startsWith("#") ? textOf(document.querySelector(button.dataset.copies)) : button.dataset.copies;
   await navigator.clipboard.writeText(text);
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 1500);
