@@ -93,5 +93,10 @@ def size_kib(element: etree._Element | None) -> int:
     """The size that an element like <memory unit='MiB'>512</memory> states, in KiB; 0 when it states none."""
     if element is None:
         return 0
-    amount = number(element.text or "") or 0
-    return amount * _BYTES_PER_UNIT.get(element.get("unit", "KiB"), 1024) // 1024
+    return (size_bytes(element.text or "", element.get("unit", "KiB")) or 0) // 1024
+
+
+def size_bytes(amount: str, unit: str) -> int | None:
+    """What an amount in one of libvirt's units is; KiB where the unit is none of them. None where it is no number."""
+    count = number(amount)
+    return None if count is None else count * _BYTES_PER_UNIT.get(unit, 1024)

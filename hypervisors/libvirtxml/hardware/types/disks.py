@@ -1,0 +1,194 @@
+"""Disks and drives, https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms."""
+
+from lxml import etree
+
+from hypervisors.libvirtxml.hardware.fields import Field, Values, when
+from hypervisors.libvirtxml.hardware.paths import read_at, remove_at
+from hypervisors.libvirtxml.hardware.targets import fits_bus
+from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
+
+_ON_OFF = ("on", "off")
+_SOURCE_TYPES = ("file", "block", "volume", "network")
+_PROTOCOLS = ("rbd", "iscsi", "nbd", "gluster", "http", "https", "ftp", "ftps", "tftp", "ssh", "nfs", "sheepdog")
+
+_HOSTS = (
+    Field("name", "@name"),
+    Field("port", "@port", "number", minimum=1, maximum=65535),
+    Field("transport", "@transport", "choice", choices=("tcp", "unix", "rdma")),
+    Field("socket", "@socket", "path"),
+)
+
+
+def _source(*, is_required: bool) -> tuple[Field, ...]:
+    return (
+        Field("type", "@type", "choice", choices=_SOURCE_TYPES, default="file", required=True),
+        Field("source_file", "source/@file", "path", only_if=when(type="file"), required=is_required),
+        Field("source_dev", "source/@dev", "path", only_if=when(type="block"), required=is_required),
+        Field("source_pool", "source/@pool", only_if=when(type="volume"), required=is_required),
+        Field("source_volume", "source/@volume", only_if=when(type="volume"), required=is_required),
+        Field(
+            "source_protocol",
+            "source/@protocol",
+            "choice",
+            choices=_PROTOCOLS,
+            only_if=when(type="network"),
+            required=True,
+        ),
+        Field("source_name", "source/@name", only_if=when(type="network")),
+        Field("source_hosts", "source/host", "lines", columns=_HOSTS, only_if=when(type="network")),
+        Field("auth_user", "source/auth/@username", only_if=when(type="network")),
+        Field(
+            "auth_secret_type",
+            "source/auth/secret/@type",
+            "choice",
+            choices=("ceph", "iscsi"),
+            only_if=when(type="network"),
+        ),
+        Field("auth_secret_uuid", "source/auth/secret/@uuid", only_if=when(type="network")),
+    )
+
+
+_STARTUP = Field("startup_policy", "source/@startupPolicy", "choice", choices=("mandatory", "requisite", "optional"))
+_BOOT = Field("boot_order", "boot/@order", "number", minimum=1, maximum=255)
+_FORMAT = Field("format", "driver/@type", "choice", choices=("qcow2", "raw", "qed", "vmdk", "vdi", "vpc", "vhdx"))
+_CACHE = Field(
+    "cache",
+    "driver/@cache",
+    "choice",
+    choices=("default", "none", "writeback", "writethrough", "directsync", "unsafe"),
+)
+_IO = Field("io", "driver/@io", "choice", choices=("native", "threads", "io_uring"))
+_ERROR = Field("error_policy", "driver/@error_policy", "choice", choices=("stop", "report", "ignore", "enospace"))
+_READ_ERROR = Field("read_error_policy", "driver/@rerror_policy", "choice", choices=("stop", "report", "ignore"))
+_SERIAL = Field("serial", "serial", pattern=r"[A-Za-z0-9_. +-]{1,247}")
+
+_RATES = tuple(
+    f"{what}_{unit}_sec{burst}"
+    for burst in ("", "_max")
+    for unit in ("bytes", "iops")
+    for what in ("total", "read", "write")
+)
+_LIMITS = (
+    *(Field(name, f"iotune/{name}", "number") for name in _RATES),
+    *(Field(f"{name}_max_length", f"iotune/{name}_max_length", "number") for name in _RATES[:6]),
+    Field("size_iops_sec", "iotune/size_iops_sec", "number"),
+    Field("limit_group", "iotune/group_name"),
+)
+
+_DISK_FIELDS = (
+    Field("device", "@device", "choice", choices=("disk", "lun"), default="disk"),
+    *_source(is_required=True),
+    Field("bus", "target/@bus", "choice", choices=("virtio", "scsi", "sata", "ide", "usb"), required=True),
+    Field("target_dev", "target/@dev", pattern=r"(vd|sd|hd)[a-z]{1,3}"),
+    _FORMAT,
+    _CACHE,
+    _IO,
+    Field("discard", "driver/@discard", "choice", choices=("unmap", "ignore")),
+    Field("detect_zeroes", "driver/@detect_zeroes", "choice", choices=("off", "on", "unmap")),
+    _ERROR,
+    _READ_ERROR,
+    Field("copy_on_read", "driver/@copy_on_read", "flag", choices=_ON_OFF),
+    Field("iothread", "driver/@iothread", "number", minimum=1, only_if=when(bus="virtio")),
+    Field("queues", "driver/@queues", "number", minimum=1, maximum=256, only_if=when(bus="virtio")),
+    Field("readonly", "readonly", "presence"),
+    Field("shareable", "shareable", "presence"),
+    Field("removable", "target/@removable", "flag", choices=_ON_OFF, only_if=when(bus="usb")),
+    Field(
+        "rotation_rate",
+        "target/@rotation_rate",
+        "number",
+        minimum=1,
+        maximum=65534,
+        only_if=when(bus=("scsi", "sata", "ide")),
+    ),
+    _SERIAL,
+    Field("wwn", "wwn", pattern=r"[0-9a-fA-F]{16}", only_if=when(bus=("scsi", "sata", "ide"))),
+    Field("vendor", "vendor", pattern=r"[ -~]{1,8}", only_if=when(bus="scsi")),
+    Field("product", "product", pattern=r"[ -~]{1,16}", only_if=when(bus="scsi")),
+    _BOOT,
+    Field(
+        "startup_policy",
+        "source/@startupPolicy",
+        "choice",
+        choices=("mandatory", "optional"),
+        only_if=when(type=("file", "block", "volume")),
+    ),
+    Field("logical_block_bytes", "blockio/@logical_block_size", "number", minimum=512, maximum=2**21),
+    Field("physical_block_bytes", "blockio/@physical_block_size", "number", minimum=512, maximum=2**21),
+    *_LIMITS,
+)
+
+_CDROM_FIELDS = (
+    *_source(is_required=False),
+    Field("bus", "target/@bus", "choice", choices=("sata", "scsi", "ide", "usb"), required=True),
+    Field("target_dev", "target/@dev", pattern=r"(sd|hd)[a-z]{1,3}"),
+    _FORMAT,
+    _CACHE,
+    _IO,
+    _ERROR,
+    _READ_ERROR,
+    Field("readonly", "readonly", "presence", default=True),
+    _SERIAL,
+    _BOOT,
+    _STARTUP,
+    *_LIMITS,
+)
+
+_FLOPPY_FIELDS = (
+    *_source(is_required=False),
+    Field("bus", "target/@bus", "choice", choices=("fdc",), default="fdc", required=True),
+    Field("target_dev", "target/@dev", pattern=r"fd[ab]"),
+    _FORMAT,
+    _CACHE,
+    Field("readonly", "readonly", "presence"),
+    _BOOT,
+    _STARTUP,
+)
+
+
+def _check(values: Values) -> None:
+    if values.get("device") == "lun" and values.get("type") not in ("block", "network", "volume"):
+        raise ValueError("A LUN that is passed through is a block device, network storage or a volume.")
+    if values.get("auth_user") and not values.get("auth_secret_uuid"):
+        raise ValueError("Network storage that asks for a user asks for a secret too.")
+    if values.get("readonly") and values.get("bus") in ("sata", "ide") and "device" in values:
+        raise ValueError("A hard disk on SATA or IDE cannot be read-only; virtio, SCSI and USB can.")
+    for unit, words in (("bytes", "bytes"), ("iops", "requests")):
+        for burst in ("", "_max"):
+            parts = [values.get(f"{what}_{unit}_sec{burst}") for what in ("read", "write")]
+            if values.get(f"total_{unit}_sec{burst}") and any(parts):
+                raise ValueError(
+                    f"A limit of {words} holds for reading and writing together, or for each; not for both."
+                )
+
+
+def _settle(element: etree._Element, before: Values, after: Values) -> None:
+    """Another bus has other addresses and other names: they are chosen anew, when the device is put in its domain."""
+    no_address("bus")(element, before, after)
+    if before and before.get("bus") != after.get("bus") and not fits_bus(_target(element), str(after.get("bus", ""))):
+        remove_at(element, "target/@dev")
+    driver = element.find("driver")
+    if driver is not None and "name" not in driver.attrib:
+        driver.set("name", "qemu")
+
+
+def _target(element: etree._Element) -> str:
+    return read_at(element, "target/@dev") or ""
+
+
+def _drive(key: str, fields: tuple[Field, ...]) -> DeviceType:
+    return DeviceType(
+        key=key,
+        tag="disk",
+        fields=fields,
+        fixed=() if key == "disk" else (("@device", key),),
+        identity=("target/@dev",),
+        check=_check,
+        settle=_settle,
+        most=2 if key == "floppy" else None,
+        summary=("target_dev", "source_file", "source_dev", "source_volume", "source_name"),
+    )
+
+
+# A disk without the attribute is a hard disk: that type is asked last.
+DISKS = (_drive("cdrom", _CDROM_FIELDS), _drive("floppy", _FLOPPY_FIELDS), _drive("disk", _DISK_FIELDS))
