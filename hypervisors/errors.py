@@ -20,6 +20,7 @@ VmportalError
 │   │   ├── StorageConflict        another storage pool is on the same storage
 │   │   ├── StorageHoldsData       something would be written over or deleted
 │   │   ├── FolderMissing          the storage pool's folder is not there
+│   │   ├── NetworkConflict        another network, or the host itself, has its addresses or its bridge
 │   │   ├── DeviceMissing          the device it is on is not there
 │   │   └── StorageBusy            a volume or its storage pool is being worked on: later
 │   ├── JobBusy                another job holds the domain (libvirt code 68)
@@ -116,8 +117,12 @@ class FolderMissing(OperationRefused):
     """The storage pool's folder is not there."""
 
 
+class NetworkConflict(OperationRefused):
+    """Another network, or the host itself, has the network's addresses or its bridge."""
+
+
 class DeviceMissing(OperationRefused):
-    """The device that the storage pool is on is not there."""
+    """The device that the storage pool or the network is on is not there."""
 
 
 class StorageBusy(OperationRefused):

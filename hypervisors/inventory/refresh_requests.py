@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _READ_AGAIN = "vmportal:read-again"
 _REFRESH_STORAGE_POOL = "vmportal:refresh-storage-pool"
+_LOOK_AGAIN = "vmportal:look-again"
 _HYPERVISORS_CHANGED = "vmportal:hypervisors-changed"
 _PAUSE_SECONDS = 1.0
 
@@ -43,6 +44,11 @@ def request_shared_storage_refresh(storage_pool: StoragePool) -> None:
         request_storage_pool_refresh(hypervisor_id, pool_uuid)
 
 
+def request_network_refresh(hypervisor_id: int) -> None:
+    """Have the networks read again at once: autostart and what is changed live come without an event."""
+    _publish(_LOOK_AGAIN, json.dumps([hypervisor_id, "networks"]))
+
+
 def request_hypervisors_refresh() -> None:
     """Have the hypervisors' rows looked at at once."""
     _publish(_HYPERVISORS_CHANGED, "")
@@ -64,10 +70,12 @@ class RefreshListener:
         *,
         on_domain: Callable[[int, UUID], None],
         on_storage_pool: Callable[[int, UUID], None],
+        on_look_again: Callable[[int, str], None],
         on_hypervisors: Callable[[], None],
         stopping: threading.Event,
     ) -> None:
         self._on_one = {_READ_AGAIN: on_domain, _REFRESH_STORAGE_POOL: on_storage_pool}
+        self._on_look_again = on_look_again
         self._on_hypervisors = on_hypervisors
         self._stopping = stopping
 
@@ -85,7 +93,7 @@ class RefreshListener:
     def _listen(self) -> None:
         client: Any = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10)
         with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            pubsub.subscribe(_READ_AGAIN, _REFRESH_STORAGE_POOL, _HYPERVISORS_CHANGED)
+            pubsub.subscribe(_READ_AGAIN, _REFRESH_STORAGE_POOL, _LOOK_AGAIN, _HYPERVISORS_CHANGED)
             while not self._stopping.is_set():
                 message = pubsub.get_message(timeout=1.0)
                 if message is not None:
@@ -96,7 +104,10 @@ class RefreshListener:
             self._on_hypervisors()
             return
         try:
-            hypervisor_id, uuid = json.loads(data)
-            self._on_one[channel](int(hypervisor_id), UUID(uuid))
+            hypervisor_id, what = json.loads(data)
+            if channel == _LOOK_AGAIN:
+                self._on_look_again(int(hypervisor_id), str(what))
+            else:
+                self._on_one[channel](int(hypervisor_id), UUID(what))
         except (ValueError, TypeError):
             logger.warning("A refresh request was not understood: %r", data)

@@ -43,6 +43,7 @@ class Watcher:
         RefreshListener(
             on_domain=self._writer.supervisor.read_again,
             on_storage_pool=self._writer.supervisor.refresh_storage_pool,
+            on_look_again=self._writer.supervisor.look_again,
             on_hypervisors=self._writer.look_at_rows,
             stopping=self._stopping,
         ).start()

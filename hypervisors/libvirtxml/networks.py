@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from hypervisors.libvirtxml.documents import attribute_at, parse_document
+from hypervisors.libvirtxml.network_reader import kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +14,8 @@ class ParsedNetwork:
     """What calls do not tell."""
 
     forward_mode: str = "isolated"
+    # One of network_kinds.NETWORK_KINDS, or a mode that is none of them.
+    kind: str = "isolated"
     bridge: str = ""
     addresses: tuple[str, ...] = ()  # "192.168.122.1/24"
 
@@ -23,6 +26,7 @@ def parse_network(xml: str) -> ParsedNetwork:
     forward = root.find("forward")
     return ParsedNetwork(
         forward_mode="isolated" if forward is None else forward.get("mode", "nat"),
+        kind=kind_of(root),
         bridge=attribute_at(root, "bridge", "name"),
         addresses=tuple(filter(None, (_address(ip) for ip in root.iterfind("ip")))),
     )

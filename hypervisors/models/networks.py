@@ -3,6 +3,7 @@
 from typing import Self
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 
 from hypervisors.models.hypervisors import Hypervisor
@@ -33,6 +34,15 @@ class Network(models.Model):
     addresses = models.CharField(max_length=500, blank=True)
     # What its DHCP server gave: {"52:54:00:…": ["192.168.122.7"]}.
     leases = models.JSONField(default=dict, blank=True)
+    # False for one that libvirt forgets when it is stopped.
+    persistent = models.BooleanField(default=True)
+    # One of libvirtxml.network_kinds.NETWORK_KINDS, or a mode of libvirt's that is none of them. Empty: not known yet.
+    kind = models.CharField(max_length=20, blank=True, default="")
+    # The XML that it is defined by, and that it runs by; the latter is empty while it is stopped.
+    definition_xml = models.TextField(blank=True, default="")
+    live_xml = models.TextField(blank=True, default="")
+    # Fields of NetworkSpec that wait for its next start, as libvirtxml.network_changes.pending_parts names them.
+    pending = models.JSONField(default=list, blank=True)
     first_seen_at = models.DateTimeField(default=timezone.now)
     vanished_at = models.DateTimeField(null=True, blank=True)
 
@@ -44,3 +54,11 @@ class Network(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("network", args=[self.pk])
+
+    @property
+    def xml(self) -> str:
+        """What it runs by, else what it would."""
+        return self.live_xml or self.definition_xml

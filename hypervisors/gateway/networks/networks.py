@@ -8,6 +8,7 @@ import libvirt
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.networks.leases import read_leases
+from hypervisors.libvirtxml.network_changes import pending_parts
 from hypervisors.libvirtxml.networks import ParsedNetwork, parse_network
 
 
@@ -24,6 +25,12 @@ class NetworkFacts:
     addresses: tuple[str, ...]
     # What its DHCP server gave: addresses by MAC.
     leases: dict[str, list[str]] = field(default_factory=dict)
+    persistent: bool = True
+    kind: str = ""
+    # What it is defined by, and what it runs by; "" where there is no such.
+    definition_xml: str = ""
+    live_xml: str = ""
+    pending: tuple[str, ...] = ()
 
 
 def list_networks(connection: Connection) -> list[NetworkFacts]:
@@ -32,11 +39,25 @@ def list_networks(connection: Connection) -> list[NetworkFacts]:
         return [facts for network in connection.raw.listAllNetworks() if (facts := _facts(network)) is not None]
 
 
+def read_network(connection: Connection, uuid: UUID) -> NetworkFacts | None:
+    """One of them; None when it is not there. Raises: errors.HypervisorError."""
+    with translated("read the network"):
+        try:
+            return _facts(connection.raw.networkLookupByUUID(uuid.bytes))
+        except libvirt.libvirtError as error:
+            if is_missing(error):
+                return None
+            raise
+
+
 def _facts(network: "libvirt.virNetwork") -> NetworkFacts | None:
     """None when it vanished between two calls."""
     try:
-        parsed = _parsed(network.XMLDesc(0))
-        is_active = bool(network.isActive())
+        xml = network.XMLDesc(0)
+        parsed = _parsed(xml)
+        is_active, persistent = bool(network.isActive()), bool(network.isPersistent())
+        definition_xml = definition_of(network) if persistent else ""
+        live_xml = xml if is_active else ""
         return NetworkFacts(
             uuid=UUID(bytes=network.UUID()),
             name=network.name(),
@@ -46,11 +67,30 @@ def _facts(network: "libvirt.virNetwork") -> NetworkFacts | None:
             bridge=parsed.bridge,
             addresses=parsed.addresses,
             leases=read_leases(network) if is_active else {},
+            persistent=persistent,
+            kind=parsed.kind,
+            definition_xml=definition_xml,
+            live_xml=live_xml,
+            pending=_pending(live_xml, definition_xml),
         )
     except libvirt.libvirtError as error:
         if is_missing(error):
             return None
         raise
+
+
+def definition_of(network: "libvirt.virNetwork") -> str:
+    """Raises: libvirt.libvirtError."""
+    return str(network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
+
+
+def _pending(live_xml: str, definition_xml: str) -> tuple[str, ...]:
+    if not live_xml or not definition_xml:
+        return ()
+    try:
+        return pending_parts(live_xml, definition_xml)
+    except ValueError:
+        return ()
 
 
 def _parsed(xml: str) -> ParsedNetwork:

@@ -104,6 +104,11 @@ def _columns(facts: NetworkFacts) -> dict[str, Any]:
         "bridge": facts.bridge[:50],
         "addresses": " ".join(facts.addresses)[:500],
         "leases": facts.leases,
+        "persistent": facts.persistent,
+        "kind": facts.kind[:20],
+        "definition_xml": facts.definition_xml,
+        "live_xml": facts.live_xml,
+        "pending": list(facts.pending),
     }
 
 

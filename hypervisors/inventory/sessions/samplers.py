@@ -37,6 +37,8 @@ from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, re
 logger = logging.getLogger(__name__)
 
 _NETWORKS_SECONDS = 60.0
+# What others may ask to be looked at: changes of these come without an event.
+ASKED_FOR = frozenset({"networks"})
 # Bridges come and go without an event.
 _HOST_SECONDS = 60.0
 # They change with an upgrade of QEMU, mostly together with libvirtd's restart, which is a new connection.

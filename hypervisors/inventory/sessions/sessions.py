@@ -15,7 +15,7 @@ from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.followers import Follower, NameOf
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.memory_reports import MemoryReports
-from hypervisors.inventory.sessions.samplers import Sampler
+from hypervisors.inventory.sessions.samplers import ASKED_FOR, Sampler
 from hypervisors.inventory.sessions.states import Known, Post, SessionState, own_uuid
 from hypervisors.inventory.sessions.storage_readers import (
     StorageKnowledge,
@@ -83,6 +83,11 @@ class Session:
     def refresh_storage_pool(self, pool_uuid: UUID) -> None:
         """Have libvirt look at it anew soon, and read it."""
         self._storage_reader.refresh_soon(pool_uuid)
+
+    def look_again(self, what: str) -> None:
+        """Look at it soon, if it is one of samplers.ASKED_FOR."""
+        if what in ASKED_FOR:
+            self._sampler.agenda.add(what)
 
     def tell_all_again(self) -> None:
         """Tell the writer everything: it lost what it knew."""

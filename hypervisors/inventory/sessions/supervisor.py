@@ -40,7 +40,7 @@ def read_rows() -> dict[int, HypervisorRow]:
 
 
 class SessionSupervisor:
-    """Used by the writer's thread; `sessions()`, `read_again` and `refresh_storage_pool` by any."""
+    """Used by the writer's thread; `sessions()`, `read_again`, `refresh_storage_pool` and `look_again` by any."""
 
     def __init__(self, *, post: Post, is_ours: Callable[[], bool] = lambda: True, known: Known = own_uuid) -> None:
         self._post = post
@@ -67,6 +67,11 @@ class SessionSupervisor:
         """Have libvirt look at one storage pool anew soon, and read it."""
         if session := self._sessions.get(hypervisor_id):
             session.refresh_storage_pool(pool_uuid)
+
+    def look_again(self, hypervisor_id: int, what: str) -> None:
+        """Have the host's sampler look at something soon: one of samplers.ASKED_FOR."""
+        if session := self._sessions.get(hypervisor_id):
+            session.look_again(what)
 
     def tell_all_again(self) -> None:
         for session in self.sessions():

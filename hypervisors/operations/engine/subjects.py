@@ -64,7 +64,7 @@ SUBJECT_TYPES: dict[str, SubjectType] = {
             hypervisor=lambda volume: volume.storage_pool.hypervisor,
             lock=lambda volume: volume_lock_key(volume.storage_pool, volume.name),
         ),
-        _by_primary_key("network", Network, view="", hypervisor=lambda row: row.hypervisor),
+        _by_primary_key("network", Network, view="network", hypervisor=lambda row: row.hypervisor),
     )
 }
 

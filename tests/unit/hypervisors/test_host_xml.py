@@ -54,7 +54,7 @@ def test_networks_tell_mode_bridge_and_addresses() -> None:
       <ip address='192.168.122.1' netmask='255.255.255.0'/>
       <ip family='ipv6' address='fd00::1' prefix='64'/></network>"""
     assert parse_network(xml) == ParsedNetwork(
-        forward_mode="nat", bridge="virbr0", addresses=("192.168.122.1/24", "fd00::1/64")
+        forward_mode="nat", kind="nat", bridge="virbr0", addresses=("192.168.122.1/24", "fd00::1/64")
     )
     assert parse_network("<network/>") == ParsedNetwork(forward_mode="isolated")
     assert parse_network("<network><forward/></network>").forward_mode == "nat"
