@@ -55,7 +55,7 @@ function grey(ids) {
   rules ??= new CSSStyleSheet();
   if (!document.adoptedStyleSheets.includes(rules)) document.adoptedStyleSheets = [...document.adoptedStyleSheets, rules];
   const hosts = ids.filter((id) => /^\d+$/.test(id));
-  const parts = ["vp-state", "vp-spark", "vp-meter", "vp-rate", ".vp-since", ".vp-load"];
+  const parts = ["vp-state", "vp-spark", "vp-meter", "vp-rate", ".vp-since", ".vp-load", ".vp-last-screen img"];
   const within = hosts.map((id) => `:is([data-host="${id}"], [hypervisor="${id}"])`);
   const selectors = within.flatMap((host) => [...parts.map((part) => `${host} ${part}`), `vp-state${host}`]);
   rules.replaceSync(selectors.length ? `${selectors.join(",")} { filter: grayscale(1); opacity: 0.6; }` : "");

@@ -24,6 +24,7 @@ from hypervisors.web.domains.addresses import leased_addresses
 from hypervisors.web.domains.deletion import leftovers_context
 from hypervisors.web.domains.device_words import device_word
 from hypervisors.web.domains.roles import roles_context
+from hypervisors.web.domains.screen_pictures import last_screen
 from hypervisors.web.frames import has_inventory
 from hypervisors.web.operations.pages import history_page
 
@@ -42,9 +43,8 @@ def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
             "domains/overview.html#facts",
             {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed), **_others(request, machine)},
         )
-    return _page(
-        request, machine, "overview", parsed=parsed, facts=_facts(machine, parsed), **_others(request, machine)
-    )
+    context = {"parsed": parsed, "facts": _facts(machine, parsed), "last_screen": last_screen(machine)}
+    return _page(request, machine, "overview", **context, **_others(request, machine))
 
 
 @require_safe

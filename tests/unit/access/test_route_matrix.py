@@ -100,6 +100,7 @@ ROWS = {
     "vms/<uuid:uuid>/migrate/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/screen/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
+    "vms/<uuid:uuid>/screen-picture/": "shiiiiii shiiiiii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/history/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/access/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/xml/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
