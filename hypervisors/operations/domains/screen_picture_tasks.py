@@ -1,5 +1,6 @@
 """Taking a picture of a guest's screen, in a worker; see `screen_pictures` for who asks."""
 
+import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,8 @@ from hypervisors.operations.domains.screen_pictures import (
 )
 from hypervisors.operations.engine.bounded_calls import NotAnswered, bounded
 
+logger = logging.getLogger(__name__)
+
 _TAKE_SECONDS = 8.0
 
 
@@ -34,10 +37,9 @@ def take_screen_picture(domain_uuid: str) -> None:
         return
     try:
         picture = _take(endpoint_of(domain.hypervisor), domain.libvirt_uuid)
-    except (OperationRefused, NotFound):
-        keep_problem(domain.uuid, "no_screen")
-    except VmportalError:
-        keep_problem(domain.uuid, "no_answer")
+    except VmportalError as error:
+        logger.info("%s: %s", domain.name, error)
+        keep_problem(domain.uuid, "no_screen" if isinstance(error, OperationRefused | NotFound) else "no_answer")
     else:
         size = {"screen_width": picture.screen_width, "screen_height": picture.screen_height}
         keep_picture(domain.uuid, KeptPicture(png=picture.png, taken_at=time.time(), **size))
