@@ -15,6 +15,7 @@ from hypervisors.models.login_sessions import LoginSession
 from hypervisors.models.networks import Network
 from hypervisors.models.operations import Operation, OperationLock
 from hypervisors.models.shared_storage import SharedStorage
+from hypervisors.models.snapshots import DomainSnapshot, SnapshotNote, SnapshotSchedule
 from hypervisors.models.storage_pools import StoragePool
 from hypervisors.models.uploads import TransferLease, Upload
 from hypervisors.models.volume_origins import VolumeHead, VolumeOrigin
@@ -28,6 +29,7 @@ __all__ = [
     "Domain",
     "DomainCopy",
     "DomainDefinition",
+    "DomainSnapshot",
     "DomainTemplate",
     "GuestLogin",
     "Hypervisor",
@@ -42,6 +44,8 @@ __all__ = [
     "Role",
     "RoleBinding",
     "SharedStorage",
+    "SnapshotNote",
+    "SnapshotSchedule",
     "StoragePool",
     "TransferLease",
     "Upload",

@@ -206,3 +206,17 @@ def test_what_a_host_can_give_guests_is_read_when_it_connects(fake_hosts: FakeHo
     assert row.capabilities_xml.startswith("<capabilities>")
     assert row.host is not None
     assert [guest.arch for guest in row.host.guests] == ["i686"]
+
+
+def test_snapshots_are_followed_though_no_event_tells_of_them(fake_hosts: FakeHosts) -> None:
+    host = fake_hosts.add("h1", domain_xml("web1", A))
+    row = _seen(A, state=DomainState.RUNNING)
+    domain = fake_hosts.libvirt(host).lookupByUUIDString(A)
+    for name in ("one", "two"):
+        domain.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>", 0)
+    request_domain_refresh(host.pk, UUID(A))
+    wait_until(lambda: set(row.snapshots.values_list("name", "parent_name")) == {("one", ""), ("two", "one")})
+    assert row.snapshots.get(is_current=True).name == "two"
+    # Nobody asks for this look: the summaries tell that their names differ.
+    domain.snapshotLookupByName("one", 0).delete(0)
+    wait_until(lambda: list(row.snapshots.values_list("name", flat=True)) == ["two"], seconds=60)

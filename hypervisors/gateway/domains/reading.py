@@ -8,6 +8,7 @@ import libvirt
 
 from hypervisors.errors import NotFound
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.domains.snapshots import SnapshotFacts, read_snapshots, snapshot_names
 from hypervisors.gateway.domains.states import IO_ERROR, domain_state_of, read_disk_errors, state_reason
 from hypervisors.gateway.failures import is_missing
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
@@ -30,6 +31,9 @@ class DomainFacts:
     has_checkpoints: bool = False
     # Of one that an I/O error paused: "vdb: no space left".
     disk_errors: tuple[str, ...] = ()
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    # As snapshot_names() tells them.
+    snapshot_names: tuple[str, ...] = ()
 
     def summary(self) -> "DomainSummary":
         """The same without XML."""
@@ -43,12 +47,13 @@ class DomainFacts:
             has_managed_save=self.has_managed_save,
             has_snapshots=self.has_snapshots,
             has_checkpoints=self.has_checkpoints,
+            snapshot_names=self.snapshot_names,
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DomainSummary:
-    """What six bulk calls tell of one domain: all of DomainFacts but the XML and its disks' errors."""
+    """What six bulk calls tell of one domain: all of DomainFacts but XML, snapshots and its disks' errors."""
 
     uuid: UUID
     name: str
@@ -59,6 +64,8 @@ class DomainSummary:
     has_managed_save: bool
     has_snapshots: bool
     has_checkpoints: bool
+    # As snapshot_names() tells them; empty without any.
+    snapshot_names: tuple[str, ...] = ()
 
 
 def list_domain_summaries(connection: Connection) -> list[DomainSummary]:
@@ -89,6 +96,7 @@ def read_domain(connection: Connection, uuid: UUID) -> DomainFacts | None:
         with translated(f"read virtual machine {uuid}"):
             domain = connection.raw.lookupByUUID(uuid.bytes)
             state, reason = domain.state()
+            has_snapshots = _optional_count(domain.snapshotNum) > 0
             summary = DomainSummary(
                 uuid=uuid,
                 name=domain.name(),
@@ -97,8 +105,9 @@ def read_domain(connection: Connection, uuid: UUID) -> DomainFacts | None:
                 persistent=bool(domain.isPersistent()),
                 autostart=bool(domain.autostart()),
                 has_managed_save=bool(domain.hasManagedSaveImage(0)),
-                has_snapshots=_optional_count(domain.snapshotNum) > 0,
+                has_snapshots=has_snapshots,
                 has_checkpoints=_optional_count(lambda: len(domain.listAllCheckpoints())) > 0,
+                snapshot_names=_names(domain) if has_snapshots else (),
             )
             return _facts(domain, summary)
     except NotFound:
@@ -135,12 +144,23 @@ def _summaries(raw: "libvirt.virConnect") -> Iterator[tuple["libvirt.virDomain",
                 has_managed_save=uuid in saved,
                 has_snapshots=uuid in with_snapshots,
                 has_checkpoints=uuid in with_checkpoints,
+                snapshot_names=_names(domain) if uuid in with_snapshots else (),
             ),
         )
 
 
 def _uuids(raw: "libvirt.virConnect", flag: int) -> set[bytes]:
     return {domain.UUID() for domain in raw.listAllDomains(flag)}
+
+
+def _names(domain: "libvirt.virDomain") -> tuple[str, ...]:
+    """None of one that vanished between two calls."""
+    try:
+        return snapshot_names(domain)
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return ()
+        raise
 
 
 def _optional_count(count: Callable[[], int]) -> int:
@@ -162,6 +182,7 @@ def _facts(domain: "libvirt.virDomain", summary: DomainSummary) -> DomainFacts |
         inactive_xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) if wants_inactive else ""
         is_io_paused = (summary.state, summary.state_reason) == (DomainState.PAUSED, IO_ERROR)
         disk_errors = read_disk_errors(domain) if is_io_paused else ()
+        snapshots = read_snapshots(domain) if summary.has_snapshots else ()
     except libvirt.libvirtError as error:
         if is_missing(error):
             return None
@@ -179,4 +200,6 @@ def _facts(domain: "libvirt.virDomain", summary: DomainSummary) -> DomainFacts |
         has_snapshots=summary.has_snapshots,
         has_checkpoints=summary.has_checkpoints,
         disk_errors=disk_errors,
+        snapshots=snapshots,
+        snapshot_names=summary.snapshot_names,
     )

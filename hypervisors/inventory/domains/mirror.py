@@ -31,6 +31,7 @@ from hypervisors.inventory.domains.observed import (
     owner_of,
 )
 from hypervisors.inventory.domains.records import FIELDS, Definition, DomainRecord, fingerprint
+from hypervisors.inventory.domains.snapshots import UnsavedSnapshots
 from hypervisors.inventory.domains.troubles import double_run_trouble, state_trouble
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import (
@@ -60,6 +61,7 @@ class DomainMirror:
         self._online: set[int] = set()
         self._changed: dict[UUID, set[str]] = {}
         self._definitions: dict[UUID, Definition] = {}
+        self._snapshots = UnsavedSnapshots()
         self._gone_at: dict[UUID, float] = {}
         self._unread: set[tuple[int, UUID]] = set()
         self._copies = KnownCopies(self._observed, self._online)
@@ -130,6 +132,7 @@ class DomainMirror:
             for known in (self._changed, self._definitions, self._gone_at):
                 known.pop(uuid, None)
             self._copies.forget(uuid)
+            self._snapshots.forget(uuid)
             if self._observed.get(uuid):
                 # A hypervisor that stays has it too.
                 self._settle(uuid)
@@ -139,7 +142,7 @@ class DomainMirror:
 
     def unsaved_hypervisors(self) -> set[int]:
         """Those whose domains would be saved now."""
-        unsaved = self._changed.keys() | self._definitions.keys() | self._copies.changed
+        unsaved = self._changed.keys() | self._definitions.keys() | self._copies.changed | self._snapshots.uuids()
         records = (self._records[uuid] for uuid in unsaved)
         return {record.hypervisor_id for record in records if record.hypervisor_id is not None}
 
@@ -219,7 +222,8 @@ class DomainMirror:
         return len(self._changed) + len(self._definitions)
 
     def has_unsaved(self) -> bool:
-        return bool(self._changed or self._definitions or self._copies.changed or self._unread)
+        changed = self._changed or self._definitions or self._copies.changed or self._snapshots.uuids()
+        return bool(changed or self._unread)
 
     def take_unread(self) -> set[tuple[int, UUID]]:
         """(hypervisor, domain) of those whose XML is not known, to be read again."""
@@ -232,7 +236,7 @@ class DomainMirror:
         Call in a transaction; then note_saved(), or after an error clear() and load().
         """
         # A definition that changed without a listed field (a disk was attached) still is news to an open page.
-        also = (self._definitions.keys() | self._copies.changed) - self._changed.keys()
+        also = (self._definitions.keys() | self._copies.changed | self._snapshots.uuids()) - self._changed.keys()
         changed = self._changed | {uuid: set() for uuid in also}
         new = {uuid for uuid in changed if not self._records[uuid].pk}
         names = dict(hypervisor_names)
@@ -251,6 +255,7 @@ class DomainMirror:
     def note_saved(self) -> None:
         self._changed, self._definitions = {}, {}
         self._copies.changed.clear()
+        self._snapshots.clear()
 
     def _label(self, batch: list[UUID]) -> str:
         return ", ".join(f"“{self._records[uuid].name}” ({uuid})" for uuid in batch[:1])
@@ -264,6 +269,7 @@ class DomainMirror:
             save_copies(
                 (self._records[uuid].pk, self._copies.of(uuid)) for uuid in changed if uuid in self._copies.changed
             )
+            self._snapshots.save(self._records[uuid] for uuid in changed)
         except BaseException:
             # What was inserted is undone.
             for uuid in new & changed.keys():
@@ -288,6 +294,8 @@ class DomainMirror:
             message["redefined"] = True
         if uuid in self._copies.changed:
             message["copies"] = len(self._copies.of(uuid))
+        if uuid in self._snapshots.uuids():
+            message["snapshots"] = self._snapshots.count(uuid)
         return Change(what="domain", id=str(uuid), op="add" if is_new else "update", fields=message)
 
     def _see(self, hypervisor_id: int, facts: DomainFacts, *, started_at: float) -> None:
@@ -349,6 +357,7 @@ class DomainMirror:
             self._set(record, {"answering": True})
         if facts is not None and owner == facts_of:
             self._define(record, facts)
+            self._snapshots.note(record, facts)
         elif observation.xml_fingerprint != record.xml_fingerprint:
             self._unread.add((owner, record.shared_uuid or uuid))
 

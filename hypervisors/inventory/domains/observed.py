@@ -7,7 +7,8 @@ from uuid import UUID
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains.copies import Copy
 from hypervisors.inventory.domains.definitions import fingerprint_of
-from hypervisors.inventory.domains.records import DomainRecord
+from hypervisors.inventory.domains.records import NO_SNAPSHOTS, DomainRecord
+from hypervisors.inventory.domains.snapshots import snapshots_fingerprint
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
 RUNNING_STATES = ACTIVE_DOMAIN_STATES - {DomainState.PAUSED, DomainState.CRASHED}
@@ -26,6 +27,8 @@ class ObservedDomain:
     xml_fingerprint: int
     has_snapshots: bool = False
     has_checkpoints: bool = False
+    # Differs when what was told of its snapshots does; of this process only. 0: not known.
+    snapshots_fingerprint: int = NO_SNAPSHOTS
     disk_errors: tuple[str, ...] = ()
     # A migration takes it away from here.
     leaving: bool = False
@@ -50,6 +53,7 @@ def observation_of(facts: DomainFacts, before: ObservedDomain | None, *, started
         xml_fingerprint=fingerprint_of(facts),
         has_snapshots=facts.has_snapshots,
         has_checkpoints=facts.has_checkpoints,
+        snapshots_fingerprint=snapshots_fingerprint(facts),
         disk_errors=facts.disk_errors if not told_later else (),
         leaving=before is not None and before.leaving and state not in RUNNING_STATES,
         state_told_at=before.state_told_at if before is not None else 0.0,
@@ -67,6 +71,7 @@ def observed_before(record: DomainRecord) -> ObservedDomain:
         xml_fingerprint=record.xml_fingerprint,
         has_snapshots=record.has_snapshots,
         has_checkpoints=record.has_checkpoints,
+        snapshots_fingerprint=record.snapshots_fingerprint,
     )
 
 

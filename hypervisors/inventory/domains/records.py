@@ -39,6 +39,8 @@ FIELDS = (
     "is_template",
     "vanished_at",
 )
+# DomainRecord.snapshots_fingerprint of one that has none.
+NO_SNAPSHOTS = hash(())
 # Rows per statement: SQLite takes 32,766 variables.
 _BATCH = 500
 
@@ -72,6 +74,8 @@ class DomainRecord:
     # libvirt's UUID where that is another than `uuid`.
     shared_uuid: UUID | None = None
     xml_fingerprint: int = 0
+    # Of what was told of its snapshots, see inventory/domains/snapshots.py. 0: not known.
+    snapshots_fingerprint: int = NO_SNAPSHOTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +114,7 @@ def load_records(hypervisor_ids: Collection[int], *, with_orphans: bool) -> Iter
     }
     for row in rows.values("pk", "uuid", *FIELDS).iterator(chunk_size=_BATCH):
         row["state"] = DomainState(row["state"])
+        row["snapshots_fingerprint"] = 0 if row["has_snapshots"] else NO_SNAPSHOTS
         yield DomainRecord(**row, xml_fingerprint=fingerprints.get(row["pk"], 0))
 
 

@@ -1,0 +1,174 @@
+"""Snapshots of domains, https://libvirt.org/html/libvirt-libvirt-domain-snapshot.html.
+
+libvirt (9.0) sends no event about them: they are read after each operation, and when their names differ.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+import libvirt
+
+from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.failures import is_missing
+from hypervisors.libvirtxml.domain_snapshots import ParsedSnapshot, SnapshotSpec, build_snapshot, describe_snapshot
+from hypervisors.libvirtxml.domain_snapshots import parse_snapshot as parse
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Of one domain, so many are read; its others do not appear.
+MOST_SNAPSHOTS = 256
+_MOST_XML_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotFacts:
+    """One snapshot. `problem`: why it cannot be read, for people; then only its name is known."""
+
+    parsed: ParsedSnapshot
+    is_current: bool = False
+    xml: str = ""
+    problem: str = ""
+
+
+def list_snapshots(connection: Connection, uuid: UUID) -> tuple[SnapshotFacts, ...]:
+    """All of one domain, in no order. Raises: errors.NotFound (the domain) and other HypervisorErrors."""
+    with translated("list the snapshots"):
+        return read_snapshots(connection.raw.lookupByUUID(uuid.bytes))
+
+
+def read_snapshots(domain: "libvirt.virDomain") -> tuple[SnapshotFacts, ...]:
+    """One that cannot be read harms none of the others. Raises: libvirt.libvirtError when the listing fails."""
+    current = snapshot_names(domain)[:1]
+    found = []
+    for snapshot in domain.listAllSnapshots(0)[:MOST_SNAPSHOTS]:
+        facts = _read(snapshot, current[0] if current else "")
+        if facts is not None:
+            found.append(facts)
+    return tuple(found)
+
+
+def snapshot_names(domain: "libvirt.virDomain") -> tuple[str, ...]:
+    """First the name of the current one ("" where there is none), then all in order: differs when anything was made,
+    deleted or reverted to. Two calls. Raises: libvirt.libvirtError.
+    """
+    names = sorted(domain.snapshotListNames(0)[:MOST_SNAPSHOTS])
+    return (_current_name(domain), *names) if names else ()
+
+
+def take_snapshot(
+    connection: Connection, uuid: UUID, spec: SnapshotSpec, *, is_active: bool, quiesce: bool = False
+) -> None:
+    """Take one. With memory it returns when that is written, and abort_job() may end it before.
+
+    `quiesce`: the guest's agent freezes its file systems meanwhile; only without memory.
+    Raises: errors.OperationAborted, OperationRefused, JobBusy, and other HypervisorErrors; libvirt has taken back what
+    it began then.
+    """
+    flags = 0
+    if spec.kind == "external":
+        flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+        if not spec.has_memory:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+        if spec.has_memory:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE
+        if quiesce and is_active and not spec.has_memory:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE
+    xml = build_snapshot(spec)
+    _on_domain(connection, uuid, "take a snapshot", lambda domain: domain.snapshotCreateXML(xml, flags))
+
+
+def thaw_guest(connection: Connection, uuid: UUID) -> None:
+    """Have the guest's agent thaw what may be frozen; harmless where nothing is. Raises: errors.HypervisorError."""
+    _on_domain(connection, uuid, "thaw the guest's file systems", lambda domain: domain.fsThaw(None, 0))
+
+
+def revert_to_snapshot(connection: Connection, uuid: UUID, name: str, *, state: str = "", force: bool = False) -> None:
+    """Go back to it. `state`: "running" or "paused" afterwards; "" as it was when it was taken.
+
+    `force`: with a new QEMU process, also where the old one could not take the state over.
+    """
+    flags = {"running": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING, "paused": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED}
+    flag = flags.get(state, 0) | (libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE if force else 0)
+    _on_domain(
+        connection, uuid, "revert to the snapshot", lambda domain: domain.revertToSnapshot(_find(domain, name), flag)
+    )
+
+
+def delete_snapshot(connection: Connection, uuid: UUID, name: str) -> None:
+    """Delete one alone. What an external one set apart is merged into the file below, and its own file deleted, which
+    takes as long as that is large: see merge_progress(). One that is not there is gone already: no error.
+    """
+
+    def delete(domain: "libvirt.virDomain") -> None:
+        try:
+            _find(domain, name).delete(0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT:
+                raise
+
+    _on_domain(connection, uuid, "delete the snapshot", delete)
+
+
+def merge_progress(connection: Connection, uuid: UUID, targets: tuple[str, ...]) -> tuple[int, int] | None:
+    """Bytes merged and in all of the disks' block jobs; None where none runs."""
+
+    def read(domain: "libvirt.virDomain") -> tuple[int, int] | None:
+        jobs = [job for job in (domain.blockJobInfo(target, 0) for target in targets) if job]
+        return (sum(job["cur"] for job in jobs), sum(job["end"] for job in jobs)) if jobs else None
+
+    return _on_domain(connection, uuid, "read how far it is", read)
+
+
+def set_snapshot_description(connection: Connection, uuid: UUID, name: str, description: str) -> None:
+    """Only what libvirt knows of it changes. Raises: errors.NotFound, and other HypervisorErrors."""
+
+    def describe(domain: "libvirt.virDomain") -> None:
+        snapshot = _find(domain, name)
+        xml = describe_snapshot(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE), description)
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+        if _current_name(domain) == name:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+        domain.snapshotCreateXML(xml, flags)
+
+    _on_domain(connection, uuid, "describe the snapshot", describe)
+
+
+def _read(snapshot: "libvirt.virDomainSnapshot", current: str) -> SnapshotFacts | None:
+    """None for one that was deleted meanwhile, or whose name is no text."""
+    try:
+        name = snapshot.getName()
+    except UnicodeDecodeError:
+        logger.warning("A snapshot is passed over: its name is not UTF-8.")
+        return None
+    try:
+        xml = snapshot.getXMLDesc(0)
+        if len(xml) > _MOST_XML_BYTES:
+            raise ValueError(f"Its XML is longer than {_MOST_XML_BYTES // 1024} KiB.")
+        return SnapshotFacts(parsed=parse(xml), is_current=name == current, xml=xml)
+    except (libvirt.libvirtError, ValueError) as error:
+        if isinstance(error, libvirt.libvirtError) and is_missing(error):
+            return None
+        return SnapshotFacts(parsed=ParsedSnapshot(name=name), is_current=name == current, problem=str(error))
+
+
+def _current_name(domain: "libvirt.virDomain") -> str:
+    try:
+        return str(domain.snapshotCurrent(0).getName())
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return ""
+        raise
+
+
+def _find(domain: "libvirt.virDomain", name: str) -> "libvirt.virDomainSnapshot":
+    return domain.snapshotLookupByName(name, 0)
+
+
+def _on_domain(connection: Connection, uuid: UUID, what: str, call: Callable[["libvirt.virDomain"], T]) -> T:
+    with translated(what):
+        return call(connection.raw.lookupByUUID(uuid.bytes))
