@@ -1,6 +1,8 @@
 """A whole portal over the lab's real hypervisors, and a person before it in headless Chromium."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from deploy.lab.lab import Lab
 from deploy.stack import Stack
+from tests.watching import wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS = [
@@ -32,6 +35,23 @@ def portal(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack
         yield stack
     finally:
         stack.stop()
+
+
+@pytest.fixture(autouse=True)
+def operations_end(portal: Stack) -> Iterator[None]:
+    """What a test has asked for is over before the next one: libvirt refuses much while it works on a storage pool."""
+    yield
+    with suppress(AssertionError):
+        wait_until(lambda: _unfinished_operations(portal) == 0, seconds=60)
+
+
+def _unfinished_operations(portal: Stack) -> int:
+    """As the portal's database has it; none where that does not answer."""
+    path = portal.data_dir / "db.sqlite3"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as database:
+        found = database.execute("SELECT COUNT(*) FROM hypervisors_operation WHERE state IN ('queued', 'running')")
+        return int(found.fetchone()[0])
+    return 0
 
 
 @pytest.fixture(scope="session")

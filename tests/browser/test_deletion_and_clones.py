@@ -100,7 +100,7 @@ def test_a_machine_is_protected_then_deleted_with_one_disk_kept(
     dialog.get_by_role("button", name="Delete", exact=True).click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("main")).to_contain_text("No host has this machine", timeout=SEEN_MS)
-    expect(page.get_by_role("main")).to_contain_text("1 disk is deleted", timeout=SEEN_MS)
+    expect(page.get_by_role("main")).to_contain_text("1 disk is deleted", timeout=3 * SEEN_MS)
     assert guest.uuid not in host.virsh("list", "--all", "--uuid")
     assert (Path(kept).exists(), Path(guest.disk_path).exists()) == (True, False)
 

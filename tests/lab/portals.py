@@ -141,5 +141,11 @@ def wait_for_operation(
         row = Operation.objects.get(pk=operation.pk)
         return row if condition(row) else None
 
-    row: Operation = wait_until(fitting, seconds=seconds)
+    try:
+        row: Operation = wait_until(fitting, seconds=seconds)
+    except AssertionError:
+        row = Operation.objects.get(pk=operation.pk)
+        raise AssertionError(
+            f"{row.kind} is {row.state} after {seconds:.0f} s: {row.outcome} {row.progress} {row.steps}"
+        ) from None
     return row

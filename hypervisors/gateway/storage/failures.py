@@ -62,7 +62,9 @@ _RULES = [
         "Something uses the volume: a running virtual machine, an upload or a copy. End that first.",
     ),
     _rule(
-        "already exists", errors.NameTaken, "Choose another name; if it is not in the list, refresh the storage pool."
+        "already (exists|in use)",
+        errors.NameTaken,
+        "Choose another name; if it is not in the list, refresh the storage pool.",
     ),
     _rule("(pool|storage pool) .*is not active", errors.StoragePoolInactive, "Start the storage pool first."),
 ]

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,12 @@ logger = logging.getLogger(__name__)
 _LOOKED_AT_BYTES, _CHUNK_BYTES = 1024**2, 64 * 1024
 # libvirt takes no more in one packet.
 _PACKET_BYTES = 262_120
+
+
+class _Without(Enum):
+    """What a volume that libvirt lists has not."""
+
+    FILE = "file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +80,18 @@ def list_volumes(
 
 
 def read_volume(connection: Connection, pool_uuid: UUID, name: str) -> VolumeFacts | None:
-    """One volume; None when the storage pool, as far as libvirt knows, has none of that name."""
+    """One volume; None when the storage pool, as far as libvirt knows, has none of that name.
+
+    Raises: errors.StorageBusy for one that libvirt lists and has not made the file of yet, and other HypervisorErrors.
+    """
     with translated_storage(f"read volume {name}"):
-        volume = _find(connection, pool_uuid, name)
-        try:
-            return None if volume is None else _facts(volume)
-        except libvirt.libvirtError as error:
-            if is_missing(error):
-                return None
-            raise
+        found = _read_with_file(connection, pool_uuid, name)
+        if not isinstance(found, _Without):
+            return found
+        # Either it is being made now, and a refresh is refused; or its file was deleted, and a refresh forgets it.
+        connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).refresh(0)
+        found = _read_with_file(connection, pool_uuid, name)
+        return None if isinstance(found, _Without) else found
 
 
 def create_volume(connection: Connection, pool_uuid: UUID, spec: VolumeSpec) -> VolumeFacts:
@@ -265,6 +275,17 @@ def _find(connection: Connection, pool_uuid: UUID, name: str) -> Any:
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
             return None
+        raise
+
+
+def _read_with_file(connection: Connection, pool_uuid: UUID, name: str) -> VolumeFacts | _Without | None:
+    """None where libvirt knows none; _Without.FILE where it lists one whose file is not there."""
+    volume = _find(connection, pool_uuid, name)
+    try:
+        return None if volume is None else _facts(volume)
+    except libvirt.libvirtError as error:
+        if is_missing(error):
+            return _Without.FILE
         raise
 
 

@@ -148,3 +148,10 @@ def test_content_whose_end_a_full_storage_pool_loses_is_an_error(lab: Lab, conne
     finally:
         host.run("umount", str(directory))
         host.run("rmdir", str(directory))
+
+
+def test_a_volume_whose_file_was_deleted_behind_libvirts_back_is_gone(connection: Connection, pool: Pool) -> None:
+    create_volume(connection, pool.uuid, qcow2("gone"))
+    (pool.path / "gone").unlink()
+    assert read_volume(connection, pool.uuid, "gone") is None
+    assert "gone" not in pool.host.virsh("vol-list", pool.name)

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from deploy.lab.host import Host
-from hypervisors.errors import Conflict, NotPossible
+from deploy.lab.process import LabError
+from hypervisors.errors import Conflict, NotPossible, StorageBusy
+from hypervisors.gateway.connections import open_connection
+from hypervisors.gateway.storage.volumes import read_volume
+from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
 from hypervisors.models import Operation, OperationLock, StoragePool, Volume, VolumeOrigin
 from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
@@ -40,8 +44,19 @@ def shared(portal: Portal) -> Iterator[StoragePool]:
 
 
 def names(host: Host, pool: str = POOL) -> list[str]:
-    host.virsh("pool-refresh", pool)
+    wait_until(lambda: is_refreshed(host, pool), seconds=60)
     return [line.split()[0] for line in host.virsh("vol-list", pool).splitlines() if line.strip()]
+
+
+def is_refreshed(host: Host, pool: str) -> bool:
+    """False while libvirt still copies something there."""
+    try:
+        host.virsh("pool-refresh", pool)
+    except LabError as error:
+        if "asynchronous jobs" in str(error):
+            return False
+        raise
+    return True
 
 
 def path_of(host: Host, name: str) -> Path:
@@ -127,16 +142,17 @@ def test_a_copy_whose_worker_died_is_waited_for_deleted_and_made_anew(
     volume = make(portal, shared, "source", size="300M")
     host.run("qemu-io", "-f", "qcow2", "-c", "write -P 9 16M 200M", volume.path)
     operation = ask(portal, "clone_volume", volume, name="copy")
+    # As it lies under the mount: a file that is held open there is known after it was deleted.
+    file = host.lab.directory / "shared-source" / "images" / "copy"
     pid = wait_until(lambda: process_with("qemu-img", str(Path(volume.path).with_name("copy"))), seconds=60)
-    os.kill(pid, signal.SIGSTOP)
+    stop_once_it_writes(pid, file, portal, shared)
     try:
         workers["storage"].kill()
         workers["storage"].start()
         wait_for_operation(
             operation, lambda row: "Waits until libvirt has ended" in row.progress.get("note", ""), seconds=90
         )
-        # As it lies under the mount: a file that is held open there is known after it was deleted.
-        half = os.open(host.lab.directory / "shared-source" / "images" / "copy", os.O_RDONLY)
+        half = os.open(file, os.O_RDONLY)
     finally:
         os.kill(pid, signal.SIGCONT)
     operation = ended(operation, seconds=120)
@@ -145,6 +161,21 @@ def test_a_copy_whose_worker_died_is_waited_for_deleted_and_made_anew(
     os.close(half)
     assert has_pattern(host, path_of(host, "copy"), "qcow2")
     assert has_pattern(host, path_of(host, "copy"), "qcow2", at="210M", pattern=9)
+
+
+def stop_once_it_writes(pid: int, file: Path, portal: Portal, pool: StoragePool) -> None:
+    """Stop the copy while it runs; caught before it has made its file, libvirt knows a volume that is not there."""
+    os.kill(pid, signal.SIGSTOP)
+    connection = open_connection(endpoint_of(portal.rows[0]))
+    try:
+        if not file.exists():
+            with pytest.raises(StorageBusy):
+                read_volume(connection, pool.uuid, file.name)
+            os.kill(pid, signal.SIGCONT)
+            wait_until(file.exists)
+            os.kill(pid, signal.SIGSTOP)
+    finally:
+        connection.close()
 
 
 def process_with(*words: str) -> int | None:
