@@ -3,14 +3,32 @@
 from lxml import etree
 
 from hypervisors.libvirtxml.hardware.paths import read_at
+from hypervisors.libvirtxml.hardware.types.buses import BUSES
+from hypervisors.libvirtxml.hardware.types.consoles import CONSOLES
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType
 from hypervisors.libvirtxml.hardware.types.disks import DISKS
+from hypervisors.libvirtxml.hardware.types.displays import DISPLAYS
+from hypervisors.libvirtxml.hardware.types.hostdevs import HOST_DEVICES
 from hypervisors.libvirtxml.hardware.types.interfaces import INTERFACES
+from hypervisors.libvirtxml.hardware.types.memory_devices import MEMORY_DEVICES
+from hypervisors.libvirtxml.hardware.types.small_devices import SMALL_DEVICES
 
 __all__ = ["DEVICE_TYPES", "OTHER", "DeviceType", "device_type", "device_type_of"]
 
 # The order is that in which an element is compared with them.
-DEVICE_TYPES: dict[str, DeviceType] = {kind.key: kind for kind in (*DISKS, *INTERFACES)}
+DEVICE_TYPES: dict[str, DeviceType] = {
+    kind.key: kind
+    for kind in (
+        *DISKS,
+        *INTERFACES,
+        *DISPLAYS,
+        *CONSOLES,
+        *BUSES,
+        *HOST_DEVICES,
+        *MEMORY_DEVICES,
+        *SMALL_DEVICES,
+    )
+}
 
 # A device that has no form: it is shown, edited as XML, and kept.
 OTHER = DeviceType(key="other", tag="", fields=(), is_counted=True)

@@ -27,9 +27,10 @@ def identified(elements: Iterable[etree._Element]) -> list[tuple[str, etree._Ele
 def _name(element: etree._Element) -> tuple[str, bool]:
     kind = device_type_of(element)
     tag = str(element.tag)
-    parts = [read_at(element, path) or "" for path in kind.identity]
-    if any(parts):
-        return ":".join((tag, *parts)), kind.is_counted
+    for paths in kind.identity:
+        parts = [read_at(element, path) or "" for path in paths]
+        if all(parts):
+            return ":".join((tag, *parts)), kind.is_counted
     if kind.is_counted:
         return tag, True
     address = _address(element)

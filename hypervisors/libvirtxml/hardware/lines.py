@@ -10,6 +10,7 @@ from hypervisors.libvirtxml.hardware.paths import (
     append_child,
     elements_at,
     make_at,
+    read_at,
     remove_child,
     remove_if_empty,
     split_path,
@@ -27,7 +28,7 @@ def read_lines(element: etree._Element, field: Field, read: _Read) -> str:
 def write_lines(element: etree._Element, field: Field, text: str, write: _Write) -> None:
     """Make the elements what the lines say. What else an element of the same key carries stays."""
     lines = split_lines(field, text)
-    kept = {found.get(split_path(field.columns[0].path)[1]): found for found in elements_at(element, field.path)}
+    kept = {read_at(found, field.columns[0].path): found for found in elements_at(element, field.path)}
     for found in elements_at(element, field.path):
         remove_child(found)
     if not lines:

@@ -13,15 +13,15 @@ from hypervisors.libvirtxml.hardware.paths import remove_child
 class DeviceType:
     """`fixed` tells devices of this type from others with the same tag, and is written into a new one.
 
-    `identity` are the paths whose values, together, mean the same device in live and inactive XML; where they say
-    nothing its address does, then its place among its like.
+    `identity` are paths whose values, together, mean the same device in live and inactive XML: the first of several
+    that are all there. Where none is, its address means it, then its place among its like.
     """
 
     key: str
     tag: str
     fields: tuple[Field, ...]
     fixed: tuple[tuple[str, str], ...] = ()
-    identity: tuple[str, ...] = ()
+    identity: tuple[tuple[str, ...], ...] = ()
     is_counted: bool = False  # several may have the same identity: they are numbered from 0
     most: int | None = None  # how many a domain can have; None: many
     defaults: tuple[tuple[str, Value], ...] = ()  # what a new one begins with, in the form

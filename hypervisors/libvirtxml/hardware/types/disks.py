@@ -6,8 +6,8 @@ from hypervisors.libvirtxml.hardware.fields import Field, Values, when
 from hypervisors.libvirtxml.hardware.paths import read_at, remove_at
 from hypervisors.libvirtxml.hardware.targets import fits_bus
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
+from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, ON_OFF
 
-_ON_OFF = ("on", "off")
 _SOURCE_TYPES = ("file", "block", "volume", "network")
 _PROTOCOLS = ("rbd", "iscsi", "nbd", "gluster", "http", "https", "ftp", "ftps", "tftp", "ssh", "nfs", "sheepdog")
 
@@ -49,7 +49,6 @@ def _source(*, is_required: bool) -> tuple[Field, ...]:
 
 
 _STARTUP = Field("startup_policy", "source/@startupPolicy", "choice", choices=("mandatory", "requisite", "optional"))
-_BOOT = Field("boot_order", "boot/@order", "number", minimum=1, maximum=255)
 _FORMAT = Field("format", "driver/@type", "choice", choices=("qcow2", "raw", "qed", "vmdk", "vdi", "vpc", "vhdx"))
 _CACHE = Field(
     "cache",
@@ -87,12 +86,12 @@ _DISK_FIELDS = (
     Field("detect_zeroes", "driver/@detect_zeroes", "choice", choices=("off", "on", "unmap")),
     _ERROR,
     _READ_ERROR,
-    Field("copy_on_read", "driver/@copy_on_read", "flag", choices=_ON_OFF),
+    Field("copy_on_read", "driver/@copy_on_read", "flag", choices=ON_OFF),
     Field("iothread", "driver/@iothread", "number", minimum=1, only_if=when(bus="virtio")),
     Field("queues", "driver/@queues", "number", minimum=1, maximum=256, only_if=when(bus="virtio")),
     Field("readonly", "readonly", "presence"),
     Field("shareable", "shareable", "presence"),
-    Field("removable", "target/@removable", "flag", choices=_ON_OFF, only_if=when(bus="usb")),
+    Field("removable", "target/@removable", "flag", choices=ON_OFF, only_if=when(bus="usb")),
     Field(
         "rotation_rate",
         "target/@rotation_rate",
@@ -105,7 +104,7 @@ _DISK_FIELDS = (
     Field("wwn", "wwn", pattern=r"[0-9a-fA-F]{16}", only_if=when(bus=("scsi", "sata", "ide"))),
     Field("vendor", "vendor", pattern=r"[ -~]{1,8}", only_if=when(bus="scsi")),
     Field("product", "product", pattern=r"[ -~]{1,16}", only_if=when(bus="scsi")),
-    _BOOT,
+    BOOT_ORDER,
     Field(
         "startup_policy",
         "source/@startupPolicy",
@@ -127,9 +126,8 @@ _CDROM_FIELDS = (
     _IO,
     _ERROR,
     _READ_ERROR,
-    Field("readonly", "readonly", "presence", default=True),
     _SERIAL,
-    _BOOT,
+    BOOT_ORDER,
     _STARTUP,
     *_LIMITS,
 )
@@ -141,12 +139,17 @@ _FLOPPY_FIELDS = (
     _FORMAT,
     _CACHE,
     Field("readonly", "readonly", "presence"),
-    _BOOT,
+    BOOT_ORDER,
     _STARTUP,
 )
 
 
+# Where the image is found without a server being named: by the host's own configuration.
+_NAMES_NO_HOST = ("rbd", "sheepdog", "nbd")
+
+
 def _check(values: Values) -> None:
+    _check_network(values)
     if values.get("device") == "lun" and values.get("type") not in ("block", "network", "volume"):
         raise ValueError("A LUN that is passed through is a block device, network storage or a volume.")
     if values.get("auth_user") and not values.get("auth_secret_uuid"):
@@ -165,11 +168,20 @@ def _check(values: Values) -> None:
 def _settle(element: etree._Element, before: Values, after: Values) -> None:
     """Another bus has other addresses and other names: they are chosen anew, when the device is put in its domain."""
     no_address("bus")(element, before, after)
-    if before and before.get("bus") != after.get("bus") and not fits_bus(_target(element), str(after.get("bus", ""))):
+    is_moved = bool(before) and before.get("bus") != after.get("bus") and before["target_dev"] == after["target_dev"]
+    if is_moved and not fits_bus(_target(element), str(after.get("bus", ""))):
         remove_at(element, "target/@dev")
     driver = element.find("driver")
     if driver is not None and "name" not in driver.attrib:
         driver.set("name", "qemu")
+
+
+def _check_network(values: Values) -> None:
+    protocol = values.get("source_protocol")
+    if protocol and protocol != "nbd" and not values.get("source_name"):
+        raise ValueError("A disk on network storage needs the image's name.")
+    if protocol and protocol not in _NAMES_NO_HOST and not values.get("source_hosts"):
+        raise ValueError(f"Storage that is reached by {protocol} needs its server's name.")
 
 
 def _target(element: etree._Element) -> str:
@@ -182,7 +194,7 @@ def _drive(key: str, fields: tuple[Field, ...]) -> DeviceType:
         tag="disk",
         fields=fields,
         fixed=() if key == "disk" else (("@device", key),),
-        identity=("target/@dev",),
+        identity=(("target/@dev",),),
         check=_check,
         settle=_settle,
         most=2 if key == "floppy" else None,

@@ -4,8 +4,8 @@ from lxml import etree
 
 from hypervisors.libvirtxml.hardware.fields import Field, Values, when
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
+from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, HEX, ON_OFF
 
-_ON_OFF = ("on", "off")
 _TYPES = ("network", "bridge", "direct", "user", "ethernet", "hostdev", "vhostuser")
 _MODELS = (
     "virtio", "virtio-transitional", "virtio-non-transitional", "e1000", "e1000e", "igb", "rtl8139", "vmxnet3",
@@ -13,7 +13,7 @@ _MODELS = (
 )  # fmt: skip
 _BRIDGED = when(type=("network", "bridge", "ethernet"))
 _LIMITED = when(type=("network", "bridge", "direct", "ethernet"))
-_HEX = r"(0x)?[0-9a-fA-F]{1,4}"
+_DEVICE = r"[A-Za-z0-9_.:/-]{1,60}"
 _MOST_KIB = 2**32 - 1
 
 _VLAN_COLUMNS = (
@@ -46,8 +46,8 @@ _FIELDS = (
     Field("mac", "mac/@address", "mac"),
     Field("source_network", "source/@network", only_if=when(type="network"), required=True),
     Field("portgroup", "source/@portgroup", only_if=when(type="network")),
-    Field("source_bridge", "source/@bridge", only_if=when(type="bridge"), required=True),
-    Field("source_dev", "source/@dev", only_if=when(type="direct"), required=True),
+    Field("source_bridge", "source/@bridge", pattern=_DEVICE, only_if=when(type="bridge"), required=True),
+    Field("source_dev", "source/@dev", pattern=_DEVICE, only_if=when(type="direct"), required=True),
     Field(
         "source_mode",
         "source/@mode",
@@ -57,10 +57,10 @@ _FIELDS = (
         only_if=when(type="direct"),
     ),
     Field("backend", "backend/@type", "choice", choices=("default", "passt"), only_if=when(type="user")),
-    Field("pci_domain", "source/address/@domain", pattern=_HEX, only_if=when(type="hostdev"), required=True),
-    Field("pci_bus", "source/address/@bus", pattern=_HEX, only_if=when(type="hostdev"), required=True),
-    Field("pci_slot", "source/address/@slot", pattern=_HEX, only_if=when(type="hostdev"), required=True),
-    Field("pci_function", "source/address/@function", pattern=_HEX, only_if=when(type="hostdev"), required=True),
+    Field("pci_domain", "source/address/@domain", pattern=HEX, only_if=when(type="hostdev"), required=True),
+    Field("pci_bus", "source/address/@bus", pattern=HEX, only_if=when(type="hostdev"), required=True),
+    Field("pci_slot", "source/address/@slot", pattern=HEX, only_if=when(type="hostdev"), required=True),
+    Field("pci_function", "source/address/@function", pattern=HEX, only_if=when(type="hostdev"), required=True),
     Field("managed", "@managed", "flag", only_if=when(type="hostdev")),
     Field("socket_path", "source/@path", "path", only_if=when(type="vhostuser"), required=True),
     Field(
@@ -115,8 +115,8 @@ _FIELDS = (
     Field("rx_queue_size", "driver/@rx_queue_size", "number", minimum=256, maximum=1024),
     Field("tx_queue_size", "driver/@tx_queue_size", "number", minimum=256, maximum=1024),
     Field("txmode", "driver/@txmode", "choice", choices=("iothread", "timer")),
-    Field("boot_order", "boot/@order", "number", minimum=1, maximum=255),
-    Field("rom_bar", "rom/@bar", "flag", choices=_ON_OFF, default=True),
+    BOOT_ORDER,
+    Field("rom_bar", "rom/@bar", "flag", choices=ON_OFF, default=True),
     Field("rom_file", "rom/@file", "path"),
     Field("acpi_index", "acpi/@index", "number", minimum=1, maximum=16383),
 )
@@ -150,7 +150,7 @@ INTERFACES = (
         key="interface",
         tag="interface",
         fields=_FIELDS,
-        identity=("mac/@address",),
+        identity=(("mac/@address",),),
         check=_check,
         settle=_settle,
         summary=("source_network", "source_bridge", "source_dev", "backend", "mac"),
