@@ -40,7 +40,7 @@ CONTENT_TYPE = "application/offset+octet-stream"
 GIVES_WAY_SECONDS = 2.0
 _STOPPING_SECONDS = 5.0
 _OPENING_SECONDS = 10.0
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.02
 _RETRY = {"Retry-After": "2"}
 _GOOD_UNTIL_ARRIVED = (UploadState.CHECKING, UploadState.RECEIVED, UploadState.DONE, UploadState.MISMATCHED)
 

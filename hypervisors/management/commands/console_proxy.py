@@ -1,16 +1,13 @@
 """Carry consoles: behind nginx's /console/, on loopback or, for a nginx on another machine, on a private network."""
 
-import signal
-import threading
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from hypervisors.console.proxy import ConsoleServer
-from hypervisors.gateway.ssh_tunnels import close_shared_connections
-from hypervisors.models.instances import Announcer, this_instance
+from hypervisors.management.listening import listening_address, serve_until_stopped
 
 
 class Command(BaseCommand):
@@ -25,25 +22,4 @@ class Command(BaseCommand):
         host, port = options["listen"]
         server = ConsoleServer((host, port))
         self.stdout.write(f"The console proxy listens on {host}:{port}.")
-        stopping = threading.Thread(target=server.stop, name="console-stop")
-
-        def stop(*_: object) -> None:
-            # shutdown() waits for serve_forever(), which this very thread runs: another must call it.
-            if stopping.ident is None:
-                stopping.start()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        announcer = Announcer(lambda: this_instance("console", address=f"{host}:{port}"))
-        announcer.start()
-        server.serve_forever()
-        announcer.stop()
-        stopping.join()
-        close_shared_connections()
-
-
-def listening_address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit():
-        raise ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host, int(port)
+        serve_until_stopped(server, kind="console", address=(host, port))

@@ -3,19 +3,18 @@ network.
 """
 
 import ctypes
-import signal
-import threading
+import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from hypervisors.gateway.ssh_tunnels import close_shared_connections
-from hypervisors.management.commands.console_proxy import listening_address
-from hypervisors.models.instances import Announcer, this_instance
+from hypervisors.management.listening import listening_address, serve_until_stopped
 from hypervisors.transfer.server import TransferServer
 
+# Pages are waited for by people; who shares a core with them gets what they leave.
+_NICENESS = 5
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
@@ -29,24 +28,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _keep_freed_memory()
+        # Before there are other threads: each has a niceness of its own.
+        os.nice(_NICENESS)
         host, port = options["listen"]
         server = TransferServer((host, port))
         self.stdout.write(f"The transfer process listens on {host}:{port}.")
-        stopping = threading.Thread(target=server.stop, name="transfer-stop")
-
-        def stop(*_: object) -> None:
-            # shutdown() waits for serve_forever(), which this very thread runs: another must call it.
-            if stopping.ident is None:
-                stopping.start()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        announcer = Announcer(lambda: this_instance("transfer", address=f"{host}:{port}"))
-        announcer.start()
-        server.serve_forever()
-        announcer.stop()
-        stopping.join()
-        close_shared_connections()
+        serve_until_stopped(server, kind="transfer", address=(host, port))
 
 
 def _keep_freed_memory() -> None:

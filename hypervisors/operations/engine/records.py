@@ -46,6 +46,8 @@ _PUT_OFF_SECONDS, _MOST_PUT_OFF_SECONDS = 0.25, 5.0
 
 # Keys of `progress` that are the runner's own.
 PARKED = "parked"
+# What it was parked for has happened: the next delivery is not one too many, however soon it comes.
+DUE = "due"
 # What it waits for, in words for people.
 NOTE = "note"
 ADOPTIONS = "adoptions"
@@ -110,10 +112,11 @@ def _claim_queued(operation: Operation) -> Claim | Later | None:
 def _claim_running(operation: Operation) -> Claim | None:
     silent_for = timezone.now() - (operation.heartbeat_at or operation.requested_at)
     parked = bool(operation.progress.get(PARKED))
+    rested = silent_for > timedelta(seconds=_LEAST_PARKED_SECONDS) or bool(operation.progress.get(DUE))
     stale = silent_for > timedelta(seconds=STALE_SECONDS)
-    if not stale and not (parked and silent_for > timedelta(seconds=_LEAST_PARKED_SECONDS)):
+    if not stale and not (parked and rested):
         return None
-    progress = {name: value for name, value in operation.progress.items() if name != PARKED}
+    progress = {name: value for name, value in operation.progress.items() if name not in (PARKED, DUE)}
     if not _compare_and_set(operation, heartbeat_at=timezone.now(), progress=progress):
         return None
     return Claim(operation=operation, adopted=not parked, resumed=parked)
@@ -198,6 +201,13 @@ def report_parked(operation_id: UUID, progress: Mapping[str, Any]) -> None:
     # A runner that claims it at this moment raises `attempt`, and tells more.
     if _mine(operation).update(progress=operation.progress):
         _publish(operation)
+
+
+def note_due(operation_id: UUID) -> None:
+    """What it was parked for has happened; to be called before it is delivered."""
+    operation = find_operation(operation_id)
+    if operation is not None and operation.progress.get(PARKED):
+        _mine(operation).update(progress=operation.progress | {DUE: True})
 
 
 def note_steps(operation: Operation, steps: list[dict[str, Any]], ending: dict[str, str] | None) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from hypervisors.models import StoragePool, Upload
 from hypervisors.operations.engine.delivery import deliver, deliver_soon
-from hypervisors.operations.engine.records import report_parked
+from hypervisors.operations.engine.records import note_due, report_parked
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.operations.storage.arriving_volumes import checked_sha256
 from hypervisors.states import UNFINISHED_UPLOAD_STATES, UploadState
@@ -116,6 +116,7 @@ def note_failure(upload: Upload, problem: str) -> None:
 
 def _have_it_ended(upload: Upload) -> None:
     kind = upload.operation.kind
+    note_due(upload.operation_id)
     deliver_soon(upload.operation_id, kind)
-    # A delivery right after a worker has looked is passed over.
+    # A worker that looked at this very moment saw it as it was, and passes the delivery over.
     deliver(upload.operation_id, kind, in_seconds=_AGAIN_SECONDS)

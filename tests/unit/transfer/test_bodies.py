@@ -58,3 +58,27 @@ def test_who_sends_nothing_is_given_up(ends: tuple[socket.socket, socket.socket,
     body = Body(buffered, own, len(CONTENT), silent_seconds=1)
     with pytest.raises(OSError, match="temporarily unavailable"):
         body.read()
+
+
+def test_packets_that_lie_there_are_given_together_and_none_at_the_end(
+    ends: tuple[socket.socket, socket.socket, BinaryIO],
+) -> None:
+    browser, own, buffered = ends
+    sender = threading.Thread(target=browser.sendall, args=(b"head\r\n" + CONTENT,))
+    sender.start()
+    assert buffered.readline() == b"head\r\n"
+    body = Body(buffered, own, len(CONTENT), silent_seconds=5)
+    batches = list(iter(body.read_batch, []))
+    assert b"".join(block for batch in batches for block in batch) == CONTENT
+    assert [len(block) for batch in batches for block in batch] == [PACKET_BYTES] * 3 + [1234]
+    sender.join(5)
+
+
+def test_a_batch_keeps_what_came_before_the_silence(ends: tuple[socket.socket, socket.socket, BinaryIO]) -> None:
+    browser, own, buffered = ends
+    sender = threading.Thread(target=browser.sendall, args=(b"head\r\n" + CONTENT[:PACKET_BYTES],))
+    sender.start()
+    assert buffered.readline() == b"head\r\n"
+    body = Body(buffered, own, len(CONTENT), silent_seconds=1)
+    assert list(iter(body.read_batch, [])) == [[CONTENT[:PACKET_BYTES]]]
+    sender.join(5)
