@@ -3,7 +3,8 @@
 From the browser: {"watch": [domain uuids], "watch_hypervisors": [ids]} replaces what is watched; {"ping": 1}.
 To the browser: {"type": "hello", "seq"}, {"type": "changes", "seq", "changes"}, {"type": "usage", …},
 {"type": "rights"} (one may see or do more or less than before: look anew), {"type": "freshness", "stale": {host id:
-[epoch seconds of the last word, why]}} (hosts whose rows may be old; see live/freshness.py), {"type": "pong", "seq"}.
+[epoch seconds of the last word, why]}, "silent": {part: epoch seconds}} (hosts whose rows may be old, and which of our
+processes do not answer; see live/freshness.py), {"type": "pong", "seq"}.
 `seq` is the number of the group's latest change; null in a pong while Redis is away.
 While the database cannot be written, hello and pong have a "trouble" that says so.
 """

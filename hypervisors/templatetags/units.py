@@ -103,6 +103,13 @@ def operation_url(operation: Any) -> str:
 
 
 @register.filter
+def operation_queue(operation: Any) -> str:
+    """The queue whose workers do it."""
+    found = find_operation_type(operation.kind)
+    return found.queue if found else ""
+
+
+@register.filter
 def can_be_cancelled(operation: Any) -> bool:
     """Whether a cancel button makes sense: what waits can always be, what runs if its kind can."""
     found = find_operation_type(operation.kind)
@@ -179,6 +186,20 @@ def _page_words(language: str | None) -> SafeString:
         "chart_summary": _("In the last hour at least %s, at most %s, on average %s."),
         "chart_empty": _("No values in the last hour."),
         "no_tasks": _("Nothing has been asked for yet"),
+        "silent.redis": _(
+            "Redis does not answer since %s: pages look for changes every 10 s, and until it does nothing new is begun "
+            "and no console opens."
+        ),
+        "silent.operations": _("No worker answers since %s: what is asked for waits until one does."),
+        "silent.migrations": _("No worker for moves answers since %s: they wait until one does."),
+        "silent.storage": _("No worker for storage answers since %s: what takes long there waits until one does."),
+        "silent.console": _(
+            "The console proxy does not answer since %s: screens stand still, and none opens until it does."
+        ),
+        "silent.transfer": _(
+            "The transfer process does not answer since %s: uploads and downloads stand still until it does."
+        ),
+        "waits_for_worker": _("Waits: no worker answers since %s"),
         "not_reported": _("not reported"),
         "why_not_reported": _("Its balloon driver does not tell what the guest uses"),
     }

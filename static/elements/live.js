@@ -88,7 +88,7 @@ const receivers = {
     ahead.clear();
     connection(true);
     trouble(message);
-    receivers.freshness({ stale: {} });
+    receivers.freshness({ stale: {}, silent: {} });
     sendWatch();
     heartbeat();
     if (missed) resync();

@@ -1,11 +1,16 @@
-// <vp-freshness hidden data-watcher="… %s …" …>: says on every page which of what it shows is old, and since when.
-// The socket tells of hosts whose rows may be old (live.js, vp:freshness). What stands within [data-host="id"] and is a
-// state or a value is greyed; the banner speaks of hosts that the page shows and that nobody watches.
+// <vp-freshness hidden data-all="… %time …" …>: says on every page which of what it shows is old, and since when.
+// The socket tells of hosts whose rows may be old, and of our own processes that do not answer (live.js, vp:freshness).
+// What stands within [data-host="id"] and is a state or a value is greyed; the banner speaks of hosts that the page shows
+// and that nobody watches, and of processes that it needs.
 
 import { clockTime } from "./local-times.js";
+import { word } from "./words.js";
 
 let stale = {}; // host id -> [epoch seconds, why]
+let silent = {}; // part -> epoch seconds
 let rules = null;
+// Who has none of these on the page does not miss the process.
+const NEEDS = { console: "vp-console, .vp-to-console", transfer: "vp-upload, [href^='/transfer/']" };
 
 class VpFreshness extends HTMLElement {
   connectedCallback() {
@@ -25,7 +30,7 @@ class VpFreshness extends HTMLElement {
   }
 
   heard = ({ detail }) => {
-    stale = detail.stale;
+    ({ stale, silent } = detail);
     grey(Object.keys(stale));
     this.say();
   };
@@ -37,17 +42,27 @@ class VpFreshness extends HTMLElement {
   };
 
   say = () => {
+    const said = [this.unwatched(), ...this.silent()].filter(Boolean).join(" ");
+    const words = this.querySelector(".vp-freshness-text");
+    this.hidden = !said;
+    if (words.textContent !== said) words.textContent = said;
+  };
+
+  unwatched() {
     const shown = new Set([...document.querySelectorAll("#main [data-host]")].map((element) => element.dataset.host));
     const unwatched = [...shown].filter((id) => stale[id]?.[1] === "watcher");
-    const words = this.querySelector(".vp-freshness-text");
-    this.hidden = !unwatched.length;
-    if (!unwatched.length) return;
+    if (!unwatched.length) return "";
     const since = Math.min(...unwatched.map((id) => stale[id][0] || Infinity));
     const { all, some, never } = this.dataset;
     const text = unwatched.length === shown.size ? (Number.isFinite(since) ? all : never) : some;
-    const said = text.replace("%time", Number.isFinite(since) ? clockTime(since) : "").replace("%count", unwatched.length).replace("%of", shown.size);
-    if (words.textContent !== said) words.textContent = said;
-  };
+    return text.replace("%time", Number.isFinite(since) ? clockTime(since) : "").replace("%count", unwatched.length).replace("%of", shown.size);
+  }
+
+  silent() {
+    const always = this.dataset.parts.split(" ");
+    const concern = (part) => always.includes(part) || (part in NEEDS && document.querySelector(`#main :is(${NEEDS[part]})`));
+    return Object.entries(silent).filter(([part]) => concern(part)).map(([part, since]) => word(`silent.${part}`, clockTime(since)));
+  }
 }
 
 // A style sheet of the page's own: rows come and go, and a rule is there for all of them.
@@ -64,6 +79,12 @@ function grey(ids) {
 // The page's elements ask what the state means; "" for a host of which all is known.
 export function whyStale(hypervisor) {
   return stale[hypervisor]?.[1] ?? "";
+}
+
+// What an operation waits for, whose queue nobody serves; "" where somebody does.
+export function whyWaiting(queue) {
+  const since = silent[queue] ?? silent.redis;
+  return since === undefined ? "" : word("waits_for_worker", clockTime(since));
 }
 
 customElements.define("vp-freshness", VpFreshness);

@@ -6,6 +6,7 @@ import { wholeTime } from "./local-times.js";
 import { progressWords } from "./progress-words.js";
 import { remember } from "./shell.js";
 import { duration } from "./units.js";
+import { whyWaiting } from "./vp-freshness.js";
 import { visible, word } from "./words.js";
 
 const UNFINISHED = new Set(["queued", "running"]);
@@ -29,6 +30,7 @@ class VpTasks extends HTMLElement {
     this.querySelector(".vp-tasks-close").addEventListener("click", this.toggle);
     document.addEventListener("vp:change", this.heard);
     document.addEventListener("vp:resync", this.fetch);
+    document.addEventListener("vp:freshness", this.refill);
     this.ticking = setInterval(() => this.tick(), 1000);
     this.shown = document.documentElement.dataset.tasks === "open";
     this.fetch();
@@ -37,6 +39,7 @@ class VpTasks extends HTMLElement {
   disconnectedCallback() {
     document.removeEventListener("vp:change", this.heard);
     document.removeEventListener("vp:resync", this.fetch);
+    document.removeEventListener("vp:freshness", this.refill);
     clearInterval(this.ticking);
   }
 
@@ -137,6 +140,11 @@ class VpTasks extends HTMLElement {
     if (before !== task.state) this.stateChanged(task, !known);
     while (this.list.children.length > AT_MOST) this.forget(this.list.lastElementChild.dataset.id);
     this.count();
+  };
+
+  // What they wait for has changed.
+  refill = () => {
+    for (const [id, task] of this.tasks) if (UNFINISHED.has(task.state)) this.fill(this.rows.get(id), task);
   };
 
   forget(id) {
@@ -249,7 +257,7 @@ class VpTasks extends HTMLElement {
 }
 
 function unfinishedWords(task) {
-  const words = progressWords(task.progress) || stepWords(task.steps);
+  const words = whyWaiting(task.queue) || progressWords(task.progress) || stepWords(task.steps);
   return [task.cancel_requested_at ? word("cancelling") : "", words].filter(Boolean).join(" · ");
 }
 

@@ -25,6 +25,7 @@ def operation_change(operation: Operation, *, op: Literal["add", "update"] = "up
     domain_uuid = operation.subject_key if operation.subject_type == "domain" else ""
     fields: dict[str, Any] = {
         "kind": operation.kind,
+        "queue": found.queue if found else "",
         "label": found.title(operation) if found else operation.kind,
         "icon": found.icon if found else "activity",
         "subject_type": operation.subject_type,
