@@ -44,6 +44,11 @@ class Guest:
         """How often it has booted."""
         return len(re.findall(r"^boot ", self._serial_log(), re.MULTILINE))
 
+    def devices(self) -> set[str]:
+        """The disks and network cards that it sees from within: "vda", "eth0"; empty before it has told."""
+        told = re.findall(r"^devices (.*?)\r?$", self._serial_log(), re.MULTILINE)
+        return {Path(path).name for path in told[-1].split() if not path.endswith("*")} if told else set()
+
     def wait_until_counting(self, *, timeout_seconds: float = 90) -> None:
         """Until it has booted, or counts on after what happened to it. Raises LabError."""
         before = len(self.counts())

@@ -47,7 +47,7 @@ def _add_disk(devices: etree._Element, spec: DiskSpec, target: str) -> None:
     add(disk, "driver", name="qemu", type=spec.format, cache=spec.cache, discard=spec.discard)
     _add_source(disk, spec)
     if spec.has_medium:
-        _add_backing(disk, spec.backing)
+        add_backing(disk, spec.backing)
     add(disk, "target", dev=target, bus=spec.bus)
     if spec.readonly or spec.device == "cdrom":
         add(disk, "readonly")
@@ -95,7 +95,7 @@ def _host_and_port(host: str) -> tuple[str, str]:
     return name.strip("[]"), port
 
 
-def _add_backing(parent: etree._Element, chain: tuple[BackingSpec, ...]) -> None:
+def add_backing(parent: etree._Element, chain: tuple[BackingSpec, ...]) -> None:
     """Each image below the one before; the empty element at the end says that there are no more."""
     for image in chain:
         parent = add(parent, "backingStore", type="block" if image.is_block else "file")

@@ -21,7 +21,7 @@ class Reset(SingleCall):
     is_dangerous = True
     question = _("Reset “%s”?")
     warning = _("As if its reset button were pressed: what the guest has not written is lost.")
-    supersedes = frozenset({"shut_down", "reboot"})
+    supersedes = frozenset({"shut_down", "reboot", "remove_device"})
     obstacles = (ACTIVE,)
     done = _("It was reset.")
     # Nothing in libvirt's state shows that a reset happened.

@@ -24,6 +24,8 @@ class Resume(SingleCall):
     icon = "player-play"
     group, position = POWER, 10
     in_bulk = True
+    # What only waits for the paused guest to let go of a device: it does, as soon as it runs.
+    supersedes = frozenset({"remove_device"})
     obstacles = (SLEEPING, not_answering)
     done = gettext_lazy("It runs again.")
 

@@ -16,20 +16,27 @@ from tests.rows import make_operation
 
 pytestmark = pytest.mark.django_db
 
+HARDWARE = {"add_device", "change_device", "remove_device", "change_section", "change_media"}
 POSSIBLE = {
     DomainState.SHUTOFF: {
         *("start", "rename", "set_autostart", "describe", "migrate", "delete_domain", "export_domain"),
         *("clone_domain", "make_template"),
+        *HARDWARE,
     },
     DomainState.RUNNING: {
         *("shut_down", "reboot", "force_off", "reset", "pause", "save"),
         *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
+        *(*HARDWARE, "revert_pending"),
     },
     DomainState.PAUSED: {
         *("force_off", "reset", "resume", "save"),
         *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
+        *(*HARDWARE, "revert_pending"),
     },
-    DomainState.PMSUSPENDED: {"force_off", "reset", "resume", "set_autostart", "describe", "delete_domain"},
+    DomainState.PMSUSPENDED: {
+        *("force_off", "reset", "resume", "set_autostart", "describe", "delete_domain"),
+        *(*HARDWARE, "revert_pending"),
+    },
     DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe", "delete_domain"},
 }
 

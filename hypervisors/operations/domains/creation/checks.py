@@ -96,7 +96,7 @@ class _Check:
         )
         if parameters is None or spec is None:
             return None
-        self._try("disks", lambda: space_problem(self._hypervisor, parameters))
+        self._try("disks", lambda: space_problem(self._hypervisor, parameters.disk_plans))
         self._try("spec", lambda: _check_whole(parameters, self._hypervisor))
         return parameters
 

@@ -1,7 +1,7 @@
 """Whether the disks of a new machine can be made: sizes, names, sources, and room; from rows alone."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -67,11 +67,11 @@ def checked_disks(hypervisor: Hypervisor, given: Any, machine_name: str) -> list
     return found
 
 
-def space_problem(hypervisor: Hypervisor, parameters: CreateDomainParameters) -> None:
+def space_problem(hypervisor: Hypervisor, plans: Iterable[DiskPlan]) -> None:
     """Raises: errors.NotPossible when what is made does not fit, or can grow beyond what is free unsaid."""
     wanted: dict[StoragePool, int] = defaultdict(int)
     at_once: dict[StoragePool, int] = defaultdict(int)
-    for plan in parameters.disk_plans:
+    for plan in plans:
         if plan.action == DiskAction.EXISTING:
             continue
         pool = storage_pool_on(hypervisor, plan.storage_pool_id)
@@ -109,7 +109,7 @@ def _checked(hypervisor: Hypervisor, given: Any, machine_name: str, number: int)
     if plan.action in FROM_SOURCE and plan.source_volume_id is None:
         raise NotPossible(_("Choose the image or the disk."))
     if plan.action == DiskAction.EXISTING:
-        return _checked_existing(hypervisor, plan)
+        return checked_existing(hypervisor, plan)
     pool = storage_pool_on(hypervisor, plan.storage_pool_id)
     reason = why_no_storage_pool(pool)
     if reason:
@@ -177,7 +177,7 @@ def _check_format(plan: DiskPlan, source: VolumePlace) -> None:
     raise NotPossible(text % {"name": source.name, "format": source.format or "?"})
 
 
-def _checked_existing(hypervisor: Hypervisor, plan: DiskPlan) -> DiskPlan:
+def checked_existing(hypervisor: Hypervisor, plan: DiskPlan) -> DiskPlan:
     source = volume_on(hypervisor, plan.source_volume_id or 0)
     _check_format(plan, source)
     volume = (

@@ -26,11 +26,14 @@ def new_mac(taken: Iterable[str] = ()) -> str:
             return mac
 
 
-def machine_with_mac(mac: str, hypervisor_pool: HypervisorPool) -> str:
+def machine_with_mac(mac: str, hypervisor_pool: HypervisorPool, *, apart_from: Domain | None = None) -> str:
     """The name of a machine of the pool that has the address, as it runs or as it starts next; "" for none."""
     mentions = Q(live_xml__contains=mac.lower()) | Q(inactive_xml__contains=mac.lower())
     in_pool = Q(domain__vanished_at=None, domain__hypervisor__hypervisor_pool=hypervisor_pool)
-    for definition in DomainDefinition.objects.filter(mentions & in_pool).select_related("domain"):
+    others = DomainDefinition.objects.filter(mentions & in_pool)
+    if apart_from is not None:
+        others = others.exclude(domain=apart_from)
+    for definition in others.select_related("domain"):
         parsed = (definition.live_parsed, definition.inactive_parsed)
         macs = {str(card.get("mac", "")).lower() for one in parsed for card in one.get("interfaces", ())}
         if mac.lower() in macs:

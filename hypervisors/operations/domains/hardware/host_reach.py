@@ -1,0 +1,95 @@
+"""What a device or a section names of its host: files, devices, addresses. Only who manages the host may name those.
+
+As in the creation of machines: what is chosen from rows (volumes, networks) is named by who may see it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from lxml import etree
+
+from hypervisors.libvirtxml.documents import attribute_at, parse_document
+from hypervisors.libvirtxml.domain_references import FileReference, find_references
+from hypervisors.libvirtxml.hardware.fields import Value
+from hypervisors.libvirtxml.hardware.sections import SECTIONS
+
+# Elements that are a piece of the host, or lead out of the machine, whatever they say.
+_PIECES = frozenset({"hostdev", "filesystem", "shmem", "lease", "vsock", "crypto", "tpm"})
+_CHARACTER_DEVICES = frozenset({"serial", "parallel", "console", "channel", "redirdev", "smartcard", "rng"})
+# Back ends of theirs that end in QEMU itself, or in what the screen's client holds.
+_OWN_BACK_ENDS = frozenset({"", "pty", "null", "vc", "spicevmc", "qemu-vdagent", "unix"})
+_PLUGGED_CARDS = frozenset({"network", "bridge", "direct", "user"})
+# Sections that say how much of the host's processors and memory is whose.
+_SHARED = frozenset({"tuning", "numa"})
+_RANDOM = frozenset({"/dev/urandom", "/dev/random"})
+
+
+def names_of_the_host(device_xml: str, *, has_chosen_volume: bool = False) -> frozenset[str]:
+    """Empty when whoever configures the machine may have it so. Raises: ValueError when it cannot be read.
+
+    `has_chosen_volume`: a disk's image was chosen from rows, and is no name of the host.
+    """
+    device = parse_document(device_xml)
+    if has_chosen_volume:
+        for element in (*device.findall("source"), *device.findall("backingStore")):
+            device.remove(element)
+        device.set("type", "file")
+    references = find_references(etree.tostring(device, encoding="unicode"))
+    return frozenset(_named(device)) | {_reference(one) for one in references}
+
+
+def new_names_of_the_host(before_xml: str, after_xml: str, *, has_chosen_volume: bool = False) -> frozenset[str]:
+    """What a change names that was not named before."""
+    return names_of_the_host(after_xml, has_chosen_volume=has_chosen_volume) - names_of_the_host(before_xml)
+
+
+def section_names_of_the_host(section: str, changes: Mapping[str, Value]) -> bool:
+    """Whether what was changed of a section names a file of the host, or takes what is everybody's there."""
+    paths = {field.name for field in SECTIONS[section].fields if field.kind == "path"}
+    return any(value and name in paths for name, value in changes.items()) or (section in _SHARED and bool(changes))
+
+
+def _reference(one: FileReference) -> str:
+    return f"{one.path}:{one.storage_pool}:{one.volume}"
+
+
+def _named(device: etree._Element) -> Iterator[str]:
+    tag = str(device.tag)
+    if tag in _PIECES and not _is_emulated_tpm(device):
+        yield etree.tostring(device, encoding="unicode", with_tail=False)
+    if tag in _CHARACTER_DEVICES:
+        yield from _back_ends(device)
+    if tag == "interface" and device.get("type", "") not in _PLUGGED_CARDS:
+        yield f"interface {device.get('type', '')}"
+    if tag == "graphics":
+        yield from _listens(device)
+    if tag == "disk" and device.get("type") == "network":
+        yield from (etree.tostring(one, encoding="unicode", with_tail=False) for one in device.findall("source"))
+
+
+def _is_emulated_tpm(device: etree._Element) -> bool:
+    return device.tag == "tpm" and attribute_at(device, "backend", "type") in ("", "emulator")
+
+
+def _back_ends(device: etree._Element) -> Iterator[str]:
+    kind = device.get("type", "") or device.get("mode", "")
+    if device.tag == "rng":
+        backend = device.find("backend")
+        source = "" if backend is None else (backend.text or "").strip()
+        is_own = attribute_at(device, "backend", "model") == "builtin" or source in _RANDOM
+        kind = "" if is_own else f"rng {source}"
+    if device.tag == "smartcard" and kind == "passthrough":
+        kind = device.get("type", "")
+    if kind not in _OWN_BACK_ENDS:
+        yield f"{device.tag} {kind}"
+    for element in device.iter("source"):
+        for name in ("path", "host", "service"):
+            if element.get(name):
+                yield f"{device.tag} {name} {element.get(name)}"
+
+
+def _listens(device: etree._Element) -> Iterator[str]:
+    for element in device.iter("graphics", "listen"):
+        for name in ("listen", "address", "network", "socket", "port", "tlsPort"):
+            value = element.get(name)
+            if value and value != "-1":
+                yield f"listen {name} {value}"

@@ -1,0 +1,39 @@
+"""Remove a device: from what runs, as soon as the guest lets go of it, and from what is stored."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from hypervisors.models import Domain, Operation
+from hypervisors.operations.domains.hardware.checks import checked_base, checked_when, definition_of, device_of
+from hypervisors.operations.domains.hardware.kinds import HardwareChange
+from hypervisors.operations.domains.hardware.parameters import RemoveDeviceParameters
+from hypervisors.operations.domains.hardware.removing import remove
+from hypervisors.operations.engine.runs import Result, Run
+
+
+class RemoveDevice(HardwareChange):
+    kind = "remove_device"
+    label = gettext_lazy("Remove hardware")
+    icon = "minus"
+    # Stops the waiting: what the guest was asked for cannot be taken back.
+    can_be_cancelled = True
+    Parameters: ClassVar[type[Any]] = RemoveDeviceParameters
+
+    def check(self, domain: Domain, given: Mapping[str, Any]) -> RemoveDeviceParameters:
+        definition = definition_of(domain)
+        return RemoveDeviceParameters(
+            device_id=device_of(definition, given.get("device_id")).id,
+            when=checked_when(given, domain),
+            confirmed=bool(given.get("confirmed")),
+            base_sha256=checked_base(given, definition),
+        )
+
+    def title(self, operation: Operation) -> str:
+        device_id = operation.parameters.get("device_id")
+        return _("Remove hardware: %(device)s") % {"device": device_id} if device_id else str(self.label)
+
+    def run(self, run: Run) -> Result:
+        return remove(run)

@@ -1,0 +1,58 @@
+"""Throw away what waits for the next start: what is stored becomes what runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from hypervisors.errors import NotPossible
+from hypervisors.gateway.domains.hardware import Hardware
+from hypervisors.libvirtxml.hardware.differences import pending_differences
+from hypervisors.operations.domains.domain_operations import ACTIVE, transient
+from hypervisors.operations.domains.hardware.kinds import HardwareChange
+from hypervisors.operations.domains.hardware.looking import Look, hardware_of
+from hypervisors.operations.domains.hardware.reverting import reverted
+from hypervisors.operations.domains.hardware.storing import Store
+from hypervisors.operations.engine.runs import Outcome, Result, Run, succeeded
+from hypervisors.operations.engine.steps import run_steps
+from hypervisors.states import OperationState
+
+
+class RevertPending(HardwareChange):
+    kind = "revert_pending"
+    label = gettext_lazy("Throw pending changes away")
+    icon = "arrow-back-up"
+    question = gettext_lazy("Throw away what waits for the next start of “%s”?")
+    warning = gettext_lazy("It will start as it runs now; the changes that were made for its next start are lost.")
+    obstacles = (ACTIVE, transient, *HardwareChange.obstacles)
+
+    def run(self, run: Run) -> Result:
+        result = run_steps(run, [Look("", _decide), Store(_edit)], done="")
+        if not isinstance(result, Outcome) or result.state != OperationState.SUCCEEDED:
+            return result
+        return succeeded(" ".join([_("It starts as it runs now."), *_left(run)]))
+
+
+def _decide(run: Run, hardware: Hardware) -> Mapping[str, Any]:
+    if not (hardware.live_xml and hardware.inactive_xml):
+        raise NotPossible(_("It does not run any more: what waited for its start is what it is made of now."))
+    if not pending_differences(hardware.live_xml, hardware.inactive_xml):
+        raise NotPossible(_("Nothing waits for its next start."))
+    return {"live": False, "config": True, "is_active": True}
+
+
+def _edit(run: Run, xml: str) -> str:
+    return reverted(hardware_of(run).live_xml, xml)
+
+
+def _left(run: Run) -> list[str]:
+    """What could not be made as it runs, for people."""
+    hardware = hardware_of(run)
+    if not (hardware.live_xml and hardware.inactive_xml):
+        return []
+    left = pending_differences(hardware.live_xml, hardware.inactive_xml)
+    if not left:
+        return []
+    names = dict.fromkeys(one.device_id or one.part for one in left)
+    return [_("What could not be thrown away: %(what)s.") % {"what": ", ".join(names)}]
