@@ -3,6 +3,7 @@
 from lxml import etree
 
 from hypervisors.libvirtxml.hardware.fields import Field, Values, when
+from hypervisors.libvirtxml.hardware.paths import remove_at
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
 from hypervisors.libvirtxml.hardware.types.words import ON_OFF, VIRTIO_MODELS
 
@@ -80,9 +81,9 @@ def _check_input(values: Values) -> None:
 def _settle_controller(element: etree._Element, before: Values, after: Values) -> None:
     no_address("type", "pci_model", "usb_model", "scsi_model", "serial_model")(element, before, after)
     # What libvirt wrote of a PCI controller (its model's name, chassis, port) belongs to the model that it was.
-    if before and before.get("pci_model") != after.get("pci_model"):
-        for part in [*element.findall("model"), *element.findall("target")]:
-            element.remove(part)
+    if before.get("pci_model") and before["pci_model"] != after.get("pci_model"):
+        for written in ("model/@name", "target/@chassis", "target/@port", "target/@chassisNr", "target/@busNr"):
+            remove_at(element, written)
 
 
 BUSES = (

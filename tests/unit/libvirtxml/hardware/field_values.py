@@ -14,6 +14,9 @@ _LINES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), mi
 _PATHS = _LINES.map(lambda text: "/" + text)
 _MACS = st.binary(min_size=5, max_size=5).map(lambda rest: ":".join(f"{byte:02x}" for byte in (0x52, *rest)))
 
+# Without one of several of these a device says nothing: drawing them saves many draws.
+_USUAL = ("source_dir", "vendor", "product", "cid")
+
 
 class Checked(Protocol):
     """A type of device, or a section."""
@@ -45,7 +48,7 @@ def field_values(draw: st.DrawFn, fields: tuple[Field, ...]) -> dict[str, Value]
     values: dict[str, Value] = {}
     for field in fields:
         exists = field in existing_fields(fields, _with_defaults(fields, values))
-        if exists and field.kind != "password" and (field.required or field.name in wanted):
+        if exists and field.kind != "password" and (field.required or field.name in wanted or field.name in _USUAL):
             values[field.name] = draw(value_of(field))
     return values
 
