@@ -22,12 +22,17 @@ from hypervisors.models import (
     SharedStorage,
     StoragePool,
     Volume,
+    XmlVersion,
 )
+from hypervisors.models.xml_versions import SUBJECTS
 from hypervisors.states import UNFINISHED_OPERATION_STATES
 
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 3600.0
+# Of each machine, storage pool and network so many definitions are kept, a year at most; the last one always is.
+_XML_VERSIONS = 100
+_XML_VERSION_DAYS = 365
 # Rows to one transaction: nobody else waits for long.
 _BATCH = 500
 _PAUSE_SECONDS = 0.2
@@ -77,8 +82,18 @@ def _expired(now: datetime) -> "dict[str, QuerySet[Any]]":
         "shared storages": SharedStorage.objects.filter(storage_pools=None, first_seen_at__lt=gone),
         "networks": Network.objects.filter(vanished_at__lt=gone),
         "audit records": AuditRecord.objects.filter(at__lt=now - timedelta(days=days["audit"])),
+        "versions of definitions": XmlVersion.objects.filter(pk__in=_outdated_versions(now)),
         "sessions": LoginSession.objects.filter(expire_date__lt=now),
     }
+
+
+def _outdated_versions(now: datetime) -> list[int]:
+    found: set[int] = set()
+    for column in (f"{name}_id" for name in SUBJECTS):
+        old = XmlVersion.objects.filter(seen_at__lt=now - timedelta(days=_XML_VERSION_DAYS))
+        for rows in (XmlVersion.objects.beyond(_XML_VERSIONS, column), old.beyond(1, column)):
+            found.update(rows.order_by().values_list("pk", flat=True)[:_BATCH])
+    return sorted(found)
 
 
 def _remove(rows: "QuerySet[Any]", is_stopping: Callable[[], bool]) -> int:

@@ -8,8 +8,8 @@ from uuid import UUID
 from lxml import etree
 
 from hypervisors.libvirtxml.documents import parse_document
+from hypervisors.libvirtxml.typed_documents import read_typed
 
-MOST_BYTES = 512 * 1024
 # What libvirt fills in, moves or renames by itself: that it differs says nothing.
 _LIBVIRTS_OWN = frozenset({"address", "alias", "seclabel", "currentMemory", "uuid", "controller", "id"})
 
@@ -56,14 +56,7 @@ def dropped_by_libvirt(pasted: str, kept: str) -> list[str]:
 
 
 def _root(xml: str) -> etree._Element:
-    if len(xml.encode(errors="surrogatepass")) > MOST_BYTES:
-        raise ValueError(f"The XML is longer than {MOST_BYTES // 1024} KiB.")
-    root = parse_document(xml)
-    if "<!DOCTYPE" in xml or next(root.iter(etree.Entity), None) is not None:
-        raise ValueError("The XML of a machine has no document type and no entities.")
-    if root.tag != "domain":
-        raise ValueError(f"This is the XML of <{root.tag}>; a machine's begins with <domain>.")
-    return root
+    return read_typed(xml, root="domain")
 
 
 def _paths(root: etree._Element) -> Iterator[str]:

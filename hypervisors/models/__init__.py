@@ -22,6 +22,7 @@ from hypervisors.models.volume_origins import VolumeHead, VolumeOrigin
 from hypervisors.models.volume_references import VolumeReference
 from hypervisors.models.volumes import Volume
 from hypervisors.models.watcher_leases import WatcherLease
+from hypervisors.models.xml_versions import XmlVersion
 
 __all__ = [
     "Appliance",
@@ -54,4 +55,5 @@ __all__ = [
     "VolumeOrigin",
     "VolumeReference",
     "WatcherLease",
+    "XmlVersion",
 ]

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 
 from hypervisors.inventory.storage.quarantine import judge_named
 from hypervisors.inventory.storage.references import save_references
+from hypervisors.inventory.xml_versions import note_versions
 from hypervisors.libvirtxml.domains import PARSER_VERSION
 from hypervisors.models import Domain, DomainDefinition
 from hypervisors.models.natural_names import natural_text
@@ -170,6 +171,7 @@ def save_definitions(definitions: Iterable[tuple[DomainRecord, Definition]]) -> 
         update_fields=[*_DEFINITION_FIELDS, "parser_version"],
         batch_size=_BATCH,
     )
+    note_versions("domain_id", {record.pk: one.inactive_xml for record, one in definitions})
     named_raw = save_references((record.pk, one.live_xml, one.inactive_xml) for record, one in definitions)
     judge_named(named_raw)
 

@@ -15,6 +15,7 @@ from hypervisors.gateway.networks.networks import NetworkFacts
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import NetworksListed
 from hypervisors.inventory.rows import bring_up_to_date
+from hypervisors.inventory.xml_versions import note_versions
 from hypervisors.models import Network
 
 _Listing = tuple[NetworkFacts, ...]
@@ -69,10 +70,14 @@ def _replace(hypervisor_id: int, listed: list[dict[str, Any]], isolation: Isolat
         if row is not None:
             rows.remove(row)
         with isolation.saving(f"Network “{values['name']}” of hypervisor {hypervisor_id}"):
+            defined_before = "" if row is None else row.definition_xml
             if row is None:
-                changes.append(_change(Network.objects.create(hypervisor_id=hypervisor_id, **values), is_new=True))
+                row = Network.objects.create(hypervisor_id=hypervisor_id, **values)
+                changes.append(_change(row, is_new=True))
             elif bring_up_to_date(row, values | {"vanished_at": None}):
                 changes.append(_change(row))
+            if row.definition_xml != defined_before:
+                note_versions("network_id", {row.pk: row.definition_xml})
     for row in rows:
         if row.vanished_at is None:
             bring_up_to_date(row, {"vanished_at": timezone.now(), "active": False})

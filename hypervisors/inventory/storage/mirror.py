@@ -28,6 +28,7 @@ from hypervisors.inventory.storage.heads import ReadHead, save_head
 from hypervisors.inventory.storage.quarantine import judge_changed
 from hypervisors.inventory.storage.shared_storage import match_shared_storage
 from hypervisors.inventory.storage.storage_pools import pool_columns, size_troubles, volume_columns
+from hypervisors.inventory.xml_versions import note_versions
 from hypervisors.models import StoragePool, Volume
 from hypervisors.models.storage_pools import NO_PROOF
 
@@ -174,6 +175,7 @@ class StorageMirror:
             # In trouble before it was ever read: there is nothing to show.
             return
         values |= self._trouble_columns(key, row)
+        defined_before = "" if row is None else row.definition_xml
         if row is None:
             row = StoragePool.objects.create(hypervisor_id=key[0], **values)
             changed[row.pk] = _pool_change(row, is_new=True)
@@ -188,6 +190,8 @@ class StorageMirror:
             if bring_up_to_date(row, values):
                 changed[row.pk] = _pool_change(row)
         rows[row.uuid] = row
+        if row.definition_xml != defined_before:
+            note_versions("storage_pool_id", {row.pk: row.definition_xml})
 
     def _former(self, key: Key, name: str, rows: Mapping[UUID, StoragePool]) -> StoragePool | None:
         """The row that had the name under another UUID: names are unique on a host."""
