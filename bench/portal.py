@@ -24,7 +24,7 @@ from deploy.environment import REPOSITORY
 from deploy.lab.guest import define_guest, remove_guest
 from deploy.lab.lab import bring_up, find_lab_plan, take_down
 from deploy.stack import Stack
-from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.browser.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 
 DOCUMENT = Path(REPOSITORY) / "docs/benchmarks.md"
 LAB = "bench"

@@ -24,7 +24,7 @@ from bench.pages import cookies, signed_in
 from deploy.lab.host import Host
 from deploy.lab.lab import Lab, bring_up, find_lab_plan, take_down
 from deploy.stack import Stack
-from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.browser.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 
 MIB = 1024**2
 SIZE_BYTES = 2048 * MIB

@@ -20,7 +20,7 @@ from deploy.lab.installer_iso import FILE_NAME as INSTALLER  # noqa: E402
 from deploy.lab.installer_iso import cached_installer_iso  # noqa: E402
 from deploy.lab.lab import Lab, bring_up, find_lab_plan, take_down  # noqa: E402
 from deploy.stack import Stack  # noqa: E402
-from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGUMENTS  # noqa: E402
+from tests.browser.chromium import CHROMIUM, CHROMIUM_ARGUMENTS  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 NAME = "shots"

@@ -10,18 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from deploy.lab.lab import Lab
 from deploy.stack import Stack
+from tests.browser.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 from tests.watching import wait_until
-
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
