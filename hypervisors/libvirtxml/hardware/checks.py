@@ -68,6 +68,8 @@ def _flag(field: Field, given: Value) -> Value:
 
 
 def _presence(field: Field, given: Value) -> Value:
+    if given == "":
+        return False
     if not isinstance(given, bool):
         raise ValueError(f"The {field.words} is there, or it is not.")
     return given
