@@ -5,6 +5,9 @@ from dataclasses import dataclass
 # Of interfaces that guests are plugged into without a bridge, https://libvirt.org/formatnetwork.html#using-a-macvtap.
 MACVTAP_MODES = ("bridge", "vepa", "private", "passthrough")
 
+# A network without addresses, for moments: guests' cards pass through it when they are plugged in again.
+PASSING_PREFIX = "vmportal-replug-"
+
 _ADDRESSED = ("addresses", "domain", "dns_forwarders", "mtu", "bandwidth", "isolates_ports")
 
 

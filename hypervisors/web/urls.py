@@ -10,6 +10,9 @@ from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
 from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
+from hypervisors.web.networks import lists as network_lists
+from hypervisors.web.networks import network_actions, network_creation, network_editing
+from hypervisors.web.networks import pages as networks
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
@@ -52,6 +55,11 @@ urlpatterns: list[URLPattern] = [
     *storage_pool_actions.urlpatterns,
     *storage_pool_editing.urlpatterns,
     *shared_storages.urlpatterns,
+    *network_lists.urlpatterns,
+    *network_creation.urlpatterns,
+    *networks.urlpatterns,
+    *network_actions.urlpatterns,
+    *network_editing.urlpatterns,
     *processes.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,

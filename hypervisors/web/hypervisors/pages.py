@@ -16,6 +16,7 @@ from hypervisors.privileges import Privilege
 from hypervisors.states import DomainState
 from hypervisors.web.domains.list_queries import DomainListQuery
 from hypervisors.web.domains.lists import list_context
+from hypervisors.web.networks.lists import network_lines
 from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
 from hypervisors.web.storage.lists import storage_lines
@@ -63,7 +64,7 @@ def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "networks", {"networks": _networks(request, pk)})
+    return _page(request, pk, "networks", {"lines": network_lines(request.user, hypervisor_id=pk)})
 
 
 @require_safe

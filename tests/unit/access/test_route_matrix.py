@@ -32,6 +32,7 @@ from hypervisors.models import (
     DomainTemplate,
     Hypervisor,
     HypervisorPool,
+    Network,
     SharedStorage,
     StoragePool,
     Volume,
@@ -147,6 +148,18 @@ ROWS = {
     "storage/<row:pk>/delete/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/<row:pk>/edit/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/volumes/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "networks/": "shhhhiii smmmmmmm",
+    "networks/create/": "shhhhiii shhhhiii",
+    "networks/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "networks/<row:pk>/operations/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "networks/<row:pk>/entries/add/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "networks/<row:pk>/entries/remove/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "networks/<row:pk>/start/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "networks/<row:pk>/stop/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "networks/<row:pk>/restart/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "networks/<row:pk>/autostart/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "networks/<row:pk>/delete/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "networks/<row:pk>/edit/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "hypervisors/processes/": "shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/roles/": "smmmmmmm shrrriii smmmmmmm shhhhhii",
     "profile/": "siiiiiii smmmmmmm",
@@ -197,6 +210,9 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
         )
         shared = SharedStorage.objects.create(hypervisor_pool=pool, name="images", pool_type="dir", identity=name)
         volume = Volume.objects.create(storage_pool=storage, name=f"{name}.img", key=name, path=f"/{name}")
+        network = Network.objects.create(
+            hypervisor=host, uuid=uuid4(), name=f"{name}-lan", active=True, autostart=True, forward_mode="nat"
+        )
         template = DomainTemplate.objects.create(hypervisor_pool=pool, name=name, domain=domain)
         operation = make_operation(domain=domain, hypervisor=host, kind="migrate", state="running")
         person = User.objects.create_user(f"{name}-somebody")
@@ -207,6 +223,7 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
             "storage/volumes": volume.pk,
             "storage/shared": shared.pk,
             "storage": storage.pk,
+            "networks": network.pk,
             "people": person.pk,
             "templates": template.pk,
             "uuid": domain.uuid,
