@@ -73,15 +73,24 @@ def define_guest(
     start: bool = True,
     title: str = "",
     description: str = "",
+    disk_mib: int = _DISK_MIB,
+    writes: bool = False,
 ) -> Guest:
-    """Define one on a host, with a disk of its own, and start it. Returns before it has booted. Raises LabError."""
+    """Define one on a host, with a disk of its own, and start it. Returns before it has booted. Raises LabError.
+
+    `writes`: it writes to its disk all the time, here and there.
+    """
     uuid = new_uuid()
     stem = name if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name) else uuid
     serial_log = host.lab.serial_path / f"{stem}.log"
     serial_log.unlink(missing_ok=True)
-    disk = make_disk(host.lab, f"{stem}.qcow2", capacity_mib=_DISK_MIB)
+    disk = make_disk(host.lab, f"{stem}.qcow2", capacity_mib=disk_mib)
     guest = Guest(name=name, uuid=uuid, host_name=host.name, disk_path=str(disk), serial_log_path=str(serial_log))
     domain = _build_domain(guest, cached_boot_image(), memory_kib=memory_kib, vcpu_count=vcpu_count)
+    if writes:
+        command_line = domain.find("os/cmdline")
+        assert command_line is not None
+        command_line.text = f"{command_line.text} lab.writes"
     _insert_texts(domain, title=title, description=description)
     try:
         _define(host, domain)

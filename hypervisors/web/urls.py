@@ -4,7 +4,17 @@ from django.urls import URLPattern
 
 from hypervisors.web import home, search
 from hypervisors.web.consoles import pages as consoles
-from hypervisors.web.domains import appliances, cloning, deletion, exports, lists, roles, screen_pictures, templates
+from hypervisors.web.domains import (
+    appliances,
+    cloning,
+    deletion,
+    disks,
+    exports,
+    lists,
+    roles,
+    screen_pictures,
+    templates,
+)
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
@@ -44,6 +54,7 @@ urlpatterns: list[URLPattern] = [
     *templates.urlpatterns,
     *domains.urlpatterns,
     *screen_pictures.urlpatterns,
+    *disks.urlpatterns,
     *consoles.urlpatterns,
     *operations.urlpatterns,
     *editing.urlpatterns,

@@ -34,9 +34,14 @@ class Portal:
             wait_for_status(row, HypervisorStatus.ONLINE, seconds=30)
 
     @contextmanager
-    def guest(self, name: str, *, start: bool = True, on: Host | None = None) -> Iterator["PortalGuest"]:
-        """One on that host, by default the first, mirrored; running ones have booted and count."""
-        made = define_guest(on or self.hosts[0], name, start=start)
+    def guest(
+        self, name: str, *, start: bool = True, on: Host | None = None, **made_as: Any
+    ) -> Iterator["PortalGuest"]:
+        """One on that host, by default the first, mirrored; running ones have booted and count.
+
+        `made_as`: of deploy.lab.guest.define_guest.
+        """
+        made = define_guest(on or self.hosts[0], name, start=start, **made_as)
         try:
             guest = PortalGuest(self, made)
             guest.becomes(state=DomainState.RUNNING if start else DomainState.SHUTOFF)

@@ -29,7 +29,16 @@ from hypervisors.web.permissions import person
 
 _DIALOG_FORMS = ("rename", "describe")
 # Kinds with pages of their own, which say what is to be chosen.
-_OWN_DOORS = ("migrate", "delete_domain", "export_domain", "clone_domain", "make_template")
+_OWN_DOORS = (
+    "migrate",
+    "delete_domain",
+    "export_domain",
+    "clone_domain",
+    "make_template",
+    "move_disk",
+    "commit_disk",
+    "pull_disk",
+)
 # Of more, the question names so many and counts the rest.
 _MOST_NAMED = 12
 

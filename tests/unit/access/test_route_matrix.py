@@ -101,6 +101,8 @@ ROWS = {
     "vms/<uuid:uuid>/migrate/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/screen/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
+    "vms/<uuid:uuid>/disks/move/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "vms/<uuid:uuid>/disks/images/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/screen-picture/": "shiiiiii shiiiiii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/history/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/access/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",

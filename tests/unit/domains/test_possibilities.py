@@ -22,16 +22,19 @@ POSSIBLE = {
         *("start", "rename", "set_autostart", "describe", "migrate", "delete_domain", "export_domain"),
         *("clone_domain", "make_template"),
         *HARDWARE,
+        *("move_disk",),
     },
     DomainState.RUNNING: {
         *("shut_down", "reboot", "force_off", "reset", "pause", "save"),
         *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
         *(*HARDWARE, "revert_pending"),
+        *("move_disk", "commit_disk", "pull_disk"),
     },
     DomainState.PAUSED: {
         *("force_off", "reset", "resume", "save"),
         *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
         *(*HARDWARE, "revert_pending"),
+        *("move_disk", "commit_disk", "pull_disk"),
     },
     DomainState.PMSUSPENDED: {
         *("force_off", "reset", "resume", "set_autostart", "describe", "delete_domain"),
