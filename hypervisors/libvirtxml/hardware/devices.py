@@ -20,6 +20,7 @@ from hypervisors.libvirtxml.hardware.device_types import DeviceType, device_type
 from hypervisors.libvirtxml.hardware.fields import Value, Values
 from hypervisors.libvirtxml.hardware.identities import identified
 from hypervisors.libvirtxml.hardware.paths import append_child, remove_child, write_at
+from hypervisors.libvirtxml.hardware.summaries import summary
 from hypervisors.libvirtxml.hardware.values import read_values, write_values
 
 
@@ -122,13 +123,12 @@ def _new(kind: DeviceType) -> etree._Element:
 def _device(name: str, element: etree._Element) -> Device:
     kind = device_type_of(element)
     values = read_values(element, kind.fields)
-    parts = [str(values.get(part, "")) for part in kind.summary]
     return Device(
         id=name,
         type_key=kind.key,
         values=values,
         xml=serialised_device(element),
-        summary=" · ".join(part for part in parts if part),
+        summary=summary(kind, values),
     )
 
 

@@ -15,7 +15,7 @@ from hypervisors.libvirtxml.hardware.parts.system import KERNEL, LIFECYCLE, SYST
 from hypervisors.libvirtxml.hardware.parts.tuning import IOTHREADS, TUNING
 from hypervisors.libvirtxml.hardware.values import read_values, write_values
 
-__all__ = ["SECTIONS", "Section", "change_section", "section_values"]
+__all__ = ["SECTIONS", "Section", "change_section", "section_values", "values_of"]
 
 SECTIONS: dict[str, Section] = {
     section.key: section
@@ -38,13 +38,19 @@ SECTIONS: dict[str, Section] = {
 
 def section_values(xml: str, section_key: str) -> dict[str, Value]:
     """The values of a section's fields. Raises: ValueError when there is no such section, or the XML cannot be read."""
-    return _values(_section(section_key), parse_definition(xml))
+    return values_of(_section(section_key), parse_definition(xml))
+
+
+def values_of(section: Section, root: etree._Element) -> dict[str, Value]:
+    """The same, of XML that was read already."""
+    spread = {} if section.read is None else section.read(root)
+    return read_values(root, section.plain_fields) | spread
 
 
 def change_section(xml: str, section_key: str, values: Values) -> str:
     """The domain with these values; those that are not named stay. Raises: ValueError in words for people."""
     section, root = _section(section_key), parse_definition(xml)
-    before = _values(section, root)
+    before = values_of(section, root)
     write_values(root, section.plain_fields, values)
     if section.write is not None:
         spread = {
@@ -52,15 +58,10 @@ def change_section(xml: str, section_key: str, values: Values) -> str:
         }
         section.write(root, before | spread)
     if section.settle is not None:
-        section.settle(root, before, _values(section, root))
+        section.settle(root, before, values_of(section, root))
     if section.check is not None:
-        section.check(_values(section, root))
+        section.check(values_of(section, root))
     return serialised(root)
-
-
-def _values(section: Section, root: etree._Element) -> dict[str, Value]:
-    spread = {} if section.read is None else section.read(root)
-    return read_values(root, section.plain_fields) | spread
 
 
 def _section(key: str) -> Section:

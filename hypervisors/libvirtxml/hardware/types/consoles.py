@@ -144,7 +144,6 @@ CONSOLES = (
         key="console",
         tag="console",
         fields=_CONSOLE_FIELDS,
-        identity=(("target/@port",),),
         check=_check,
         settle=no_address("target_type"),
         summary=("type", "target_type", "socket_path", "source_path"),

@@ -31,7 +31,9 @@ _GRAPHICS_FIELDS = (
     Field("listen_address", "listen/@address", pattern=r"[0-9A-Za-z.:_%-]{1,253}", only_if=when(listen_type="address")),
     Field("listen_network", "listen/@network", only_if=when(listen_type="network"), required=True),
     Field("listen_socket", "listen/@socket", "path", only_if=when(listen_type="socket")),
-    Field("autoport", "@autoport", "flag", default=True, only_if=when(listen_type=("address", "network"))),
+    Field(
+        "autoport", "@autoport", "flag", default=True, only_if=when(listen_type=("address", "network")), required=True
+    ),
     Field("port", "@port", "number", minimum=-1, maximum=65535, only_if=when(autoport=False)),
     Field("tls_port", "@tlsPort", "number", minimum=-1, maximum=65535, only_if=when(autoport=False, type="spice")),
     Field("websocket_port", "@websocket", "number", minimum=-1, maximum=65535, only_if=_VNC),
