@@ -18,6 +18,8 @@ from hypervisors.web.domains import (
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
+from hypervisors.web.domains.hardware import changes as hardware_changes
+from hypervisors.web.domains.hardware import pages as hardware
 from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.networks import lists as network_lists
@@ -53,6 +55,8 @@ urlpatterns: list[URLPattern] = [
     *cloning.urlpatterns,
     *templates.urlpatterns,
     *domains.urlpatterns,
+    *hardware.urlpatterns,
+    *hardware_changes.urlpatterns,
     *screen_pictures.urlpatterns,
     *disks.urlpatterns,
     *consoles.urlpatterns,

@@ -22,7 +22,7 @@ class ForceOff(SingleCall):
     is_dangerous = True
     question = _("Force “%s” off?")
     warning = _("As if its plug were pulled: what the guest has not written is lost.")
-    supersedes = frozenset({"shut_down", "reboot", "remove_device"})
+    supersedes = frozenset({"shut_down", "shut_down_and_start", "reboot", "remove_device"})
     obstacles = (ACTIVE,)
     done = _("It is off.")
 

@@ -7,7 +7,7 @@ from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domains.actions import shut_down_domain
 from hypervisors.gateway.domains.reading import domain_state
 from hypervisors.models import Domain
-from hypervisors.operations.domains.domain_operations import IS_OFF, POWER, RUNNING, not_answering
+from hypervisors.operations.domains.domain_operations import IS_OFF, POWER, RUNNING, Reason, not_answering
 from hypervisors.operations.domains.guest_requests import GuestRequest
 from hypervisors.operations.engine.runs import Run
 from hypervisors.states import DomainState
@@ -21,7 +21,7 @@ class ShutDown(GuestRequest):
     in_bulk = True
     question = gettext_lazy("Shut down “%s”?")
     warning = gettext_lazy("The guest is asked to shut down by itself.")
-    obstacles = (RUNNING, not_answering)
+    obstacles: tuple[Reason, ...] = (RUNNING, not_answering)
     unheard = gettext_lazy(
         "The guest did not react to the power button within %(seconds)d s and still runs. Force it off, or try again."
     )

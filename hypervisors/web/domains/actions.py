@@ -16,7 +16,7 @@ from hypervisors.operations.engine.requests import possible_kinds
 from hypervisors.web.domains.forms import DIALOGS
 
 # Requests to the guest that a force off may take the place of.
-FORCE_OFF_ENDS = frozenset({"shut_down", "reboot"})
+FORCE_OFF_ENDS = frozenset({"shut_down", "shut_down_and_start", "reboot"})
 
 
 @dataclass(frozen=True, kw_only=True)

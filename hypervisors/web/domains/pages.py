@@ -23,6 +23,7 @@ from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, forc
 from hypervisors.web.domains.addresses import leased_addresses
 from hypervisors.web.domains.deletion import leftovers_context
 from hypervisors.web.domains.device_words import device_word
+from hypervisors.web.domains.hardware.pending import pending_context
 from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.domains.screen_pictures import last_screen
 from hypervisors.web.frames import has_inventory
@@ -35,7 +36,7 @@ _LATE_SECONDS = 15
 @require_safe
 def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The overview: what it is made of, and what it used in the last hour."""
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     parsed = parsed_from_json(_parsed(machine))
     if wants_part(request):
         return render(
@@ -44,40 +45,40 @@ def domain(request: HttpRequest, uuid: UUID) -> HttpResponse:
             {"domain": machine, "parsed": parsed, "facts": _facts(machine, parsed), **_others(request, machine)},
         )
     context = {"parsed": parsed, "facts": _facts(machine, parsed), "last_screen": last_screen(machine)}
-    return _page(request, machine, "overview", **context, **_others(request, machine))
+    return page_of(request, machine, "overview", **context, **_others(request, machine))
 
 
 @require_safe
 def domain_screen(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    return _page(request, _visible(request, uuid), "screen")
+    return page_of(request, visible_domain(request, uuid), "screen")
 
 
 @require_safe
 def domain_history(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     page = history_page(machine, request.GET.get("page"))
     if wants_part(request):
         return render(request, "domains/history.html#rows", {"domain": machine, "page": page})
-    return _page(request, machine, "history", page=page)
+    return page_of(request, machine, "history", page=page)
 
 
 @require_safe
 def domain_access(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Who may use it; for those who may change that."""
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     may_operate = can(request.user, Privilege.DOMAIN_OPERATE, machine)
-    return _page(request, machine, "access", may_operate=may_operate, **roles_context(request, machine))
+    return page_of(request, machine, "access", may_operate=may_operate, **roles_context(request, machine))
 
 
 @require_safe
 def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     definition = DomainDefinition.objects.filter(domain=machine).first() or DomainDefinition(domain=machine)
     documents = [
         {"id": "xml-live", "title": _("As it runs"), "xml": definition.live_xml},
         {"id": "xml-inactive", "title": _("As it starts next time"), "xml": definition.inactive_xml},
     ]
-    return _page(request, machine, "xml", documents=[document for document in documents if document["xml"]])
+    return page_of(request, machine, "xml", documents=[document for document in documents if document["xml"]])
 
 
 @require_safe
@@ -86,7 +87,7 @@ def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
     The whole page when the machine is gone, or with `?gone=1` (asked by a page that shows it so) when it is back.
     """
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     if bool(machine.vanished_at) != ("gone" in request.GET):
         page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
         swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
@@ -99,20 +100,20 @@ def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @require_safe
 def domain_band(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """What runs on it now; of a request to the guest that takes long, the way to end it too."""
-    return render(request, "domains/band.html", _band(request, _visible(request, uuid)))
+    return render(request, "domains/band.html", _band(request, visible_domain(request, uuid)))
 
 
 @require_safe
 def domain_installation(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """What its first boots still need; empty when they are over."""
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     return render(request, "domains/installation.html", {"domain": machine, "installation": _installation(machine)})
 
 
 @require_safe
 def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """All actions as entries of the list's menu."""
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     may_configure = can(request.user, Privilege.DOMAIN_CONFIGURE, machine)
     context = {"domain": machine, "actions": domain_actions(machine, request.user), "may_configure": may_configure}
     return render(request, "domains/menu.html", context)
@@ -121,7 +122,7 @@ def domain_menu(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @require_safe
 def domain_usage(request: HttpRequest, uuid: UUID) -> JsonResponse:
     """The last hour in columns: seconds since 1970, then the measures of models.usage. `now` is the server's time."""
-    machine = _visible(request, uuid)
+    machine = visible_domain(request, uuid)
     samples = read_usage(domain_key(machine.uuid))
     columns = [[_rounded(value) for value in column] for column in zip(*(s.values() for s in samples), strict=True)]
     at = [sample.epoch for sample in samples]
@@ -132,7 +133,8 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def _page(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> HttpResponse:
+def page_of(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> HttpResponse:
+    """The machine's page with one of its tabs, `domains/<tab>.html`."""
     template = "domains/tombstone.html" if machine.vanished_at and tab == "overview" else f"domains/{tab}.html"
     if machine.vanished_at and tab == "overview":
         context["page"] = history_page(machine, request.GET.get("page"))
@@ -150,6 +152,7 @@ def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
         "may_configure": can(request.user, Privilege.DOMAIN_CONFIGURE, machine),
         "actions": None if machine.vanished_at else domain_actions(machine, request.user),
         "installation": None if machine.vanished_at else _installation(machine),
+        **pending_context(request.user, machine),
     } | _band(request, machine)
 
 
@@ -179,14 +182,16 @@ def _tabs(request: HttpRequest, machine: Domain, chosen: str) -> list[dict[str, 
     tabs = {
         "overview": (_("Overview"), "domain"),
         "screen": (_("Console"), "domain_screen"),
+        "hardware": (_("Hardware"), "domain_hardware"),
         "history": (_("History"), "domain_history"),
         "access": (_("Access"), "domain_access"),
         "xml": (_("XML"), "domain_xml"),
     }
     if machine.vanished_at:
-        del tabs["screen"]
+        del tabs["screen"], tabs["hardware"]
     if not has_inventory(request.user):
         del tabs["xml"]
+        tabs.pop("hardware", None)
         if not can(request.user, Privilege.DOMAIN_GRANT, machine):
             del tabs["access"]
     return [
@@ -247,7 +252,7 @@ def _parsed(machine: Domain) -> dict[str, Any]:
     return parses.parsed if parses else {}
 
 
-def _visible(request: HttpRequest, uuid: UUID) -> Domain:
+def visible_domain(request: HttpRequest, uuid: UUID) -> Domain:
     """Raises: Http404 for strangers."""
     seen = Domain.objects.visible_to(request.user).select_related("hypervisor__hypervisor_pool")
     return get_object_or_404(seen, uuid=uuid)

@@ -25,7 +25,7 @@ POSSIBLE = {
         *("move_disk",),
     },
     DomainState.RUNNING: {
-        *("shut_down", "reboot", "force_off", "reset", "pause", "save"),
+        *("shut_down", "shut_down_and_start", "reboot", "force_off", "reset", "pause", "save"),
         *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
         *(*HARDWARE, "revert_pending"),
         *("move_disk", "commit_disk", "pull_disk"),

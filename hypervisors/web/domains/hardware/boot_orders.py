@@ -1,0 +1,49 @@
+"""The order in which a machine tries its devices at the start: those that are tried, and those that could be."""
+
+from dataclasses import dataclass
+
+from hypervisors.web.domains.hardware.controls import Control
+from hypervisors.web.domains.hardware.entries import device_name
+from hypervisors.web.domains.hardware.machines import MachineHardware
+from hypervisors.web.domains.hardware.type_words import type_words
+
+_BOOTABLE = frozenset(
+    {"disk", "cdrom", "floppy", "interface", "hostdev_usb", "hostdev_pci", "hostdev_mdev", "redirdev"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootLine:
+    device_id: str
+    icon: str
+    name: str
+    detail: str
+    is_used: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootOrder:
+    """`control` is the text area that the lines are written into."""
+
+    control: Control
+    lines: tuple[BootLine, ...]
+
+
+def boot_order(hardware: MachineHardware, control: Control) -> BootOrder:
+    """First those that are tried, in their order; then the others, as they stand in the list."""
+    bootable = {device.id: device for device in hardware.stored if device.type_key in _BOOTABLE}
+    used = [name for name in control.text.split("\n") if name in bootable]
+    names = dict.fromkeys([*used, *bootable])
+    return BootOrder(
+        control=control,
+        lines=tuple(
+            BootLine(
+                device_id=name,
+                icon=type_words(bootable[name].type_key).icon,
+                name=device_name(bootable[name]),
+                detail=bootable[name].summary,
+                is_used=name in used,
+            )
+            for name in names
+        ),
+    )

@@ -1,0 +1,33 @@
+"""What stands in the form of a new device before anybody types."""
+
+from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
+from hypervisors.libvirtxml.hardware.fields import Value
+
+_SUGGESTED: dict[str, dict[str, Value]] = {
+    "disk": {"type": "file", "bus": "virtio", "discard": "unmap"},
+    "cdrom": {"type": "file", "bus": "sata", "readonly": True},
+    "floppy": {"type": "file", "bus": "fdc"},
+    "interface": {"type": "network", "model": "virtio", "link": "up"},
+    "graphics": {"type": "vnc", "autoport": True},
+    "input": {"type": "tablet", "bus": "usb"},
+    "controller": {"type": "scsi", "scsi_model": "virtio-scsi"},
+    "serial": {"type": "pty"},
+    "console": {"type": "pty", "target_type": "virtio"},
+    "channel": {"type": "unix", "target_type": "virtio", "target_name": "org.qemu.guest_agent.0"},
+    "rng": {"model": "virtio", "backend": "random", "backend_path": "/dev/urandom"},
+    "tpm": {"model": "tpm-crb", "backend": "emulator", "version": "2.0"},
+    "watchdog": {"model": "i6300esb", "action": "reset"},
+    "panic": {"model": "isa"},
+    "vsock": {"model": "virtio", "cid_auto": True},
+    "iommu": {"model": "intel", "interrupt_remapping": True},
+    "redirdev": {"bus": "usb", "type": "spicevmc"},
+    "memory": {"model": "dimm", "size_kib": 1024 * 1024, "node": 0},
+    "hostdev_mdev": {"model": "vfio-pci"},
+    "video": {"model": "virtio"},
+    "sound": {"model": "ich9"},
+}
+
+
+def new_values(type_key: str) -> dict[str, Value]:
+    """The type's own beginning, with what most people want."""
+    return dict(DEVICE_TYPES[type_key].defaults) | _SUGGESTED.get(type_key, {})
