@@ -3,9 +3,7 @@
 libvirt deletes no file when it stops or undefines one. Starting and building may wait as long as the storage does.
 """
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,7 +11,8 @@ import libvirt
 
 from hypervisors import errors
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.failures import is_missing, message_of, translate
+from hypervisors.gateway.failure_rules import rule, translated_by
+from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.storage_pools import definition_xml, read_storage_pool
 from hypervisors.libvirtxml.storage_pools import parse_storage_pool
 
@@ -133,90 +132,68 @@ def _find(connection: Connection, pool_uuid: UUID) -> Any:
         raise
 
 
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        raise _translate(error, what) from error
+def _translated(what: str) -> AbstractContextManager[None]:
+    return translated_by(_RULES, what)
 
 
-def _translate(error: libvirt.libvirtError, what: str) -> errors.HypervisorError:
-    general = translate(error, what)
-    if isinstance(general, errors.ConnectionLost | errors.NotFound):
-        return general
-    said = message_of(error)
-    for pattern, kind, advice in _RULES:
-        if pattern.search(said) or (
-            kind is errors.StorageHoldsData and error.get_error_code() == libvirt.VIR_ERR_STORAGE_POOL_BUILT
-        ):
-            return kind(f"{general} {advice}", libvirt_code=error.get_error_code())
-    return general
-
-
-def _rule(
-    pattern: str, kind: type[errors.OperationRefused], advice: str
-) -> tuple[re.Pattern[str], type[errors.OperationRefused], str]:
-    return re.compile(pattern, re.IGNORECASE), kind, advice
-
-
-# libvirt has one code (38, 1, 55) for many reasons here, so its text decides. The first match wins.
+# The first match wins.
 _RULES = [
-    _rule(
+    rule(
         "asynchronous jobs running",
         errors.StorageBusy,
         "A volume of this storage pool is being made or copied; try again when that has ended.",
     ),
-    _rule(
+    rule(
         "source conflict",
         errors.StorageConflict,
         "Another storage pool of this host is on the same storage: use that one, or stop it first.",
     ),
-    _rule(
+    rule(
         "already exists with uuid|already defined",
         errors.NameTaken,
         "A storage pool of this host has that name already.",
     ),
-    _rule(
+    rule(
         "pool already built|forced overwrite",
         errors.StorageHoldsData,
         "Nothing was written. Use it as it is, without formatting, or choose to overwrite what is on it.",
+        code=libvirt.VIR_ERR_STORAGE_POOL_BUILT,
     ),
-    _rule(
+    rule(
         "missing backend for pool type",
         errors.OperationRefused,
         "The host's libvirt cannot do this type: install its storage driver there "
         "(on Debian libvirt-daemon-driver-storage-… of that type).",
     ),
-    _rule("mount point does not exist", errors.FolderMissing, "Have the folder created."),
-    _rule("cannot open directory .*no such file", errors.FolderMissing, "Have the folder created."),
-    _rule(
+    rule("mount point does not exist", errors.FolderMissing, "Have the folder created."),
+    rule("cannot open directory .*no such file", errors.FolderMissing, "Have the folder created."),
+    rule(
         "special device .* does not exist|source device does not exist|device path .* doesn't exist"
         "|could not open .*no such file",
         errors.DeviceMissing,
         "Check its path on that host.",
     ),
-    _rule(
+    rule(
         "unknown filesystem type",
         errors.OperationRefused,
         "The host cannot mount this kind: its mount helper is not installed (for NFS, on Debian, nfs-common).",
     ),
-    _rule(
+    rule(
         "wrong fs type|does not match the expected format",
         errors.OperationRefused,
         "What is on the disk is not of that format: have it formatted, or choose another format.",
     ),
-    _rule(
+    rule(
         "directory not empty",
         errors.StorageHoldsData,
         "Something is in it that is no volume; look at it on the host.",
     ),
-    _rule(
+    rule(
         "(target|device) is busy|logical volume .* in use",
         errors.OperationRefused,
         "Something on the host still uses it: a virtual machine, or somebody's shell in that folder.",
     ),
-    _rule(
+    rule(
         r"cannot execute binary|unexpected exit status 127",
         errors.OperationRefused,
         "A program that this type needs is not installed on the host.",

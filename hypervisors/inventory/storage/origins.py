@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
-from hypervisors.models import StoragePool, Volume, VolumeOrigin
+from hypervisors.models import StoragePool, Upload, Volume, VolumeOrigin
+from hypervisors.states import UploadState
 
 
 def note_origin(
@@ -32,6 +33,8 @@ def forget_origin(storage_pool: StoragePool, name: str) -> None:
     """The volume was deleted: another of its name is another."""
     same = StoragePool.objects.same_storage_as(storage_pool)
     VolumeOrigin.objects.filter(storage_pool__in=same, name=name).delete()
+    mismatched = Upload.objects.filter(storage_pool__in=same, volume_name=name, state=UploadState.MISMATCHED)
+    mismatched.update(state=UploadState.DISCARDED)
 
 
 def find_origin(volume: Volume) -> VolumeOrigin | None:

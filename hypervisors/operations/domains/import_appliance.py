@@ -4,11 +4,12 @@ Each disk is unpacked into a volume of its own, judged there, converted by the h
 then the machine is defined, and started. A failure undoes all of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -56,6 +57,12 @@ class ImportAppliance(OperationType[Hypervisor]):
 
     def check(self, hypervisor: Hypervisor, given: Mapping[str, Any]) -> ImportParameters:
         return checked_import(hypervisor, given)
+
+    def also_needs(
+        self, hypervisor: Hypervisor, parameters: ImportParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """Volumes are named by who may see them."""
+        return [(Privilege.STORAGE_VIEW, hypervisor)]
 
     def locks(self, hypervisor: Hypervisor, parameters: ImportParameters) -> tuple[str, ...]:
         storage_pool = StoragePool.objects.get(pk=parameters.storage_pool_id)

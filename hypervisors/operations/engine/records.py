@@ -257,9 +257,8 @@ def finish(operation: Operation, state: OperationState, outcome: str, progress: 
 def without_secrets(operation: Operation) -> dict[str, Any]:
     """The fields to change, where its parameters hold secrets, when it ends."""
     found = find_operation_type(operation.kind)
-    if found is None or not found.secret_parameters:
-        return {}
-    return {"parameters": found.kept(operation.parameters)}
+    kept = operation.parameters if found is None else found.kept(operation.parameters)
+    return {} if kept == operation.parameters else {"parameters": kept}
 
 
 def _audit_failure(operation: Operation, state: OperationState, outcome: str) -> None:

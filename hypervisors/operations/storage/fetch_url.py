@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -80,6 +81,12 @@ class FetchUrl(ArrivingVolume):
             sha256=checked_sha256(given),
             purpose=checked_purpose(given),
         )
+
+    def kept(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Without what follows the file's own address: signed addresses carry a token there."""
+        parts = urlsplit(str(parameters.get("url", "")))
+        plain = parts._replace(query="…" if parts.query else "", fragment="").geturl()
+        return {**parameters, "url": plain}
 
     def run(self, run: Run) -> Result:
         storage_pool = StoragePool.objects.select_related("hypervisor").get(pk=int(run.operation.subject_key))

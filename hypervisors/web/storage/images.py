@@ -22,6 +22,7 @@ from hypervisors.inventory.storage.origins import origins_of
 from hypervisors.models import StoragePool, Upload, Volume, VolumeHead, VolumeOrigin
 from hypervisors.operations.engine.requests import why_not
 from hypervisors.privileges import Privilege
+from hypervisors.states import UploadState
 from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
@@ -57,6 +58,8 @@ class Image:
     kind: str
     head: VolumeHead | None
     pools: list[StoragePool] = field(default_factory=list)
+    # The SHA-256 that an upload arrived with, when another was expected.
+    unexpected_sha256: str = ""
 
     @property
     def system(self) -> str:
@@ -86,6 +89,7 @@ def images(request: HttpRequest) -> HttpResponse:
     page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     add_uses([one.volume for one in shown], request.user)
+    _add_mismatches(shown)
     context = {
         "sequence": sequence,
         "query": query,
@@ -128,6 +132,17 @@ def _images(request: HttpRequest) -> Iterable[Image]:
             head=heads[0] if heads else None,
             pools=[one.storage_pool for one in volumes],
         )
+
+
+def _add_mismatches(shown: Iterable[Image]) -> None:
+    """Whose last upload was not the file that was meant: it is kept, and may be used knowingly. One query."""
+    by_place = {(one.volume.storage_pool.storage_key, one.volume.name): one for one in shown}
+    arrived = Upload.objects.filter(state__in=(UploadState.DONE, UploadState.MISMATCHED))
+    rows = arrived.filter(volume_name__in=[name for _key, name in by_place]).select_related("storage_pool")
+    for row in rows.order_by("created_at"):
+        image = by_place.get((row.storage_pool.storage_key, row.volume_name))
+        if image is not None:
+            image.unexpected_sha256 = row.sha256 if row.state == UploadState.MISMATCHED else ""
 
 
 def _candidates(request: HttpRequest) -> list[Volume]:

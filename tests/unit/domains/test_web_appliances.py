@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
+from hypervisors.access import can
 from hypervisors.imaging.appliance_json import appliance_to_json
 from hypervisors.imaging.appliances import DiskFacts, ExaminedAppliance, PackagedDisk
 from hypervisors.imaging.ovf import ApplianceDisk, parse_ovf
@@ -19,9 +21,12 @@ from hypervisors.models import (
     Network,
     Operation,
     OperationLock,
+    Role,
+    RoleBinding,
     StoragePool,
     Volume,
 )
+from hypervisors.operations.engine.registry import operation_type
 from hypervisors.operations.engine.requests import why_not
 from hypervisors.states import AdminState, OperationState
 from tests.rows import make_operation
@@ -313,3 +318,17 @@ def test_nothing_is_imported_to_a_host_in_maintenance(volume: Volume, storage_po
     Hypervisor.objects.update(admin_state=AdminState.MAINTENANCE)
     host = Hypervisor.objects.get(pk=storage_pool.hypervisor_id)
     assert "in maintenance" in why_not(host, "import_appliance")
+
+
+def test_who_may_see_no_storage_imports_none_of_its_volumes(
+    operator: Client, volume: Volume, storage_pool: StoragePool, bob: User
+) -> None:
+    """Whoever names a volume's number gets its content otherwise."""
+    noted(volume)
+    assert operator.post(f"/storage/volumes/{volume.pk}/import/", wanted(storage_pool), headers=HTMX).status_code == 204
+    asked = Operation.objects.get()
+    maker = Role.objects.create(key="maker", name="Maker", privileges=["domain.create", "hypervisor.view"])
+    RoleBinding.objects.create(user=bob, role=maker, scope="everything")
+    kind, host = operation_type("import_appliance"), storage_pool.hypervisor
+    needed = kind.also_needs(host, kind.parameters_of(asked))
+    assert [can(bob, privilege, thing) for privilege, thing in needed] == [False]

@@ -9,8 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.inventory.storage.origins import note_origin
-from hypervisors.models import AuditRecord, Domain, Hypervisor, SharedStorage, StoragePool, Volume, VolumeHead
+from hypervisors.inventory.storage.origins import forget_origin, note_origin
+from hypervisors.models import AuditRecord, Domain, Hypervisor, SharedStorage, StoragePool, Upload, Volume, VolumeHead
+from hypervisors.operations.storage.uploads import begin_upload
+from hypervisors.states import OperationState, UploadState
 from tests.rows import define, domain_xml
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -93,6 +95,30 @@ def test_an_image_is_flagged_on_every_host_and_that_is_audited(operator: Client,
     assert AuditRecord.objects.filter(action="say what a volume is for").count() == 2
 
 
+def arrived(user: User, pool: StoragePool, name: str, state: UploadState) -> None:
+    """An upload of that name that is over."""
+    upload = begin_upload(user=user, storage_pool=pool, parameters={"name": name, "length_bytes": 9}, fingerprint="")
+    Upload.objects.filter(pk=upload.pk).update(state=state, sha256="5" * 64)
+    upload.operation.locks.all().delete()
+    upload.operation.state = OperationState.SUCCEEDED
+    upload.operation.save()
+
+
+def test_an_upload_that_is_not_the_file_that_was_meant_says_so_until_it_is_another(
+    operator: Client, alice: User, pool: StoragePool
+) -> None:
+    warning = "Not the file that was meant"
+    arrived(alice, pool, "a.iso", UploadState.MISMATCHED)
+    arrived(alice, pool, "b.iso", UploadState.DONE)
+    for name in ("a.iso", "b.iso"):
+        add(pool, name)
+    page = operator.get("/images/").content.decode()
+    assert page.count(warning) == 1
+    assert "5" * 64 in page.partition("a.iso")[2].partition("b.iso")[0]
+    forget_origin(pool, "a.iso")
+    assert warning not in operator.get("/images/").content.decode()
+
+
 def test_strangers_see_no_images(client: Client, bob: User, pool: StoragePool) -> None:
     add(pool, "a.iso")
     client.force_login(bob)
@@ -112,5 +138,5 @@ def test_the_number_of_queries_does_not_grow(
     for number in range(30):
         say(add(pool, f"a{number}.iso"), system_name="x")
         define(make_domain(), inactive_xml=domain_xml(f"/images/a{number}.iso"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         operator.get("/images/")

@@ -210,7 +210,7 @@ def _storage(rows: Sequence[StoragePool]) -> StorageChoice:
         capacity_bytes=first.capacity_bytes,
         host_ids=frozenset(row.hypervisor_id for row in rows),
         pool_type=first.pool_type,
-        is_proved=first.shared_storage is not None and first.shared_storage.is_proved,
+        is_proved=len(rows) > 1 and all(row.is_proved for row in rows),
         only_host=first.hypervisor.name if len(rows) == 1 else "",
         row_ids=frozenset(row.pk for row in rows),
         by_host={row.hypervisor_id: row for row in rows},
