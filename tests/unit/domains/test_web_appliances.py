@@ -325,7 +325,8 @@ def test_who_may_see_no_storage_imports_none_of_its_volumes(
 ) -> None:
     """Whoever names a volume's number gets its content otherwise."""
     noted(volume)
-    assert operator.post(f"/storage/volumes/{volume.pk}/import/", wanted(storage_pool), headers=HTMX).status_code == 204
+    answer = operator.post(f"/storage/volumes/{volume.pk}/import/", wanted(storage_pool, name="imported"), headers=HTMX)
+    assert answer.status_code == 204, answer.content.decode()
     asked = Operation.objects.get()
     maker = Role.objects.create(key="maker", name="Maker", privileges=["domain.create", "hypervisor.view"])
     RoleBinding.objects.create(user=bob, role=maker, scope="everything")
