@@ -66,3 +66,11 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def reverts_to_external_snapshots(xml: str) -> bool:
+    """Whether the host's libvirt (from 9.10 on) can go back to a snapshot that is outside of the disks.
+
+    Raises: ValueError when it is not well-formed.
+    """
+    return parse_document(xml).find("guest/features/externalSnapshot") is not None

@@ -1,7 +1,8 @@
 """Snapshots of domains as their hypervisor last told us, what only we know of them, and when they are taken."""
 
-from datetime import time
+from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.domains import Domain
 from hypervisors.models.operations import Operation
+from hypervisors.planning.snapshot_times import DAILY, HOURS, WEEKLY, Rhythm, next_moment
 
 
 class DomainSnapshot(models.Model):
@@ -64,8 +66,6 @@ class DomainSnapshot(models.Model):
 class SnapshotSchedule(models.Model):
     """When vmportal takes snapshots of a machine by itself, and how many of them it keeps."""
 
-    HOURS, DAILY, WEEKLY = "hours", "daily", "weekly"
-
     domain = models.ForeignKey(Domain, on_delete=models.CASCADE, related_name="snapshot_schedules")
     # What the names of its snapshots begin with.
     prefix = models.CharField(max_length=40)
@@ -75,18 +75,20 @@ class SnapshotSchedule(models.Model):
     at_time = models.TimeField(default=time())
     weekday = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(6)])
     keep = models.PositiveSmallIntegerField(default=7, validators=[MinValueValidator(1), MaxValueValidator(200)])
-    kind = models.CharField(max_length=20)
-    has_memory = models.BooleanField(default=False)
+    # What they keep and where: one of operations/domains/snapshotting/plan.py's MODES.
+    mode = models.CharField(max_length=20)
     quiesce = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     next_run_at = models.DateTimeField(db_index=True)
     last_run_at = models.DateTimeField(null=True, blank=True)
-    # That of the last run, until what came of it is written down here.
+    # What it has asked for last, until what came of that is written down here.
     operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     # Why the last run, or the removal of old ones, did not do what it should, for people; empty: it did.
     problem = models.TextField(blank=True)
+    # Whether it is to be looked for snapshots of its own that are too many.
+    tidies = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["prefix", "pk"]
@@ -97,6 +99,13 @@ class SnapshotSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.prefix
+
+    def next_after(self, moment: datetime) -> datetime:
+        """When it is due next, by the server's clock."""
+        rhythm = Rhythm(
+            frequency=self.frequency, every_hours=self.every_hours, at_time=self.at_time, weekday=self.weekday
+        )
+        return next_moment(rhythm, after=moment, zone=ZoneInfo(settings.TIME_ZONE))
 
 
 class SnapshotNote(models.Model):

@@ -20,6 +20,9 @@ from hypervisors.web.domains import pages as domains
 from hypervisors.web.domains.creation import pages as creation
 from hypervisors.web.domains.hardware import changes as hardware_changes
 from hypervisors.web.domains.hardware import pages as hardware
+from hypervisors.web.domains.snapshots import dialogs as snapshot_dialogs
+from hypervisors.web.domains.snapshots import pages as snapshots
+from hypervisors.web.domains.snapshots import schedules as snapshot_schedules
 from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.networks import lists as network_lists
@@ -57,6 +60,9 @@ urlpatterns: list[URLPattern] = [
     *domains.urlpatterns,
     *hardware.urlpatterns,
     *hardware_changes.urlpatterns,
+    *snapshots.urlpatterns,
+    *snapshot_dialogs.urlpatterns,
+    *snapshot_schedules.urlpatterns,
     *screen_pictures.urlpatterns,
     *disks.urlpatterns,
     *consoles.urlpatterns,

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from hypervisors.administration.retention import run_retention
 from hypervisors.inventory.watcher import Watcher
 from hypervisors.operations.domains.creation.install_phase import run_install_watch
+from hypervisors.operations.domains.snapshotting.scheduling import run_snapshot_schedules
 from hypervisors.operations.engine.sweep import run_sweeper
 from hypervisors.operations.storage.sharing_upkeep import run_sharing_upkeep
 
@@ -36,6 +37,10 @@ class Command(BaseCommand):
         looking = {"may_look": watcher.leases.keeps_house}
         threading.Thread(
             target=run_sharing_upkeep, args=(stopping,), kwargs=looking, name="sharing-upkeep", daemon=True
+        ).start()
+        taking = {"may_run": watcher.leases.keeps_house}
+        threading.Thread(
+            target=run_snapshot_schedules, args=(stopping,), kwargs=taking, name="snapshot-schedules", daemon=True
         ).start()
         cleaning = {"may_clean": watcher.leases.keeps_house}
         threading.Thread(target=run_retention, args=(stopping,), kwargs=cleaning, name="retention", daemon=True).start()

@@ -65,6 +65,16 @@ def transient(domain: Domain) -> str:
     return ""
 
 
+def with_snapshots(domain: Domain) -> str:
+    if domain.has_snapshots:
+        return _("It has snapshots; delete them first.")
+    return ""
+
+
+def without_snapshots(domain: Domain) -> str:
+    return "" if domain.has_snapshots else _("It has no snapshots.")
+
+
 def saved(domain: Domain) -> str:
     if domain.has_managed_save:
         return _("It has a saved state; start it, or discard the saved state first.")

@@ -13,7 +13,7 @@ from hypervisors.errors import NotPossible
 from hypervisors.libvirtxml.template_marker import TemplateMarker
 from hypervisors.models import Domain, DomainTemplate
 from hypervisors.operations.domains.deletion.plan import users_apart_from
-from hypervisors.operations.domains.domain_operations import DomainOperation, saved, still_on, transient
+from hypervisors.operations.domains.domain_operations import DomainOperation, saved, still_on, transient, with_snapshots
 from hypervisors.operations.domains.linked_clones import own_volumes
 from hypervisors.operations.domains.names import checked_text, name_problem
 from hypervisors.operations.domains.templating.steps import Freeze, Register
@@ -42,7 +42,7 @@ class MakeTemplate(DomainOperation):
     icon = "template"
     position = 55
     privilege = Privilege.DOMAIN_CREATE
-    obstacles = (still_on, transient, saved)
+    obstacles = (still_on, transient, saved, with_snapshots)
     Parameters: ClassVar[type[Any]] = MakeTemplateParameters
 
     def word(self, domain: Domain) -> str:

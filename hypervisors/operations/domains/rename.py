@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domains.actions import domain_name, rename_domain
 from hypervisors.models import Domain
-from hypervisors.operations.domains.domain_operations import saved, still_on, transient
+from hypervisors.operations.domains.domain_operations import saved, still_on, transient, with_snapshots
 from hypervisors.operations.domains.names import checked_name
 from hypervisors.operations.domains.single_calls import SingleCall
 from hypervisors.operations.engine.runs import Run
@@ -31,7 +31,7 @@ class Rename(SingleCall):
     position = 20
     privilege = Privilege.DOMAIN_CONFIGURE
     is_for_templates = True
-    obstacles = (transient, still_on, saved)
+    obstacles = (transient, still_on, saved, with_snapshots)
     done = gettext_lazy("It is called “%(name)s” now.")
     Parameters: ClassVar[type[Any]] = RenameParameters
 

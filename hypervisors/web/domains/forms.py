@@ -77,6 +77,7 @@ DIALOGS: dict[str, Callable[[Domain], str]] = {
     "clone_domain": lambda domain: reverse("clone_domain", args=[domain.uuid]),
     "make_template": lambda domain: reverse("make_template", args=[domain.uuid]),
     "delete_domain": lambda domain: reverse("delete_domain", args=[domain.uuid]),
+    "create_snapshot": lambda domain: reverse("take_snapshot", args=[domain.uuid]),
     "export_domain": lambda domain: reverse("export_domain", args=[domain.uuid]),
     "move_disk": lambda domain: reverse("domain_move_disk", args=[domain.uuid]),
     "commit_disk": lambda domain: reverse("domain_disk_images", args=[domain.uuid]),

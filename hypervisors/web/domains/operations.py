@@ -24,6 +24,7 @@ from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.forms import FORMS, OperationForm, initial_values
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, DomainListQuery
+from hypervisors.web.domains.snapshots.problems import SNAPSHOT_KINDS
 from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
@@ -38,6 +39,7 @@ _OWN_DOORS = (
     "move_disk",
     "commit_disk",
     "pull_disk",
+    *SNAPSHOT_KINDS,
 )
 # Of more, the question names so many and counts the rest.
 _MOST_NAMED = 12

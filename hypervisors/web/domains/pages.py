@@ -26,6 +26,7 @@ from hypervisors.web.domains.device_words import device_word
 from hypervisors.web.domains.hardware.pending import pending_context
 from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.domains.screen_pictures import last_screen
+from hypervisors.web.domains.snapshots.problems import schedule_problems
 from hypervisors.web.frames import has_inventory
 from hypervisors.web.operations.pages import history_page
 
@@ -153,6 +154,7 @@ def _head(request: HttpRequest, machine: Domain) -> dict[str, Any]:
         "actions": None if machine.vanished_at else domain_actions(machine, request.user),
         "installation": None if machine.vanished_at else _installation(machine),
         **pending_context(request.user, machine),
+        "snapshot_problems": schedule_problems(machine),
     } | _band(request, machine)
 
 
@@ -183,15 +185,18 @@ def _tabs(request: HttpRequest, machine: Domain, chosen: str) -> list[dict[str, 
         "overview": (_("Overview"), "domain"),
         "screen": (_("Console"), "domain_screen"),
         "hardware": (_("Hardware"), "domain_hardware"),
+        "snapshots": (_("Snapshots"), "domain_snapshots"),
         "history": (_("History"), "domain_history"),
         "access": (_("Access"), "domain_access"),
         "xml": (_("XML"), "domain_xml"),
     }
     if machine.vanished_at:
-        del tabs["screen"], tabs["hardware"]
+        del tabs["screen"], tabs["hardware"], tabs["snapshots"]
     if not has_inventory(request.user):
         del tabs["xml"]
         tabs.pop("hardware", None)
+        if not can(request.user, Privilege.DOMAIN_SNAPSHOT, machine):
+            tabs.pop("snapshots", None)
         if not can(request.user, Privilege.DOMAIN_GRANT, machine):
             del tabs["access"]
     return [

@@ -29,11 +29,13 @@ from hypervisors.live.routing import websocket_urlpatterns
 from hypervisors.models import (
     Domain,
     DomainDefinition,
+    DomainSnapshot,
     DomainTemplate,
     Hypervisor,
     HypervisorPool,
     Network,
     SharedStorage,
+    SnapshotSchedule,
     StoragePool,
     Volume,
 )
@@ -115,6 +117,15 @@ ROWS = {
     "vms/<uuid:uuid>/hardware/change/": "smmmmmmm shririii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/hardware/media/": "smmmmmmm shririii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/hardware/remove/": "shririii shririii shhhhhii shhhhhii",
+    "vms/<uuid:uuid>/snapshots/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
+    "vms/<uuid:uuid>/snapshots/take/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "vms/<uuid:uuid>/snapshots/schedule/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "snapshots/<row:pk>/picture/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
+    "snapshots/<row:pk>/revert/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "snapshots/<row:pk>/delete/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "snapshots/<row:pk>/describe/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "snapshot-schedules/<row:pk>/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "snapshot-schedules/<row:pk>/remove/": "smmmmmmm shrrriii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/buttons/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/band/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/installation/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
@@ -225,6 +236,10 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
         )
         template = DomainTemplate.objects.create(hypervisor_pool=pool, name=name, domain=domain)
         operation = make_operation(domain=domain, hypervisor=host, kind="migrate", state="running")
+        snapshot = DomainSnapshot.objects.create(domain=domain, name=f"{name} one", kind="internal")
+        schedule = SnapshotSchedule.objects.create(
+            domain=domain, prefix=f"{name}-auto", frequency="daily", mode="internal", next_run_at=timezone.now()
+        )
         person = User.objects.create_user(f"{name}-somebody")
         places[name] = {
             "hypervisors/pools": pool.pk,
@@ -236,6 +251,8 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
             "networks": network.pk,
             "people": person.pk,
             "templates": template.pk,
+            "snapshots": snapshot.pk,
+            "snapshot-schedules": schedule.pk,
             "uuid": domain.uuid,
             "operation_id": operation.pk,
             "kind": "rename",

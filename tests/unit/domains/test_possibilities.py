@@ -20,19 +20,19 @@ HARDWARE = {"add_device", "change_device", "remove_device", "change_section", "c
 POSSIBLE = {
     DomainState.SHUTOFF: {
         *("start", "rename", "set_autostart", "describe", "migrate", "delete_domain", "export_domain"),
-        *("clone_domain", "make_template"),
+        *("clone_domain", "make_template", "create_snapshot"),
         *HARDWARE,
         *("move_disk",),
     },
     DomainState.RUNNING: {
         *("shut_down", "shut_down_and_start", "reboot", "force_off", "reset", "pause", "save"),
-        *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
+        *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain", "create_snapshot"),
         *(*HARDWARE, "revert_pending"),
         *("move_disk", "commit_disk", "pull_disk"),
     },
     DomainState.PAUSED: {
         *("force_off", "reset", "resume", "save"),
-        *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain"),
+        *("set_autostart", "describe", "migrate", "delete_domain", "clone_domain", "create_snapshot"),
         *(*HARDWARE, "revert_pending"),
         *("move_disk", "commit_disk", "pull_disk"),
     },
