@@ -44,7 +44,7 @@ _INPUT_FIELDS = (
         "bus",
         "@bus",
         "choice",
-        choices=("usb", "virtio", "ps2", "xen", "none"),
+        choices=("usb", "virtio", "ps2", "xen"),
         only_if=when(type=("tablet", "mouse", "keyboard", "passthrough")),
         required=True,
     ),

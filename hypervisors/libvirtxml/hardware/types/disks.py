@@ -6,16 +6,16 @@ from hypervisors.libvirtxml.hardware.fields import Field, Values, when
 from hypervisors.libvirtxml.hardware.paths import read_at, remove_at
 from hypervisors.libvirtxml.hardware.targets import fits_bus
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
-from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, ON_OFF
+from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, ON_OFF, UUID
 
 _SOURCE_TYPES = ("file", "block", "volume", "network")
-_PROTOCOLS = ("rbd", "iscsi", "nbd", "gluster", "http", "https", "ftp", "ftps", "tftp", "ssh", "nfs", "sheepdog")
+_PROTOCOLS = ("rbd", "iscsi", "nbd", "gluster", "http", "https", "ftp", "ftps", "tftp", "nfs")
+_WITH_USERS = when(source_protocol=("rbd", "iscsi", "http", "https", "ftp", "ftps"))
 
+_SECRETS = ("ceph", "iscsi")
 _HOSTS = (
-    Field("name", "@name"),
+    Field("name", "@name", pattern=r"[A-Za-z0-9.:_%-]{1,253}", required=True),
     Field("port", "@port", "number", minimum=1, maximum=65535),
-    Field("transport", "@transport", "choice", choices=("tcp", "unix", "rdma")),
-    Field("socket", "@socket", "path"),
 )
 
 
@@ -36,15 +36,9 @@ def _source(*, is_required: bool) -> tuple[Field, ...]:
         ),
         Field("source_name", "source/@name", only_if=when(type="network")),
         Field("source_hosts", "source/host", "lines", columns=_HOSTS, only_if=when(type="network")),
-        Field("auth_user", "source/auth/@username", only_if=when(type="network")),
-        Field(
-            "auth_secret_type",
-            "source/auth/secret/@type",
-            "choice",
-            choices=("ceph", "iscsi"),
-            only_if=when(type="network"),
-        ),
-        Field("auth_secret_uuid", "source/auth/secret/@uuid", only_if=when(type="network")),
+        Field("auth_user", "source/auth/@username", only_if=_WITH_USERS),
+        Field("auth_secret_type", "source/auth/secret/@type", "choice", choices=_SECRETS, only_if=_WITH_USERS),
+        Field("auth_secret_uuid", "source/auth/secret/@uuid", pattern=UUID, only_if=_WITH_USERS),
     )
 
 
@@ -71,7 +65,7 @@ _LIMITS = (
     *(Field(name, f"iotune/{name}", "number") for name in _RATES),
     *(Field(f"{name}_max_length", f"iotune/{name}_max_length", "number") for name in _RATES[:6]),
     Field("size_iops_sec", "iotune/size_iops_sec", "number"),
-    Field("limit_group", "iotune/group_name"),
+    Field("limit_group", "iotune/group_name", pattern=r"[A-Za-z0-9_.-]{1,63}"),
 )
 
 _DISK_FIELDS = (
@@ -102,8 +96,8 @@ _DISK_FIELDS = (
     ),
     _SERIAL,
     Field("wwn", "wwn", pattern=r"[0-9a-fA-F]{16}", only_if=when(bus=("scsi", "sata", "ide"))),
-    Field("vendor", "vendor", pattern=r"[ -~]{1,8}", only_if=when(bus="scsi")),
-    Field("product", "product", pattern=r"[ -~]{1,16}", only_if=when(bus="scsi")),
+    Field("vendor", "vendor", pattern=r"[!-~]([ -~]{0,6}[!-~])?", only_if=when(bus="scsi")),
+    Field("product", "product", pattern=r"[!-~]([ -~]{0,14}[!-~])?", only_if=when(bus="scsi")),
     BOOT_ORDER,
     Field(
         "startup_policy",
@@ -144,25 +138,44 @@ _FLOPPY_FIELDS = (
 )
 
 
-# Where the image is found without a server being named: by the host's own configuration.
-_NAMES_NO_HOST = ("rbd", "sheepdog", "nbd")
-
-
 def _check(values: Values) -> None:
     _check_network(values)
+    if values["type"] == "volume" and not (values["source_pool"] and values["source_volume"]):
+        raise ValueError("A volume is given with its storage pool.")
     if values.get("device") == "lun" and values.get("type") not in ("block", "network", "volume"):
         raise ValueError("A LUN that is passed through is a block device, network storage or a volume.")
-    if values.get("auth_user") and not values.get("auth_secret_uuid"):
-        raise ValueError("Network storage that asks for a user asks for a secret too.")
     if values.get("readonly") and values.get("bus") in ("sata", "ide") and "device" in values:
         raise ValueError("A hard disk on SATA or IDE cannot be read-only; virtio, SCSI and USB can.")
+    _check_limits(values)
+
+
+def _check_limits(values: Values) -> None:
     for unit, words in (("bytes", "bytes"), ("iops", "requests")):
-        for burst in ("", "_max"):
-            parts = [values.get(f"{what}_{unit}_sec{burst}") for what in ("read", "write")]
-            if values.get(f"total_{unit}_sec{burst}") and any(parts):
-                raise ValueError(
-                    f"A limit of {words} holds for reading and writing together, or for each; not for both."
-                )
+        for suffix in ("", "_max", "_max_length"):
+            parts = [values.get(f"{what}_{unit}_sec{suffix}") for what in ("read", "write")]
+            if values.get(f"total_{unit}_sec{suffix}") and any(parts):
+                raise ValueError(f"A limit of {words} holds for reading and writing together, or for each.")
+    for rate in _RATES[:6]:
+        if values.get(f"{rate}_max") and not values.get(rate):
+            raise ValueError(f"A burst is above a limit: set the {rate.replace('_', ' ')} too.")
+        if values.get(f"{rate}_max_length") and not values.get(f"{rate}_max"):
+            raise ValueError(f"How long a burst lasts needs a burst: set the {rate.replace('_', ' ')} max too.")
+
+
+def _check_network(values: Values) -> None:
+    protocol, hosts = values.get("source_protocol"), str(values.get("source_hosts", "")).splitlines()
+    if not protocol:
+        return
+    if protocol != "nbd" and not values.get("source_name"):
+        raise ValueError("A disk on network storage needs the image's name.")
+    # Ceph's own configuration on the host may name its monitors.
+    if protocol != "rbd" and not hosts:
+        raise ValueError(f"Storage that is reached by {protocol} needs its server's name.")
+    if protocol not in ("rbd", "gluster") and len(hosts) > 1:
+        raise ValueError(f"Storage that is reached by {protocol} has one server.")
+    secret = [bool(values.get(name)) for name in ("auth_user", "auth_secret_type", "auth_secret_uuid")]
+    if any(secret) and not all(secret):
+        raise ValueError("Network storage that asks for a user asks for a secret of a type too.")
 
 
 def _settle(element: etree._Element, before: Values, after: Values) -> None:
@@ -174,14 +187,6 @@ def _settle(element: etree._Element, before: Values, after: Values) -> None:
     driver = element.find("driver")
     if driver is not None and "name" not in driver.attrib:
         driver.set("name", "qemu")
-
-
-def _check_network(values: Values) -> None:
-    protocol = values.get("source_protocol")
-    if protocol and protocol != "nbd" and not values.get("source_name"):
-        raise ValueError("A disk on network storage needs the image's name.")
-    if protocol and protocol not in _NAMES_NO_HOST and not values.get("source_hosts"):
-        raise ValueError(f"Storage that is reached by {protocol} needs its server's name.")
 
 
 def _target(element: etree._Element) -> str:

@@ -38,7 +38,12 @@ _GRAPHICS_FIELDS = (
     Field("tls_port", "@tlsPort", "number", minimum=-1, maximum=65535, only_if=when(autoport=False, type="spice")),
     Field("websocket_port", "@websocket", "number", minimum=-1, maximum=65535, only_if=_VNC),
     Field("password", "@passwd", "password", is_secret=True, maximum=60, only_if=_SERVED),
-    Field("password_valid_to", "@passwdValidTo", pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", only_if=_SERVED),
+    Field(
+        "password_valid_to",
+        "@passwdValidTo",
+        pattern=r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}",
+        only_if=_SERVED,
+    ),
     Field("connected", "@connected", "choice", choices=("keep", "disconnect", "fail"), only_if=_SERVED),
     Field("keymap", "@keymap", pattern=r"[A-Za-z0-9-]{1,20}", only_if=_SERVED),
     Field(
@@ -105,7 +110,7 @@ _SOUND_FIELDS = (
         only_if=when(model=("ich6", "ich9")),
     ),
     Field("multichannel", "@multichannel", "flag", only_if=when(model="usb")),
-    Field("audio_id", "audio/@id", "number", minimum=1),
+    Field("audio_id", "audio/@id", "number", minimum=1, maximum=255),
 )
 
 

@@ -5,7 +5,15 @@ And what is redirected to it from a person's own machine.
 
 from hypervisors.libvirtxml.hardware.fields import Field, Values, when
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType
-from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, HEX, ON_OFF, UUID
+from hypervisors.libvirtxml.hardware.types.words import (
+    BOOT_ORDER,
+    ON_OFF,
+    PCI_BUS,
+    PCI_DOMAIN,
+    PCI_FUNCTION,
+    PCI_SLOT,
+    UUID,
+)
 
 _USB_ID = r"0x[0-9a-fA-F]{4}"
 _STARTUP = ("mandatory", "requisite", "optional")
@@ -22,10 +30,10 @@ _USB_FIELDS = (
 )
 
 _PCI_FIELDS = (
-    Field("domain", "source/address/@domain", pattern=HEX, default="0x0000"),
-    Field("bus", "source/address/@bus", pattern=HEX, required=True),
-    Field("slot", "source/address/@slot", pattern=HEX, required=True),
-    Field("function", "source/address/@function", pattern=r"(0x)?[0-7]", required=True),
+    Field("domain", "source/address/@domain", pattern=PCI_DOMAIN, default="0x0000"),
+    Field("bus", "source/address/@bus", pattern=PCI_BUS, required=True),
+    Field("slot", "source/address/@slot", pattern=PCI_SLOT, required=True),
+    Field("function", "source/address/@function", pattern=PCI_FUNCTION, required=True),
     Field("managed", "@managed", "flag"),
     Field("driver", "driver/@name", "choice", choices=("vfio", "kvm", "xen")),
     Field("rom_bar", "rom/@bar", "flag", choices=ON_OFF, default=True),

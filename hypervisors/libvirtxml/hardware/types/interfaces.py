@@ -4,7 +4,7 @@ from lxml import etree
 
 from hypervisors.libvirtxml.hardware.fields import Field, Values, when
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
-from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, HEX, ON_OFF
+from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, ON_OFF, PCI_BUS, PCI_DOMAIN, PCI_FUNCTION, PCI_SLOT
 
 _TYPES = ("network", "bridge", "direct", "user", "ethernet", "hostdev", "vhostuser")
 _MODELS = (
@@ -57,10 +57,12 @@ _FIELDS = (
         only_if=when(type="direct"),
     ),
     Field("backend", "backend/@type", "choice", choices=("default", "passt"), only_if=when(type="user")),
-    Field("pci_domain", "source/address/@domain", pattern=HEX, only_if=when(type="hostdev"), required=True),
-    Field("pci_bus", "source/address/@bus", pattern=HEX, only_if=when(type="hostdev"), required=True),
-    Field("pci_slot", "source/address/@slot", pattern=HEX, only_if=when(type="hostdev"), required=True),
-    Field("pci_function", "source/address/@function", pattern=HEX, only_if=when(type="hostdev"), required=True),
+    Field("pci_domain", "source/address/@domain", pattern=PCI_DOMAIN, only_if=when(type="hostdev"), required=True),
+    Field("pci_bus", "source/address/@bus", pattern=PCI_BUS, only_if=when(type="hostdev"), required=True),
+    Field("pci_slot", "source/address/@slot", pattern=PCI_SLOT, only_if=when(type="hostdev"), required=True),
+    Field(
+        "pci_function", "source/address/@function", pattern=PCI_FUNCTION, only_if=when(type="hostdev"), required=True
+    ),
     Field("managed", "@managed", "flag", only_if=when(type="hostdev")),
     Field("socket_path", "source/@path", "path", only_if=when(type="vhostuser"), required=True),
     Field(

@@ -48,7 +48,14 @@ _SHMEM_FIELDS = (
 
 _BALLOON_FIELDS = (
     Field("model", "@model", "choice", choices=(*VIRTIO_MODELS, "none"), required=True),
-    Field("stats_period_seconds", "stats/@period", "number", maximum=2**31 - 1, only_if=when(model=VIRTIO_MODELS)),
+    Field(
+        "stats_period_seconds",
+        "stats/@period",
+        "number",
+        minimum=1,
+        maximum=2**31 - 1,
+        only_if=when(model=VIRTIO_MODELS),
+    ),
     Field("autodeflate", "@autodeflate", "flag", choices=ON_OFF, only_if=when(model=VIRTIO_MODELS)),
     Field("free_page_reporting", "@freePageReporting", "flag", choices=ON_OFF, only_if=when(model=VIRTIO_MODELS)),
 )

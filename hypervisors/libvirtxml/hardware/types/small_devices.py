@@ -3,6 +3,7 @@
 from lxml import etree
 
 from hypervisors.libvirtxml.hardware.fields import Field, Values, when
+from hypervisors.libvirtxml.hardware.paths import remove_at, write_at
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
 from hypervisors.libvirtxml.hardware.types.words import ON_OFF, UUID, VIRTIO_MODELS
 
@@ -94,6 +95,15 @@ def _settle_vsock(element: etree._Element, before: Values, after: Values) -> Non
         cid.attrib.pop("address", "")
 
 
+def _settle_tpm(element: etree._Element, before: Values, after: Values) -> None:
+    no_address("model")(element, before, after)
+    if after["backend"] == "external":
+        for name, word in (("type", "unix"), ("mode", "connect")):
+            write_at(element, f"backend/source/@{name}", word)
+    elif before.get("backend") == "external":
+        remove_at(element, "backend/source")
+
+
 def _check_filesystem(values: Values) -> None:
     if values["driver"] == "virtiofs" and values["accessmode"] != "passthrough":
         raise ValueError("virtiofs knows no other access mode than passthrough.")
@@ -110,7 +120,7 @@ def _single(key: str, fields: tuple[Field, ...], most: int | None = 1) -> Device
         is_counted=key != "rng",
         most=most,
         check=checks.get(key),
-        settle=_settle_vsock if key == "vsock" else no_address("model"),
+        settle={"vsock": _settle_vsock, "tpm": _settle_tpm}.get(key, no_address("model")),
         summary=("model", "backend", "backend_path", "version", "action", "cid"),
     )
 

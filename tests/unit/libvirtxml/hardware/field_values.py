@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypervisors.libvirtxml.hardware.fields import Field, Value, Values, existing_fields
 
 # Names as people give them: quotes, markup, other scripts.
-_LINES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20)
-_PATHS = _LINES.map(lambda text: "/" + text)
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20)
+# What libvirt's schema lets stand in a name, which is less than libvirt takes.
+PLAIN_NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,15}", fullmatch=True)
 _MACS = st.binary(min_size=5, max_size=5).map(lambda rest: ":".join(f"{byte:02x}" for byte in (0x52, *rest)))
 
 # Without one of several of these a device says nothing: drawing them saves many draws.
@@ -28,32 +29,43 @@ class Checked(Protocol):
     def check(self) -> Callable[[Values], None] | None: ...
 
 
-def drawn_values(kind: Checked, data: st.DataObject) -> dict[str, Value]:
-    """Values that do not contradict each other."""
-    values = data.draw(field_values(kind.fields))
+def drawn_values(kind: Checked, data: st.DataObject, *, names: st.SearchStrategy[str] = NAMES) -> dict[str, Value]:
+    """Values that do not contradict each other: as many of those that were drawn as can be together."""
+    values = data.draw(field_values(kind.fields, names))
+    droppable = [field.name for field in kind.fields if field.name in values and not field.required]
+    while not _can_be(kind, values):
+        assume(droppable)
+        del values[droppable.pop()]
+    existing = existing_fields(kind.fields, _with_defaults(kind.fields, values))
+    return {field.name: values[field.name] for field in existing if field.name in values}
+
+
+def _can_be(kind: Checked, values: dict[str, Value]) -> bool:
     whole = _with_defaults(kind.fields, values)
     existing = existing_fields(kind.fields, whole)
+    if not all(field.name in values or whole[field.name] != "" for field in existing if field.required):
+        return False
     try:
         if kind.check is not None:
             kind.check({field.name: whole[field.name] for field in existing})
     except ValueError:
-        assume(False)
-    return values
+        return False
+    return True
 
 
 @st.composite
-def field_values(draw: st.DrawFn, fields: tuple[Field, ...]) -> dict[str, Value]:
+def field_values(draw: st.DrawFn, fields: tuple[Field, ...], names: st.SearchStrategy[str]) -> dict[str, Value]:
     """All required fields that exist, and some of the others; passwords are left out."""
     wanted = draw(st.sets(st.sampled_from([field.name for field in fields]), max_size=8))
     values: dict[str, Value] = {}
     for field in fields:
         exists = field in existing_fields(fields, _with_defaults(fields, values))
         if exists and field.kind != "password" and (field.required or field.name in wanted or field.name in _USUAL):
-            values[field.name] = draw(value_of(field))
+            values[field.name] = draw(value_of(field, names))
     return values
 
 
-def value_of(field: Field) -> st.SearchStrategy[Value]:
+def value_of(field: Field, names: st.SearchStrategy[str]) -> st.SearchStrategy[Value]:
     match field.kind:
         case "choice":
             return st.sampled_from(field.choices)
@@ -64,23 +76,23 @@ def value_of(field: Field) -> st.SearchStrategy[Value]:
         case "mac":
             return _MACS
         case "path":
-            return _PATHS
+            return names.map(lambda text: "/" + text)
         case "lines" if field.columns:
-            return _columns(field)
+            return _columns(field, names)
         case "lines":
-            return st.lists(_LINES, min_size=1, max_size=3).map("\n".join)
-    return st.from_regex(field.pattern, fullmatch=True).filter(_is_plain) if field.pattern else _LINES
+            return st.lists(names, min_size=1, max_size=3).map("\n".join)
+    return st.from_regex(field.pattern, fullmatch=True).filter(_is_plain) if field.pattern else names
 
 
-def _columns(field: Field) -> st.SearchStrategy[Value]:
-    rows = st.tuples(*(_token(column) for column in field.columns))
+def _columns(field: Field, names: st.SearchStrategy[str]) -> st.SearchStrategy[Value]:
+    rows = st.tuples(*(_token(column, names) for column in field.columns))
     return st.lists(rows, min_size=1, max_size=3, unique_by=lambda row: row[0]).map(
         lambda drawn: "\n".join(shlex.join(_trimmed(row)) for row in drawn)
     )
 
 
-def _token(column: Field) -> st.SearchStrategy[str]:
-    tokens = value_of(column).map(lambda value: _spelled(column, value))
+def _token(column: Field, names: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    tokens = value_of(column, names).map(lambda value: _spelled(column, value))
     return tokens if column.required else st.one_of(tokens, st.just(""))
 
 
