@@ -13,6 +13,9 @@ from hypervisors.states import OperationState
 _BATCH = 500
 # An operation ends a moment before the watcher reads what it has done.
 _ENDED_AGO = timedelta(seconds=3)
+_LATELY = timedelta(minutes=2)
+# In an operation's progress: the digest of the definition that it has made.
+MADE_SHA256 = "made_sha256"
 # What is asked of machines that leaves their definition as it is.
 _LEAVE_IT_ALONE = frozenset(
     {"start", "shut_down", "force_off", "pause", "resume", "reset", "reboot", "save", "discard_saved"}
@@ -36,7 +39,7 @@ def _note(column: str, told: list[tuple[int, str, str]]) -> None:
     if not new:
         return
     now = timezone.now()
-    doing = _under_way(column, [key for key, _sha256, _xml in new], now)
+    doing = _under_way(column, {key: sha256 for key, sha256, _xml in new}, now)
     XmlVersion.objects.bulk_create(
         [_row(column, key, sha256, xml, doing.get(key), now, is_first=key not in known) for key, sha256, xml in new],
         batch_size=_BATCH,
@@ -59,12 +62,18 @@ def _row(
     )
 
 
-def _under_way(column: str, keys: list[int], now: datetime) -> dict[int, Operation]:
-    """What has, or had a moment ago, each of these for itself, and changes definitions."""
-    names = _lock_keys(column, keys)
+def _under_way(column: str, made: Mapping[int, str], now: datetime) -> dict[int, Operation]:
+    """What has, or had a moment ago, each of these for itself, and changes definitions. `made`: digests by key."""
+    names = _lock_keys(column, list(made))
     if not names:
         return {}
-    found = {names[f"{one.subject_type}:{one.subject_key}"]: one for one in _ended(names, now)}
+    found = {}
+    for one in _ended(names, now):
+        key = names[f"{one.subject_type}:{one.subject_key}"]
+        # Some say what they have made: that is theirs, and nothing else is.
+        says = one.progress.get(MADE_SHA256)
+        if says == made[key] or (says is None and one.ended_at is not None and one.ended_at >= now - _ENDED_AGO):
+            found[key] = one
     locks = OperationLock.objects.filter(key__in=list(names)).select_related("operation__requested_by")
     for lock in locks:
         operation = lock.operation
@@ -74,13 +83,13 @@ def _under_way(column: str, keys: list[int], now: datetime) -> dict[int, Operati
 
 
 def _ended(names: Mapping[str, int], now: datetime) -> Iterable[Operation]:
-    """Operations on these subjects that ended a moment ago, oldest first."""
+    """Operations on these subjects that ended lately, oldest first."""
     subjects = [name.partition(":") for name in names]
     rows = Operation.objects.filter(
         subject_type=subjects[0][0],
         subject_key__in=[key for _type, _colon, key in subjects],
         started_at__isnull=False,
-        ended_at__gte=now - _ENDED_AGO,
+        ended_at__gte=now - _LATELY,
     )
     return rows.exclude(kind__in=_LEAVE_IT_ALONE).select_related("requested_by").order_by("ended_at")
 

@@ -17,6 +17,7 @@ from hypervisors.web.domains import (
 )
 from hypervisors.web.domains import operations as domain_operations
 from hypervisors.web.domains import pages as domains
+from hypervisors.web.domains import xml as domain_xml
 from hypervisors.web.domains.creation import pages as creation
 from hypervisors.web.domains.hardware import changes as hardware_changes
 from hypervisors.web.domains.hardware import pages as hardware
@@ -63,6 +64,7 @@ urlpatterns: list[URLPattern] = [
     *snapshots.urlpatterns,
     *snapshot_dialogs.urlpatterns,
     *snapshot_schedules.urlpatterns,
+    *domain_xml.urlpatterns,
     *screen_pictures.urlpatterns,
     *disks.urlpatterns,
     *consoles.urlpatterns,

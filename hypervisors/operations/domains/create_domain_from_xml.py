@@ -17,6 +17,7 @@ from hypervisors.libvirtxml.pasted_domains import dropped_by_libvirt, read_paste
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.operations.domains.creation.define_steps import DefineDomain, StartDomain
 from hypervisors.operations.domains.creation.names import is_name_taken, machine_with_mac
+from hypervisors.operations.domains.named_storage import named_volumes, storage_problem
 from hypervisors.operations.domains.names import name_problem
 from hypervisors.operations.engine.queues import OPERATIONS_QUEUE
 from hypervisors.operations.engine.reachability import why_unreachable
@@ -75,6 +76,9 @@ class CreateDomainFromXml(OperationType[Hypervisor]):
             raise NotPossible(_("There is a virtual machine of this UUID already."))
         if any(machine_with_mac(mac, pool) for mac in pasted.macs):
             raise NotPossible(_("A MAC address of it is in use in the pool."))
+        problem = storage_problem(named_volumes(hypervisor, written))
+        if problem:
+            raise NotPossible(problem)
         return CreateFromXmlParameters(name=pasted.name, uuid=str(uuid), xml=written, start=bool(given.get("start")))
 
     def locks(self, hypervisor: Hypervisor, parameters: CreateFromXmlParameters) -> tuple[str, ...]:
@@ -84,6 +88,7 @@ class CreateDomainFromXml(OperationType[Hypervisor]):
             f"name:{pool}/{parameters.name}",
             f"domain:{parameters.uuid}",
             *(f"mac:{pool}/{mac}" for mac in dict.fromkeys(macs)),
+            *{one.lock_key: 0 for one in named_volumes(hypervisor, parameters.xml) if one.is_written},
         )
 
     def subject_name(self, hypervisor: Hypervisor, parameters: CreateFromXmlParameters) -> str:

@@ -72,17 +72,6 @@ def domain_access(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_safe
-def domain_xml(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    machine = visible_domain(request, uuid)
-    definition = DomainDefinition.objects.filter(domain=machine).first() or DomainDefinition(domain=machine)
-    documents = [
-        {"id": "xml-live", "title": _("As it runs"), "xml": definition.live_xml},
-        {"id": "xml-inactive", "title": _("As it starts next time"), "xml": definition.inactive_xml},
-    ]
-    return page_of(request, machine, "xml", documents=[document for document in documents if document["xml"]])
-
-
-@require_safe
 def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The head's buttons, asked for again after each change.
 
@@ -200,7 +189,7 @@ def _tabs(request: HttpRequest, machine: Domain, chosen: str) -> list[dict[str, 
         if not can(request.user, Privilege.DOMAIN_GRANT, machine):
             del tabs["access"]
     return [
-        {"word": word, "url": reverse(view, args=[machine.uuid]), "is_chosen": name == chosen}
+        {"word": word, "url": reverse(view, args=[machine.uuid]), "is_chosen": name == chosen.partition("_")[0]}
         for name, (word, view) in tabs.items()
     ]
 
@@ -268,7 +257,6 @@ urlpatterns = [
     path("vms/<uuid:uuid>/screen/", domain_screen, name="domain_screen"),
     path("vms/<uuid:uuid>/history/", domain_history, name="domain_history"),
     path("vms/<uuid:uuid>/access/", domain_access, name="domain_access"),
-    path("vms/<uuid:uuid>/xml/", domain_xml, name="domain_xml"),
     path("vms/<uuid:uuid>/buttons/", domain_buttons, name="domain_buttons"),
     path("vms/<uuid:uuid>/band/", domain_band, name="domain_band"),
     path("vms/<uuid:uuid>/installation/", domain_installation, name="domain_installation"),

@@ -21,7 +21,7 @@ from tests.rows import make_operation
 pytestmark = pytest.mark.usefixtures("redis_client")
 
 HTMX = {"HX-Request": "true"}
-DOORS = ["", "screen/", "history/", "access/", "xml/", "buttons/", "menu/", "usage.json"]
+DOORS = ["", "screen/", "history/", "access/", "xml/versions/", "buttons/", "menu/", "usage.json"]
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_xml_is_escaped_and_shown_apart_when_live_and_inactive_differ(as_alice: 
     domain.definition.live_xml = "<domain id='1'/>"
     domain.definition.inactive_xml = "<domain/>"
     domain.definition.save()
-    page = as_alice.get(f"/vms/{domain.uuid}/xml/").content.decode()
+    page = "".join(as_alice.get(f"/vms/{domain.uuid}/xml/{side}").content.decode() for side in ("", "?live"))
     assert "&lt;domain id=&#x27;1&#x27;/&gt;" in page
     assert "&lt;domain/&gt;" in page
     assert "<domain" not in page

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from hypervisors.administration.retention import remove_expired
-from hypervisors.inventory.xml_versions import note_versions
+from hypervisors.inventory.xml_versions import MADE_SHA256, note_versions
 from hypervisors.models import Domain, Network, XmlVersion
 from hypervisors.models.xml_versions import digest, packed
 from hypervisors.states import OperationState
@@ -54,6 +54,23 @@ def test_so_is_what_ended_a_moment_ago_and_nothing_older(domain: Domain, alice: 
     make_operation(**ended, started_at=now, ended_at=now)
     note_versions("domain_id", {domain.pk: "<c/>"})
     assert [version.changed_by for version in XmlVersion.objects.of(domain)] == ["alice", "", ""]
+
+
+def test_what_says_what_it_made_has_made_that_alone(domain: Domain, alice: User) -> None:
+    note_versions("domain_id", {domain.pk: "<a/>"})
+    now = timezone.now()
+    make_operation(
+        domain=domain,
+        kind="define_xml",
+        state=OperationState.SUCCEEDED,
+        requested_by=alice,
+        started_at=now,
+        ended_at=now - timedelta(seconds=50),
+        progress={MADE_SHA256: digest("<b/>")},
+    )
+    note_versions("domain_id", {domain.pk: "<b/>"})
+    note_versions("domain_id", {domain.pk: "<c/>"})
+    assert [version.changed_by for version in XmlVersion.objects.of(domain)] == ["", "alice", ""]
 
 
 def test_a_start_changes_no_definition_and_what_waits_has_changed_nothing(domain: Domain, alice: User) -> None:

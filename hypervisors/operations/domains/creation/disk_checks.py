@@ -201,7 +201,7 @@ def checked_existing(hypervisor: Hypervisor, plan: DiskPlan) -> DiskPlan:
 def _check_users(volume: Volume, plan: DiskPlan) -> None:
     """That nobody loses anything by its being given to one more machine. Raises: errors.NotPossible."""
     users = volume_users(volume)
-    if users and not (plan.shareable and all(_shares(user, volume) for user in users)):
+    if users and not (plan.shareable and all(is_shared_by(user, volume) for user in users)):
         raise NotPossible(why_in_use(volume))
     overlays = overlays_of(volume)
     if overlays and not plan.readonly:
@@ -209,7 +209,7 @@ def _check_users(volume: Volume, plan: DiskPlan) -> None:
         raise NotPossible(in_use_text([], [overlay.name for overlay in overlays]))
 
 
-def _shares(user: VolumeUser, volume: Volume) -> bool:
+def is_shared_by(user: VolumeUser, volume: Volume) -> bool:
     """Whether the machine says that others may use its disk at the same time; a template never does."""
     if user.domain_uuid is None:
         return False
