@@ -105,6 +105,7 @@ def _lines(field: Field, given: Value) -> Value:
         check_between(len(text), 0, 16 * _MOST_CHARACTERS, f"length of the {field.words}")
         return text.strip()
     check_between(text.count("\n"), 0, _MOST_LINES, f"number of lines in the {field.words}")
+    check_between(len(text), 0, 16 * _MOST_CHARACTERS, f"length of the {field.words}")
     return text
 
 

@@ -20,6 +20,7 @@ from hypervisors.libvirtxml.hardware.device_types import DeviceType, device_type
 from hypervisors.libvirtxml.hardware.fields import Value, Values
 from hypervisors.libvirtxml.hardware.identities import identified
 from hypervisors.libvirtxml.hardware.paths import append_child, remove_child, write_at
+from hypervisors.libvirtxml.hardware.serial_consoles import check_is_no_second_name, remove_second_name
 from hypervisors.libvirtxml.hardware.summaries import summary
 from hypervisors.libvirtxml.hardware.values import read_values, write_values
 
@@ -93,6 +94,7 @@ def with_changed_device(xml: str, device_id: str, device_xml: str) -> str:
     """The domain with this device in the other's place. Raises: ValueError when it has no such device."""
     root, element = parse_definition(xml), parse_device(device_xml)
     old = _found(root, device_id)
+    check_is_no_second_name(old, root)
     complete(element, [device for device in device_elements(root) if device is not old])
     element.tail = old.tail
     devices_of(root).replace(old, element)
@@ -102,7 +104,11 @@ def with_changed_device(xml: str, device_id: str, device_xml: str) -> str:
 def without_device(xml: str, device_id: str) -> str:
     """The domain without it. Raises: ValueError when it has no such device."""
     root = parse_definition(xml)
-    remove_child(_found(root, device_id))
+    device = _found(root, device_id)
+    check_is_no_second_name(device, root)
+    remove_child(device)
+    if device.tag == "serial":
+        remove_second_name(root)
     return serialised(root)
 
 

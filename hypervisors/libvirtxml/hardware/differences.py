@@ -94,22 +94,20 @@ def _all_device_differences(live: etree._Element, inactive: etree._Element) -> I
 
 def _moved(now: _Devices, then: _Devices) -> dict[str, str]:
     """Devices that are named after their place, and have another one: by what else they say."""
-    left = {name: _alike(element) for name, element in now.items() if name not in then}
-    moved = {}
-    for name, element in then.items():
-        if name in now:
-            continue
-        same = next((other for other, value in left.items() if value == _alike(element)), None)
-        if same is not None:
-            moved[name] = same
-            del left[same]
-    return moved
+    left: dict[object, list[str]] = {}
+    for name, element in now.items():
+        if name not in then:
+            left.setdefault(_alike(element), []).append(name)
+    came = {name: _alike(element) for name, element in then.items() if name not in now}
+    return {name: left[value].pop() for name, value in came.items() if left.get(value)}
 
 
-def _alike(element: etree._Element) -> tuple[str, frozenset[tuple[str, Value]]]:
+def _alike(element: etree._Element) -> object:
+    """The same for two devices that differ in nothing but their place; those that have a name are never moved."""
     kind = device_type_of(element)
-    values = read_values(element, kind.fields)
-    return str(element.tag), frozenset((name, value) for name, value in values.items() if kind.identity == ())
+    if kind.identity or not kind.fields:
+        return element
+    return str(element.tag), frozenset(read_values(element, kind.fields).items())
 
 
 def _device_differences(name: str, live: etree._Element, inactive: etree._Element) -> Iterator[Difference]:
@@ -138,16 +136,16 @@ def _running_values(kind: DeviceType, live: etree._Element, inactive: etree._Ele
 
 def _changed(now: dict[str, str], then: dict[str, str], known: set[str]) -> Iterator[str]:
     """The paths that no form knows and that the stored definition says otherwise, or alone."""
+    leading = {above for path in known for above in _with_above(path)}
     for path, value in then.items():
-        if now.get(path) != value and not _is_known(plain_path(path), known):
+        if now.get(path) != value and plain_path(path) not in leading and not known & _with_above(plain_path(path)):
             yield path
 
 
-def _is_known(path: str, known: set[str]) -> bool:
-    """Whether a field is at the path, or above it, or below it."""
+def _with_above(path: str) -> set[str]:
+    """The path, and those that lead to it."""
     parts = path.split("/")
-    above = {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    return bool(above & known) or any(one.startswith(f"{path}/") for one in known)
+    return {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
 
 
 def _paths(fields: Iterable[Field]) -> set[str]:

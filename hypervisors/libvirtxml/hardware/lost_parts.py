@@ -13,6 +13,7 @@ from hypervisors.libvirtxml.hardware.values import read_value
 # Attributes that tell elements of one name from each other, in any of libvirt's documents.
 _TELLING = ("name", "id", "type", "index", "address", "mac", "ip", "dev", "port", "model", "bus", "vcpu", "cellid")
 _MOST_LINES = 100
+_MOST_COMPARED = 64
 
 
 def lost_parts(typed_xml: str, kept_xml: str) -> tuple[str, ...]:
@@ -36,30 +37,40 @@ def _lost_below(typed: etree._Element, kept: etree._Element, where: str, path: s
             yield f"{here}: {name}={typed.get(name)!r}"[:200]
     if typed.text and typed.text.strip() and not (kept.text or "").strip() and path.rstrip("/") not in same:
         yield f"{here}: {typed.text.strip()!r}"[:200]
-    left = list(kept.iterchildren(etree.Element))
+    left = _by_tag(kept)
     comments = {comment.text for comment in kept.iterchildren(etree.Comment)}
     for child in typed:
         if isinstance(child, etree._Comment) and child.text not in comments:
             yield f"{here}: <!--{(child.text or '')[:60]}-->"
         if not isinstance(child.tag, str):
             continue
-        found = _counterpart(child, left)
+        found = _counterpart(child, left.get(child.tag, []))
         below = f"{path}{child.tag}"
         if found is None:
             if below not in same:
                 yield f"{here}: <{child.tag}{_told(child)}>"
             continue
-        left.remove(found)
         if typed.tag == "devices":
             yield from _lost(child, found, here)
         else:
             yield from _lost_below(child, found, here, f"{below}/", same)
 
 
+def _by_tag(element: etree._Element) -> dict[str, list[etree._Element]]:
+    """Its children, the last first: so that taking one of the next few costs nothing, however many there are."""
+    found: dict[str, list[etree._Element]] = {}
+    for child in element.iterchildren(etree.Element, reversed=True):
+        found.setdefault(str(child.tag), []).append(child)
+    return found
+
+
 def _counterpart(typed: etree._Element, left: list[etree._Element]) -> etree._Element | None:
-    """The element that it became: of the same name, and alike in what tells such elements apart."""
-    alike = [one for one in left if one.tag == typed.tag]
-    return max(alike, key=lambda one: _likeness(typed, one), default=None)
+    """The element that it became, taken from those that are left: the one that is most like it among the next few."""
+    if not left:
+        return None
+    first = max(0, len(left) - _MOST_COMPARED)
+    place = max(range(len(left) - 1, first - 1, -1), key=lambda one: _likeness(typed, left[one]))
+    return left.pop(place)
 
 
 def _likeness(typed: etree._Element, kept: etree._Element) -> int:

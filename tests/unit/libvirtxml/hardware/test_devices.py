@@ -106,3 +106,14 @@ def test_what_cannot_be_is_refused_in_words(type_key: str, values: dict[str, str
 def test_a_device_that_is_gone_is_not_changed() -> None:
     with pytest.raises(ValueError, match="does not have this device"):
         without_device(DOMAIN, "disk:vdz")
+
+
+def test_a_serial_port_and_its_console_are_one() -> None:
+    """libvirt would make the port anew of the console that it left behind."""
+    port = (
+        "<serial type='pty'><target port='0'/></serial><console type='pty'><target type='serial' port='0'/></console>"
+    )
+    domain = DOMAIN.replace("<crypto", f"{port}<crypto")
+    assert "".join(without_device(domain, "serial:0").split()) == "".join(with_nothing_changed(DOMAIN).split())
+    with pytest.raises(ValueError, match="first serial port"):
+        without_device(domain, "console:0")
