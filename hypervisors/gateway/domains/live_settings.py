@@ -10,7 +10,9 @@ from uuid import UUID
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.libvirtxml.documents import parse_document
 
+_AGENT_CHANNEL, _AGENT_SECONDS = "org.qemu.guest_agent.0", 5
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 _LIFECYCLE = {
     "on_poweroff": libvirt.VIR_DOMAIN_LIFECYCLE_POWEROFF,
@@ -28,15 +30,27 @@ _ACTIONS = {
 
 
 def plug_vcpus(connection: Connection, uuid: UUID, count: int) -> None:
-    """So many are plugged in. Fewer: the guest has to let go of them, which those of its start never are."""
-    with translated("change the number of vCPUs"):
+    """So many are plugged in, more than now."""
+    with translated("plug in vCPUs"):
         _domain(connection, uuid).setVcpusFlags(count, _LIVE)
 
 
-def use_vcpus(connection: Connection, uuid: UUID, count: int) -> None:
-    """Have the guest's agent switch vCPUs on or off, so that it uses so many of those that are plugged in."""
-    with translated("have the guest use fewer vCPUs"):
-        _domain(connection, uuid).setVcpusFlags(count, _LIVE | libvirt.VIR_DOMAIN_VCPU_GUEST)
+def unplug_vcpus(connection: Connection, uuid: UUID, count: int) -> None:
+    """So many are left. The guest has to let go of the others, which it never does with those of its start: where it
+    has an agent, that switches them off instead, and they are gone from the next start on."""
+    with translated("take vCPUs out"):
+        domain = _domain(connection, uuid)
+        if has_agent(domain):
+            domain.agentSetResponseTimeout(_AGENT_SECONDS)
+            domain.setVcpusFlags(count, _LIVE | libvirt.VIR_DOMAIN_VCPU_GUEST)
+        else:
+            domain.setVcpusFlags(count, _LIVE)
+
+
+def has_agent(domain: "libvirt.virDomain") -> bool:
+    """Whether a guest agent is connected, as far as libvirt knows."""
+    channels = parse_document(domain.XMLDesc(0)).iterfind("devices/channel/target")
+    return any(one.get("name") == _AGENT_CHANNEL and one.get("state") == "connected" for one in channels)
 
 
 def set_memory(connection: Connection, uuid: UUID, memory_kib: int) -> None:
@@ -73,7 +87,7 @@ def set_disk_limits(connection: Connection, uuid: UUID, target: str, parameters:
         _domain(connection, uuid).setBlockIoTune(target, dict(parameters), _LIVE)
 
 
-def pin_vcpu(connection: Connection, uuid: UUID, vcpu: int, cpus: frozenset[int] | None) -> None:
+def pin_vcpu(connection: Connection, uuid: UUID, *, vcpu: int, cpus: frozenset[int] | None) -> None:
     """Have a vCPU run on these processors of the host; None: on any."""
     with translated(f"pin vCPU {vcpu}"):
         _domain(connection, uuid).pinVcpuFlags(vcpu, _cpu_map(connection, cpus), _LIVE)
@@ -84,7 +98,7 @@ def pin_emulator(connection: Connection, uuid: UUID, cpus: frozenset[int] | None
         _domain(connection, uuid).pinEmulator(_cpu_map(connection, cpus), _LIVE)
 
 
-def set_lifecycle_action(connection: Connection, uuid: UUID, event: str, action: str) -> None:
+def set_lifecycle_action(connection: Connection, uuid: UUID, *, event: str, action: str) -> None:
     """ "on_poweroff" and "restart", as in the XML."""
     with translated("change what follows an end"):
         _domain(connection, uuid).setLifecycleAction(_LIFECYCLE[event], _ACTIONS[action], _LIVE)
@@ -103,7 +117,7 @@ def set_text(connection: Connection, uuid: UUID, *, title: str | None = None, de
                 domain.setMetadata(kind, text or None, None, None, _LIVE)
 
 
-def set_io_threads(connection: Connection, uuid: UUID, before: int, after: int) -> None:
+def set_io_threads(connection: Connection, uuid: UUID, *, before: int, after: int) -> None:
     """Threads are numbered from one; those that a disk uses cannot go."""
     with translated("change the number of I/O threads"):
         domain = _domain(connection, uuid)

@@ -8,6 +8,7 @@ from uuid import UUID
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.domains.live_settings import has_agent
 
 _ANSWER_SECONDS = 5
 _MOST, _MOST_CHARACTERS = 10, 200
@@ -21,6 +22,8 @@ def mount_points(connection: Connection, uuid: UUID, target: str) -> list[str] |
     with translated("look what the guest has mounted"):
         domain = connection.raw.lookupByUUID(uuid.bytes)
     try:
+        if not has_agent(domain):
+            return None
         domain.agentSetResponseTimeout(_ANSWER_SECONDS)
         file_systems = domain.fsInfo()
     except libvirt.libvirtError:

@@ -66,6 +66,10 @@ class Step:
         """What `do` would have told, of what `is_done` has just found to be so."""
         return {}
 
+    def has_made(self, intent: Made, made: Made) -> bool:
+        """Whether there was anything to undo; that nothing "is undone" is not told."""
+        return True
+
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         """Take it back; does nothing when it was taken back already. Raises: errors.VmportalError."""
 
@@ -192,13 +196,17 @@ class _StepRunner:
     def _ended(self) -> Outcome:
         ending = self._run.operation.ending or {}
         left = [entry["leftover"] for entry in self._entries if entry["state"] == LEFT and entry.get("leftover")]
-        undone = any(entry["state"] == UNDONE for entry in self._entries)
+        undone = any(entry["state"] == UNDONE and self._has_made(entry) for entry in self._entries)
         parts = [str(ending.get("text", ""))]
         if left:
             parts.append(_("What could not be undone: %(left)s") % {"left": " ".join(left)})
         elif undone:
             parts.append(_("What had been done is undone."))
         return Outcome(state=OperationState(ending["state"]), text=" ".join(part for part in parts if part))
+
+    def _has_made(self, entry: dict[str, Any]) -> bool:
+        step = self._steps.get(entry["name"])
+        return step is None or step.has_made(entry["intent"], entry["made"])
 
     def _entry(self, step: Step) -> dict[str, Any] | None:
         return next((entry for entry in self._entries if entry["name"] == step.name), None)

@@ -56,6 +56,9 @@ class CheckSources(Step):
                     raise NotPossible(reason)
         return {}
 
+    def has_made(self, intent: Made, made: Made) -> bool:
+        return False
+
     def is_done(self, run: Run, intent: Made) -> bool:
         # What was seen minutes ago, by a worker that died, is looked at again.
         return False

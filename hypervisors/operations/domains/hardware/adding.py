@@ -49,6 +49,7 @@ from hypervisors.operations.domains.hardware.disks import (
 from hypervisors.operations.domains.hardware.host_devices import check_host_device
 from hypervisors.operations.domains.hardware.host_reach import names_of_the_host
 from hypervisors.operations.domains.hardware.looking import (
+    ask_live,
     check_live,
     find_in,
     hardware_of,
@@ -205,7 +206,7 @@ class Attach(Step):
             there = self._there(run, hardware)
             xml = there.xml if there is not None else self._device.complete(run, hardware)
             if missing.live:
-                run.ask(lambda connection: attach_device(connection, run.uuid, xml, missing), seconds=_CALL_SECONDS)
+                ask_live(run, lambda connection: attach_device(connection, run.uuid, xml, missing))
             elif missing.config:
                 run.ask(
                     lambda connection: change_definition(connection, run.uuid, lambda text: with_device(text, xml)),

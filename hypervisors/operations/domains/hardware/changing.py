@@ -43,6 +43,7 @@ from hypervisors.operations.domains.hardware.disks import (
 )
 from hypervisors.operations.domains.hardware.host_devices import check_host_device
 from hypervisors.operations.domains.hardware.looking import (
+    ask_live,
     check_live,
     find_in,
     hardware_of,
@@ -54,7 +55,6 @@ from hypervisors.operations.domains.hardware.parameters import ChangeDeviceParam
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import Made, Step
 
-_CALL_SECONDS = 40.0
 # Of a disk: what a call of its own sets while it runs.
 _LIMITS = frozenset(field.name for field in DEVICE_TYPES["disk"].fields if field.path.startswith("iotune/"))
 
@@ -147,7 +147,7 @@ class ChangedDevice:
         stored = find_in(hardware.inactive_xml, self.device_id) if sides.config else None
         if sides.config and stored is None:
             raise NotPossible(_("What is stored does not have this device: it is gone with the next start."))
-        after_id = self.changed(stored).id if stored is not None else ""
+        after_id, before = self.changed(stored).id if stored is not None else "", {}
         if sides.live:
             live = find_in(hardware.live_xml, self.device_id)
             if live is None:
@@ -156,7 +156,14 @@ class ChangedDevice:
                 )
             after = self.changed_where_it_runs(live, stored)
             check_live(rule_for_changing(live.type_key, live.values, after.values))
-        return {"live": sides.live, "config": sides.config, "is_active": hardware.is_active, "after_id": after_id}
+            before = {name: live.values.get(name, "") for name in changed_values(live.values, after.values)}
+        return {
+            "live": sides.live,
+            "config": sides.config,
+            "is_active": hardware.is_active,
+            "after_id": after_id,
+            "before": before,
+        }
 
     def edit(self, run: Run, xml: str) -> str:
         """What is stored, with the device changed; as it was where it is so already. Raises: ValueError."""
@@ -218,23 +225,35 @@ class UpdateLive(Step):
                 self._call(run, live, after, Sides(live=True, config=False))
         except ValueError as error:
             raise NotPossible(str(error)) from error
-        return {}
+        return {"live": True}
+
+    def has_made(self, intent: Made, made: Made) -> bool:
+        return bool(made)
 
     def is_done(self, run: Run, intent: Made) -> bool:
         # The same values once more change nothing.
         return False
 
+    def undo(self, run: Run, intent: Made, made: Made) -> None:
+        """As it ran before, but for passwords."""
+        live = find_in(hardware_of(run).live_xml, self._device.device_id) if sides_looked(run).live else None
+        if live is not None:
+            before = build_device(live.type_key, looked(run).get("before", {}), onto=live.xml)
+            self._call(run, live, parse_one_device(before), Sides(live=True, config=False))
+
+    def leftover(self, intent: Made, made: Made) -> str:
+        return _("It holds until the machine is off.")
+
     def _call(self, run: Run, before: Device, after: Device, sides: Sides) -> None:
         changes = changed_values(before.values, after.values)
         if before.type_key == "disk" and changes and set(changes) <= _LIMITS:
-            limits = _numbers(changes)
-            target = str(before.values["target_dev"])
-            run.ask(lambda connection: set_disk_limits(connection, run.uuid, target, limits), seconds=_CALL_SECONDS)
-        elif before.type_key == "memballoon" and set(changes) == {"stats_period"}:
-            seconds = int(changes["stats_period"] or 0)
-            run.ask(lambda connection: set_memory_report_period(connection, run.uuid, seconds), seconds=_CALL_SECONDS)
+            limits, target = _numbers(changes), str(before.values["target_dev"])
+            ask_live(run, lambda connection: set_disk_limits(connection, run.uuid, target, limits))
+        elif before.type_key == "memballoon" and set(changes) == {"stats_period_seconds"}:
+            seconds = int(changes["stats_period_seconds"] or 0)
+            ask_live(run, lambda connection: set_memory_report_period(connection, run.uuid, seconds))
         else:
-            run.ask(lambda connection: update_device(connection, run.uuid, after.xml, sides), seconds=_CALL_SECONDS)
+            ask_live(run, lambda connection: update_device(connection, run.uuid, after.xml, sides))
 
 
 def _are_alike(live: Device, stored: Device) -> bool:

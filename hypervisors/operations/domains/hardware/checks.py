@@ -69,7 +69,7 @@ def checked_values(given: object, fields: tuple[Field, ...]) -> tuple[dict[str, 
     secrets: dict[str, Value] = {}
     for name, value in given.items():
         if name not in known:
-            continue
+            raise NotPossible(_("There is no field “%(name)s”.") % {"name": str(name)[:60]})
         if not isinstance(value, str | int | bool):
             raise NotPossible(_("The field “%(name)s” is something else.") % {"name": name})
         is_secret = known[name].is_secret or known[name].kind == "password"

@@ -20,6 +20,9 @@ _OWN_BACK_ENDS = frozenset({"", "pty", "null", "vc", "spicevmc", "qemu-vdagent",
 _PLUGGED_CARDS = frozenset({"network", "bridge", "direct", "user"})
 # Sections that say how much of the host's processors and memory is whose.
 _SHARED = frozenset({"tuning", "numa"})
+_SHARED_FIELDS = frozenset(
+    {"hugepages", "hugepage_kib", "locked", "allocation", "no_same_page_merging", "cpuset", "placement"}
+)
 _RANDOM = frozenset({"/dev/urandom", "/dev/random"})
 
 
@@ -45,7 +48,8 @@ def new_names_of_the_host(before_xml: str, after_xml: str, *, has_chosen_volume:
 def section_names_of_the_host(section: str, changes: Mapping[str, Value]) -> bool:
     """Whether what was changed of a section names a file of the host, or takes what is everybody's there."""
     paths = {field.name for field in SECTIONS[section].fields if field.kind == "path"}
-    return any(value and name in paths for name, value in changes.items()) or (section in _SHARED and bool(changes))
+    is_shared = section in _SHARED or any(name in _SHARED_FIELDS for name in changes)
+    return any(value and name in paths for name, value in changes.items()) or (is_shared and bool(changes))
 
 
 def _reference(one: FileReference) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import Conflict, NotFound, NotPossible
+from hypervisors.errors import Conflict, NotFound, NotPossible, OperationRefused
+from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domains.hardware import Hardware, Sides, read_hardware
 from hypervisors.libvirtxml.hardware.devices import Device, find_device, list_devices
 from hypervisors.libvirtxml.hardware.live_rules import LiveRule
@@ -16,6 +17,8 @@ from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import Made, Step
 
 _LOOK = "look"
+# libvirt itself waits up to 30 s for the domain's job lock.
+_CALL_SECONDS = 60.0
 
 
 def hardware_of(run: Run) -> Hardware:
@@ -58,6 +61,16 @@ def check_live(rule: LiveRule) -> None:
         )
 
 
+def ask_live(run: Run, call: Callable[[Connection], None]) -> None:
+    """Change what runs. Raises: errors.NotPossible when the host refuses, and offers the next start."""
+    try:
+        run.ask(call, seconds=_CALL_SECONDS)
+    except OperationRefused as error:
+        raise NotPossible(
+            _("%(error)s What runs cannot be changed so; it may be possible at the next start.") % {"error": error}
+        ) from error
+
+
 class Look(Step):
     """Reads, compares, and lets `decide` say what is to be done; the steps after it find that by `looked`.
 
@@ -78,6 +91,9 @@ class Look(Step):
             return self._decide(run, hardware)
         except ValueError as error:
             raise NotPossible(str(error)) from error
+
+    def has_made(self, intent: Made, made: Made) -> bool:
+        return False
 
     def is_done(self, run: Run, intent: Made) -> bool:
         # What a worker that died saw is looked at again; nothing was done before this step had ended.

@@ -96,6 +96,14 @@ class ChangeMedium(Step):
             raise NotPossible(str(error)) from error
         return {}
 
+    def undo(self, run: Run, intent: Made, made: Made) -> None:
+        """Raises: errors.NotPossible; a medium that was taken out may be gone."""
+        if sides_looked(run).live:
+            raise NotPossible(_("What is stored could not be changed too."))
+
+    def leftover(self, intent: Made, made: Made) -> str:
+        return _("The running machine has the new medium in the drive.")
+
     def is_done(self, run: Run, intent: Made) -> bool:
         # The same medium once more changes nothing.
         return False

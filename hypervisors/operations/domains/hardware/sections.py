@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from hypervisors.errors import NotPossible, VmportalError
 from hypervisors.gateway.domains.hardware import Hardware
 from hypervisors.libvirtxml.hardware.fields import Value
-from hypervisors.libvirtxml.hardware.live_rules import rule_for_section
+from hypervisors.libvirtxml.hardware.live_rules import LiveRule, rule_for_section
 from hypervisors.libvirtxml.hardware.sections import SECTIONS, change_section, section_values
 from hypervisors.models import Domain
 from hypervisors.operations.domains.hardware.changing import changed_values
@@ -20,14 +20,12 @@ from hypervisors.operations.domains.hardware.checks import (
     definition_of,
     stored_xml,
 )
-from hypervisors.operations.domains.hardware.looking import check_live, hardware_of, looked, sides_for
+from hypervisors.operations.domains.hardware.looking import ask_live, check_live, hardware_of, looked, sides_for
 from hypervisors.operations.domains.hardware.parameters import ChangeSectionParameters
-from hypervisors.operations.domains.hardware.section_calls import LiveCall, live_calls
+from hypervisors.operations.domains.hardware.section_calls import LiveCall, live_calls, without_call
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
 from hypervisors.operations.engine.types import checked_choice
-
-_CALL_SECONDS = 60.0
 
 
 def checked_section(domain: Domain, given: Mapping[str, Any]) -> ChangeSectionParameters:
@@ -73,6 +71,10 @@ class ChangedSection:
         before = section_values(hardware.live_xml, self.key)
         after = {**before, **changes}
         check_live(rule_for_section(self.key, before, after))
+        waiting = without_call(self.key, before, after, frozenset(changes))
+        if waiting:
+            names = ", ".join(sorted(name.replace("_", " ") for name in waiting))
+            check_live(LiveRule(is_live=False, why=_("%(what)s wait for that.") % {"what": names}))
         return found | {"before": {name: before.get(name, "") for name in changes}}
 
     def edit(self, run: Run, xml: str) -> str:
@@ -102,7 +104,10 @@ class ApplySection(Step):
             except VmportalError:
                 self._take_back(run, calls[:number])
                 raise
-        return {}
+        return {"live": True}
+
+    def has_made(self, intent: Made, made: Made) -> bool:
+        return bool(made)
 
     def is_done(self, run: Run, intent: Made) -> bool:
         # The same values once more change nothing.
@@ -130,4 +135,4 @@ class ApplySection(Step):
             self._make(run, one)
 
     def _make(self, run: Run, one: LiveCall) -> None:
-        run.ask(lambda connection: one.call(connection, run.uuid), seconds=_CALL_SECONDS)
+        ask_live(run, lambda connection: one.call(connection, run.uuid))
