@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisors.libvirtxml.hardware.differences import pending_differences
 from hypervisors.libvirtxml.hardware.fields import Value
 from tests.lab.domains.hardware import hardware_guest, with_room
 from tests.lab.portals import Portal
@@ -77,9 +78,16 @@ def test_what_can_be_plugged_in_is_and_the_rest_waits(portal: Portal, tmp_path: 
             assert guest.ids(kind) - stored == {new}, kind
             guest.do("remove_device", device_id=new)
             assert (guest.ids(kind, stored=False), guest.ids(kind)) == (before, stored), kind
+        running = {kind: guest.ids(kind, stored=False) for kind in PENDING}
         for kind, added in PENDING.items():
             before = guest.ids(kind)
             assert "at the next start" in guest.fail("add_device", device_type=kind, values=added), kind
             assert guest.ids(kind) == before, kind
             guest.do("add_device", device_type=kind, values=added, when="next_start")
             assert len(guest.ids(kind)) == len(before) + 1, kind
+        outcome = guest.do("revert_pending").outcome
+        assert outcome == "It starts as it runs now."
+        assert pending_differences(guest.xml(stored=False), guest.xml()) == ()
+        guest.stop()
+        guest.start()
+        assert {kind: guest.ids(kind, stored=False) for kind in PENDING} == running

@@ -20,6 +20,7 @@ from hypervisors.libvirtxml.hardware.devices import (
     parse_one_device,
     with_changed_device,
 )
+from hypervisors.libvirtxml.hardware.differences import pending_differences
 from hypervisors.libvirtxml.hardware.fields import Value
 from hypervisors.libvirtxml.hardware.live_rules import rule_for_changing
 from hypervisors.models import Domain, Hypervisor
@@ -154,9 +155,10 @@ class ChangedDevice:
                 raise NotPossible(
                     _("What runs does not have this device yet: it comes with the next start. Change it for that.")
                 )
-            after = self.changed_where_it_runs(live, stored)
-            check_live(rule_for_changing(live.type_key, live.values, after.values))
-            before = {name: live.values.get(name, "") for name in changed_values(live.values, after.values)}
+            basis = stored if stored is not None and are_alike(hardware, live, stored) else live
+            after = self.changed(basis) if basis is stored else self.changed_where_it_runs(live, stored)
+            check_live(rule_for_changing(live.type_key, basis.values, after.values))
+            before = {name: basis.values.get(name, "") for name in changed_values(basis.values, after.values)}
         return {
             "live": sides.live,
             "config": sides.config,
@@ -218,10 +220,10 @@ class UpdateLive(Step):
         if live is None:
             raise NotPossible(_("The running machine does not have this device any more."))
         try:
-            after = self._device.changed_where_it_runs(live, stored)
-            if stored is not None and _are_alike(live, stored):
-                self._call(run, live, self._device.changed(stored), sides)
+            if stored is not None and are_alike(hardware, live, stored):
+                self._call(run, stored, self._device.changed(stored), sides)
             else:
+                after = self._device.changed_where_it_runs(live, stored)
                 self._call(run, live, after, Sides(live=True, config=False))
         except ValueError as error:
             raise NotPossible(str(error)) from error
@@ -256,8 +258,14 @@ class UpdateLive(Step):
             ask_live(run, lambda connection: update_device(connection, run.uuid, after.xml, sides))
 
 
-def _are_alike(live: Device, stored: Device) -> bool:
-    return dict(live.values) == dict(stored.values)
+def are_alike(hardware: Hardware, live: Device, stored: Device) -> bool:
+    """Whether the stored device's XML fits both sides. A card that runs on a network is told as what that is."""
+    if dict(live.values) == dict(stored.values):
+        return True
+    if stored.type_key != "interface":
+        return False
+    waiting = pending_differences(hardware.live_xml, hardware.inactive_xml)
+    return stored.id not in {one.device_id for one in waiting}
 
 
 def _numbers(changes: Mapping[str, Value]) -> dict[str, Any]:
