@@ -34,3 +34,10 @@ def done(
 def refused(request: HttpRequest, reason: str, *, status: int) -> HttpResponse:
     """What was asked for cannot be; the reason is the whole body, which pages show as a notice."""
     return HttpResponse(visible(reason), content_type="text/plain; charset=utf-8", status=status)
+
+
+def leads_on(url: str) -> HttpResponse:
+    """To a part of a page that another page takes the place of, in the browser's history too: Back skips it."""
+    page = {"path": url, "headers": {"HX-Boosted": "true"}, "target": "#main", "select": "#main", "swap": "outerHTML"}
+    # An empty `push` is no push; without one htmx would.
+    return HttpResponse(headers={"HX-Location": json.dumps(page | {"push": "", "replace": "true"})})

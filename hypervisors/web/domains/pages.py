@@ -1,6 +1,5 @@
 """One virtual machine's page: its head, and the tabs, each with a URL of its own."""
 
-import json
 import time
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from hypervisors.libvirtxml.domains import ParsedDomain, parsed_from_json
 from hypervisors.models import Domain, DomainDefinition, Hypervisor, Installation, Operation
 from hypervisors.models.usage import domain_key, read_usage
 from hypervisors.privileges import Privilege
+from hypervisors.web.answers import leads_on
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
 from hypervisors.web.domains.addresses import leased_addresses
@@ -79,9 +79,7 @@ def domain_buttons(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """
     machine = visible_domain(request, uuid)
     if bool(machine.vanished_at) != ("gone" in request.GET):
-        page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
-        swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
-        return HttpResponse(headers={"HX-Location": json.dumps(page | swap)})
+        return leads_on(machine.get_absolute_url())
     if machine.vanished_at:
         return HttpResponse(status=204)
     return render(request, "domains/buttons.html", _head(request, machine))

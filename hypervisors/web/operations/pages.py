@@ -1,6 +1,5 @@
 """Operations: the task drawer's content, the history with its filters, and cancelling."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from hypervisors.operations.engine.messages import operation_change
 from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.states import UNFINISHED_OPERATION_STATES, OperationState
-from hypervisors.web.answers import done, refused
+from hypervisors.web.answers import done, leads_on, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.methods import require_POST
 from hypervisors.web.naming import natural_key
@@ -135,9 +134,7 @@ def _made_machine(request: HttpRequest, row: Operation) -> Domain | None:
 def _led_on(request: HttpRequest, machine: Domain) -> HttpResponse:
     if not wants_part(request):
         return redirect(machine)
-    page = {"path": machine.get_absolute_url(), "headers": {"HX-Boosted": "true"}}
-    swap = {"target": "#main", "select": "#main", "swap": "outerHTML"}
-    return HttpResponse(headers={"HX-Location": json.dumps(page | swap)})
+    return leads_on(machine.get_absolute_url())
 
 
 def history_page(domain: Domain, page: str | None) -> Page[Operation]:

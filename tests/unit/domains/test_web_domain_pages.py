@@ -225,7 +225,8 @@ def test_a_machine_that_is_gone_keeps_its_history(
 def test_an_open_page_becomes_the_tombstone(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
     gone = make_domain(name="gone", vanished_at=timezone.now())
     response = as_alice.get(f"/vms/{gone.uuid}/buttons/", headers={"HX-Request": "true"})
-    assert json.loads(response.headers["HX-Location"])["path"] == f"/vms/{gone.uuid}/"
+    led_on = json.loads(response.headers["HX-Location"])
+    assert (led_on["path"], led_on["push"], led_on["replace"]) == (f"/vms/{gone.uuid}/", "", "true")
 
 
 def test_the_open_page_of_a_vanished_machine_becomes_its_page_again(
