@@ -133,6 +133,7 @@ def _take_all(page: Page, lab: Lab, suffix: str) -> None:
         page.wait_for_timeout(6_000)
         page.screenshot(path=HERE / f"{name}-{suffix}.png")
     pages = {"storage": _storage_path(page), "access": f"/vms/{guest.uuid}/access/", "audit": "/audit/"}
+    pages["hardware"] = f"/vms/{guest.uuid}/hardware/?show=disk:vda"
     for name, path in pages.items():
         page.goto(path)
         page.wait_for_timeout(2_000)

@@ -95,16 +95,13 @@ class VpHardware extends HTMLElement {
   };
 
   arrived = (event) => {
-    if (event.target.closest?.("#hardware-pane")) this.arrivedPart(event);
-    else this.arrivedList();
+    if (event.target.id === "hardware-pane") this.arrivedPart(event);
+    if (event.target.id === "vm-hardware-list") this.arrivedList();
   };
 
   arrivedPart(event) {
-    const isChosen = event.target.id === "hardware-pane";
-    if (!isChosen) return;
     this.opened();
-    if (event.detail.elt?.matches?.("a[data-show]") || this.isOpening) this.setAttribute("data-chosen", "");
-    this.isOpening = false;
+    if (event.detail.requestConfig?.elt?.matches?.("a[data-show]")) this.setAttribute("data-chosen", "");
     const error = this.pane.querySelector("[aria-invalid], .alert-danger");
     if (error) (error.matches("[aria-invalid]") ? error : this.pane.querySelector(".alert-danger")).focus?.();
   }
@@ -119,7 +116,8 @@ class VpHardware extends HTMLElement {
     if (made) {
       this.isAdded = false;
       this.open(made);
-    } else if (this.form && this.list.dataset.sha256 !== this.form.elements.base_sha256?.value) this.changedMeanwhile();
+    } else if (this.part.dataset.show === "pending") this.open("pending");
+    else if (this.form && this.list.dataset.sha256 !== this.form.elements.base_sha256?.value) this.changedMeanwhile();
     else this.askTiming();
   }
 

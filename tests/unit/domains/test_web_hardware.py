@@ -6,11 +6,15 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from lxml import html
 
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
 from hypervisors.libvirtxml.hardware.sections import SECTIONS
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, StoragePool, Volume
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, Operation, StoragePool, Volume
 from hypervisors.states import DomainState
 from hypervisors.web.domains.hardware.device_labels import DEVICE_LABELS, OWN_LABELS
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES
@@ -24,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("redis_client")
 
 MACHINE = Path(__file__).with_name("hardware-machine.xml").read_text()
 HTMX = {"HX-Request": "true"}
+MOST_QUERIES = 14
 
 
 def give_hardware(domain: Domain, *, live: str = "", stored: str = MACHINE, sha256: str = "a" * 64) -> Domain:
@@ -144,3 +149,168 @@ def test_a_volume_of_another_machine_is_named_so_and_cannot_be_chosen(
     taken = form[: form.index("used by db1")].rpartition("<option")[2]
     assert "disabled" in taken
     assert "free.qcow2" in form
+
+
+# --- changing
+
+
+def form_of(browser: Client, domain: Domain, show: str, **query: str) -> dict[str, str]:
+    """What a browser would send of the form as it is shown."""
+    page = html.fromstring(part(browser, domain, show, **query))
+    [form] = page.xpath("//form[contains(@class, 'vp-hardware-form')]")
+    return {name: value or "" for name, value in form.form_values()}
+
+
+def change(browser: Client, domain: Domain, fields: dict[str, str]) -> HttpResponse:
+    return browser.post(f"/vms/{domain.uuid}/hardware/change/", fields, headers=HTMX)
+
+
+def asked() -> Operation:
+    return Operation.objects.get()
+
+
+def test_a_change_sends_what_was_changed_on_top_of_what_is(operator: Client, machine: Domain) -> None:
+    fields = form_of(operator, machine, "disk:vda") | {"v-cache": "writeback", "v-serial": "data-1"}
+    assert change(operator, machine, fields).status_code == 204
+    found = asked()
+    assert found.kind == "change_device"
+    assert found.parameters["device_id"] == "disk:vda"
+    assert found.parameters["base_sha256"] == "a" * 64
+    values = found.parameters["values"]
+    assert (values["cache"], values["serial"], values["discard"]) == ("writeback", "data-1", "unmap")
+    assert values["source_file"] == "/srv/images/web1.qcow2"
+
+
+def test_a_section_is_changed_by_its_form(operator: Client, machine: Domain) -> None:
+    fields = form_of(operator, machine, "section:memory")
+    assert (fields["v-current_memory_kib"], fields["v-current_memory_kib-unit"]) == ("2", "GiB")
+    assert change(operator, machine, fields | {"v-current_memory_kib": "1.5"}).status_code == 204
+    assert asked().parameters["section"] == "memory"
+    assert asked().parameters["values"]["current_memory_kib"] == 3 * 2**19
+    assert asked().parameters["when"] == "next_start"
+
+
+def test_what_is_wrong_comes_back_beside_what_was_typed(operator: Client, machine: Domain) -> None:
+    fields = form_of(operator, machine, "section:memory") | {"v-current_memory_kib": "much", "v-slots": "7"}
+    answer = change(operator, machine, fields)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "A number is meant here" in page
+    assert 'name="v-current_memory_kib" value="much"' in page
+    assert 'name="v-slots" value="7"' in page
+    assert not Operation.objects.exists()
+
+
+def test_what_contradicts_itself_is_said_in_the_form(operator: Client, machine: Domain) -> None:
+    fields = form_of(operator, machine, "section:processor") | {"v-vcpus_current": "9"}
+    answer = change(operator, machine, fields)
+    assert answer.status_code == 422
+    assert 'name="v-vcpus_current" value="9"' in answer.content.decode()
+    assert "alert-danger" in answer.content.decode()
+
+
+def test_a_new_card_is_asked_for_with_all_of_its_form(
+    operator: Client, machine: Domain, hypervisor: Hypervisor
+) -> None:
+    Network.objects.create(
+        hypervisor=hypervisor, uuid=uuid4(), name="lab", active=True, autostart=True, forward_mode="nat"
+    )
+    fields = form_of(operator, machine, "add:interface")
+    assert change(operator, machine, fields | {"v-source_network": "lab"}).status_code == 204
+    found = asked()
+    assert (found.kind, found.parameters["device_type"]) == ("add_device", "interface")
+    assert (found.parameters["values"]["source_network"], found.parameters["values"]["model"]) == ("lab", "virtio")
+
+
+def test_a_new_disk_is_asked_for_with_its_volume(operator: Client, machine: Domain, hypervisor: Hypervisor) -> None:
+    pool = StoragePool.objects.create(
+        hypervisor=hypervisor, uuid=uuid4(), name="images", pool_type="dir", active=True, autostart=True,
+        target_path="/images", available_bytes=2**40, capacity_bytes=2**41,
+    )  # fmt: skip
+    fields = form_of(operator, machine, "add:disk") | {"disk-size": "0.5"}
+    assert (fields["disk-way"], fields["disk-storage"]) == ("new", str(pool.pk))
+    assert change(operator, machine, fields).status_code == 204
+    wanted = asked().parameters["new_disk"]
+    assert (wanted["storage_pool_id"], wanted["capacity_bytes"]) == (pool.pk, 2**29)
+
+
+def test_who_comes_late_is_told_what_changed_and_keeps_what_was_typed(operator: Client, machine: Domain) -> None:
+    fields = form_of(operator, machine, "disk:vda") | {"v-serial": "mine"}
+    give_hardware(machine, stored=MACHINE.replace("cache='none'", "cache='unsafe'"), sha256="b" * 64)
+    answer = change(operator, machine, fields)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "It was changed since you opened it" in page
+    assert "Cache: none, now unsafe" in page
+    assert not Operation.objects.exists()
+    again = html.fromstring(page)
+    [form] = again.xpath("//form[contains(@class, 'vp-hardware-form')]")
+    kept = {name: value or "" for name, value in form.form_values()}
+    # Their change stands in the form, and mine on top of it.
+    assert (kept["v-cache"], kept["v-serial"], kept["base_sha256"]) == ("unsafe", "mine", "b" * 64)
+    assert change(operator, machine, kept).status_code == 204
+    assert asked().parameters["values"]["cache"] == "unsafe"
+
+
+def test_a_device_is_removed_by_a_question_that_names_it_and_the_machine(operator: Client, machine: Domain) -> None:
+    url = f"/vms/{machine.uuid}/hardware/remove/"
+    question = operator.get(url, {"show": "disk:vda"}, headers=HTMX).content.decode()
+    for text in ("Remove Disk vda of “<bdi>web7</bdi>”?", "/srv/images/web1.qcow2", "is kept"):
+        assert text in question
+    assert operator.post(url, {"show": "disk:vda", "when": "next_start"}, headers=HTMX).status_code == 204
+    assert (asked().kind, asked().parameters["device_id"]) == ("remove_device", "disk:vda")
+
+
+def test_a_medium_is_put_in_and_taken_out(operator: Client, machine: Domain, hypervisor: Hypervisor) -> None:
+    url = f"/vms/{machine.uuid}/hardware/media/"
+    assert operator.post(url, {"show": "disk:sda", "do": "insert"}, headers=HTMX).status_code == 422
+    assert operator.post(url, {"show": "disk:sda", "do": "eject", "force": "on"}, headers=HTMX).status_code == 204
+    assert (asked().kind, asked().parameters["force"]) == ("change_media", True)
+
+
+def test_when_a_change_applies_is_told_as_it_is_typed(operator: Client, make_domain: Callable[..., Domain]) -> None:
+    machine = give_hardware(make_domain(name="runs", state=DomainState.RUNNING), live=MACHINE)
+    url = f"/vms/{machine.uuid}/hardware/timing/"
+    fields = form_of(operator, machine, "disk:vda")
+    changed = operator.post(url, fields | {"v-cache": "unsafe"}, headers=HTMX).content.decode()
+    assert "Applies at the next start" in changed
+    sound = part(operator, machine, "add:sound")
+    assert "Applies at the next start" in sound
+    assert 'name="when" value="next_start"' in sound
+    card = part(operator, machine, "add:interface")
+    assert "Applies now" in card
+
+
+def test_what_waits_is_said_on_every_tab_and_can_be_thrown_away(
+    operator: Client, make_domain: Callable[..., Domain]
+) -> None:
+    stored = MACHINE.replace("cache='none'", "cache='unsafe'")
+    machine = give_hardware(make_domain(name="runs", state=DomainState.RUNNING), live=MACHINE, stored=stored)
+    for tab in ("", "hardware/", "history/"):
+        page = operator.get(f"/vms/{machine.uuid}/{tab}").content.decode()
+        assert "1 change waits for the next start." in page
+        assert f"/vms/{machine.uuid}/operations/shut_down_and_start/" in page
+        assert f"/vms/{machine.uuid}/operations/revert_pending/" in page
+    table = part(operator, machine, "pending")
+    for text in ("Disk vda", "Cache", "none: past", "unsafe: lost"):
+        assert text in table
+
+
+def test_a_machine_with_forty_devices_costs_no_more_queries_than_one_with_few(
+    operator: Client, make_domain: Callable[..., Domain]
+) -> None:
+    many = "".join(
+        f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/srv/d{number}.qcow2'/>"
+        f"<target dev='vd{chr(98 + number // 20)}{chr(97 + number % 20)}' bus='virtio'/></disk>"
+        for number in range(40)
+    )
+    xml = MACHINE.replace("</devices>", f"{many}</devices>")
+    few = give_hardware(make_domain(name="few", state=DomainState.RUNNING), live=MACHINE)
+    lots = give_hardware(make_domain(name="lots", state=DomainState.RUNNING), live=xml, stored=xml)
+    counts = []
+    for machine in (few, lots):
+        operator.get(f"/vms/{machine.uuid}/hardware/", {"show": "disk:vda"})
+        with CaptureQueriesContext(connection) as queries:
+            assert operator.get(f"/vms/{machine.uuid}/hardware/", {"show": "disk:vda"}).status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= MOST_QUERIES

@@ -24,8 +24,20 @@ from hypervisors.web.domains.hardware.controls import Draft, draft_of
 from hypervisors.web.domains.hardware.disk_sources import disk_parameters
 from hypervisors.web.domains.hardware.machines import MachineHardware, hardware_of
 from hypervisors.web.domains.hardware.pages import pane_context, whole_page
-from hypervisors.web.domains.hardware.panes import ADD, DEVICE, DRIVES, SECTION, XML, Part, pane_of, part_of, title_of
+from hypervisors.web.domains.hardware.panes import (
+    ADD,
+    DEVICE,
+    DRIVES,
+    SECTION,
+    XML,
+    Part,
+    pane_of,
+    part_of,
+    timing,
+    title_of,
+)
 from hypervisors.web.domains.hardware.removals import removal_of
+from hypervisors.web.domains.hardware.timing import NEXT_START, NOW
 from hypervisors.web.domains.hardware.type_words import type_words
 from hypervisors.web.domains.pages import visible_domain
 from hypervisors.web.methods import require_POST
@@ -51,6 +63,7 @@ def change_hardware(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return _again(request, machine, part, draft, posted, conflicts=conflicts)
     try:
         parameters = _parameters(machine, part, draft, posted)
+        _check_when(machine, part, draft, posted)
         operation = request_operation(
             user=person(request), subject=domain, kind=part.operation_kind, parameters=parameters
         )
@@ -129,6 +142,13 @@ def _parameters(machine: MachineHardware, part: Part, draft: Draft, posted: Mapp
     else:
         _check_built(machine, part, values)
     return common | about | source | {"values": values}
+
+
+def _check_when(machine: MachineHardware, part: Part, draft: Draft, posted: Mapping[str, str]) -> None:
+    """Raises: ValueError for what was to be now and cannot be: nobody was told before they pressed the button."""
+    found = timing(machine, part, draft, xml=posted.get("xml", ""))
+    if posted.get("when", NOW) == NOW and not found.can_be_now and found.when == NEXT_START:
+        raise ValueError(_("This waits for the next start: %(why)s Apply it again for that.") % {"why": found.why})
 
 
 def _source(part: Part, posted: Mapping[str, str]) -> dict[str, Any]:

@@ -6,8 +6,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
 from hypervisors.libvirtxml.hardware.differences import Difference
+from hypervisors.libvirtxml.hardware.fields import Field
+from hypervisors.libvirtxml.hardware.sections import SECTIONS
 from hypervisors.templatetags.units import memory
+from hypervisors.web.domains.hardware.controls import text_of_value
 from hypervisors.web.domains.hardware.entries import (
     SECTION_ENTRIES,
     Entry,
@@ -17,17 +21,10 @@ from hypervisors.web.domains.hardware.entries import (
 )
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.type_words import TYPES
+from hypervisors.web.domains.hardware.words import choice_word, field_label
 
-# Elements of a domain that a section's form is about.
-SECTION_OF = {
-    "title": "general", "description": "general", "metadata": "general",
-    "vcpu": "processor", "vcpus": "processor", "cpu": "processor",
-    "memory": "memory", "currentMemory": "memory", "maxMemory": "memory", "memoryBacking": "memory",
-    "numatune": "numa", "numa": "numa",
-    "os": "system", "iothreads": "iothreads", "iothreadids": "iothreads",
-    "features": "features", "clock": "clock", "cputune": "tuning", "memtune": "tuning", "blkiotune": "tuning",
-    "on_poweroff": "lifecycle", "on_reboot": "lifecycle", "on_crash": "lifecycle", "pm": "lifecycle",
-}  # fmt: skip
+# Of what no form knows, the section that it is nearest to, by the domain's element.
+_NEAREST = {"os": "boot", "vcpu": "processor", "vcpus": "processor", "cpu": "processor", "metadata": "general"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +63,37 @@ def listing_of(hardware: MachineHardware) -> Listing:
 
 def pending_lines(hardware: MachineHardware) -> list[PendingLine]:
     """What waits for the next start, in words."""
-    return [
-        PendingLine(what=_what(hardware, one), name=one.name, now=one.now, then=one.then)
-        for one in hardware.differences
-    ]
+    return [_line(hardware, one) for one in hardware.differences]
 
 
 def section_of(difference: Difference) -> str:
     """The section's key; "" for what no form is about."""
-    return SECTION_OF.get(
-        difference.part.partition("/")[0], difference.part if difference.part in SECTION_ENTRIES else ""
+    return difference.section or _NEAREST.get(difference.part, "")
+
+
+def _line(hardware: MachineHardware, difference: Difference) -> PendingLine:
+    key = difference.section or difference.part
+    field = _field(key, difference.name)
+    return PendingLine(
+        what=_what(hardware, difference),
+        name=str(field_label(key, field.name)) if field else difference.name,
+        now=_value_text(key, field, difference.now),
+        then=_value_text(key, field, difference.then),
     )
+
+
+def _field(key: str, name: str) -> Field | None:
+    fields = SECTIONS[key].fields if key in SECTIONS else DEVICE_TYPES[key].fields if key in DEVICE_TYPES else ()
+    return next((field for field in fields if field.name == name), None)
+
+
+def _value_text(key: str, field: Field | None, text: str) -> str:
+    """A size with its unit, a choice in its words."""
+    if field is None or text == "":
+        return text
+    if field.kind in ("size_kib", "size_bytes") and text.isdecimal():
+        return text_of_value(field, int(text))
+    return choice_word(key, field.name, text) if field.kind == "choice" else text
 
 
 def _what(hardware: MachineHardware, difference: Difference) -> str:

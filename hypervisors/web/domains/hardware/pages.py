@@ -55,7 +55,7 @@ def hardware_timing(request: HttpRequest, uuid: UUID) -> HttpResponse:
     machine = hardware_of(domain)
     part = part_of(machine, request.POST.get("show", ""))
     draft = draft_of(part.fields, request.POST.dict())
-    found = timing(machine, part, draft, wished=request.POST.get("when", ""))
+    found = timing(machine, part, draft, wished=request.POST.get("when", ""), xml=request.POST.get("xml", ""))
     return render(request, "domains/hardware/timing.html", {"timing": found})
 
 
@@ -88,6 +88,9 @@ def pane_context(request: HttpRequest, machine: MachineHardware, pane: Pane) -> 
         "base_sha256": machine.base_sha256,
         "is_active": machine.is_active,
         "may_configure": may_configure,
+        "may_move": pane.part.device is not None
+        and pane.part.key == "disk"
+        and can(request.user, Privilege.STORAGE_MANAGE, machine.domain),
         "is_locked": not may_configure or bool(pane.reason),
     }
     if pane.part.kind == CHOOSE:

@@ -8,8 +8,9 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.utils.translation import gettext as _
 
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
-from hypervisors.libvirtxml.hardware.devices import Device
+from hypervisors.libvirtxml.hardware.devices import Device, parse_one_device
 from hypervisors.libvirtxml.hardware.fields import Field, Value, Values
+from hypervisors.libvirtxml.hardware.live_rules import LiveRule
 from hypervisors.libvirtxml.hardware.sections import SECTIONS, section_values
 from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.web.domains.creation.fields import Option
@@ -144,7 +145,7 @@ def pane_of(
         icon=_icon(part),
         tab=tab if part.fields and part.kind != SECTION else (DETAILS if part.fields else XML),
         reason=_reason(hardware, part),
-        timing=timing(hardware, part, draft, wished=(posted or {}).get("when", "")),
+        timing=timing(hardware, part, draft, wished=(posted or {}).get("when", ""), xml=(posted or {}).get("xml", "")),
         is_typed=posted is not None,
         **said,
     )
@@ -155,9 +156,11 @@ def pane_of(
     return _with_fields(hardware, pane, user, draft, posted or {})
 
 
-def timing(hardware: MachineHardware, part: Part, draft: Draft | None, *, wished: str = "") -> Timing:
+def timing(hardware: MachineHardware, part: Part, draft: Draft | None, *, wished: str = "", xml: str = "") -> Timing:
     """When what was typed would apply; of a form that nobody has touched, as far as can be told."""
-    after = part.after(draft)
+    after = part.after(draft) if not xml else _values_of_xml(part, xml)
+    if part.kind != ADD and hardware.is_active and after == part.values:
+        return replace(timing_of(hardware, LiveRule(is_live=True), wished=wished), is_untouched=True)
     if part.kind == SECTION:
         before = _live_section(hardware, part) if hardware.is_active else part.values
         return timing_of(hardware, rule_to_change_section(part.key, before, after), wished=wished)
@@ -166,6 +169,14 @@ def timing(hardware: MachineHardware, part: Part, draft: Draft | None, *, wished
     if part.kind == ADD:
         return timing_of(hardware, rule_to_add(hardware, part.key, after), wished=wished)
     return Timing()
+
+
+def _values_of_xml(part: Part, xml: str) -> dict[str, Value]:
+    """What the device says that somebody types; as it was while that cannot be read."""
+    try:
+        return parse_one_device(xml).values
+    except ValueError:
+        return dict(part.values)
 
 
 def _with_fields(

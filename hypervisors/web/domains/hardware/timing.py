@@ -1,5 +1,6 @@
 """When a change would apply: at once, or at the next start and why; from rows and the rules, never by asking a host."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -20,8 +21,12 @@ NOW, NEXT_START = "now", "next_start"
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """`why` says why it waits; `when` is what the form sends. A choice there is only where both are possible."""
+    """`why` says why it waits; `when` is what the form sends. A choice there is only where both are possible.
 
+    `is_untouched`: nobody has changed anything yet.
+    """
+
+    is_untouched: bool = False
     is_off: bool = False
     can_be_now: bool = True
     why: str = ""
@@ -44,7 +49,7 @@ def timing_of(hardware: MachineHardware, rule: LiveRule, *, wished: str = "") ->
 
 
 def rule_to_add(hardware: MachineHardware, type_key: str, values: Values) -> LiveRule:
-    return rule_for_adding(type_key, values, hardware.live_xml)
+    return _told(lambda: rule_for_adding(type_key, values, hardware.live_xml))
 
 
 def rule_to_change(hardware: MachineHardware, device: Device, after: Values) -> LiveRule:
@@ -52,15 +57,23 @@ def rule_to_change(hardware: MachineHardware, device: Device, after: Values) -> 
     running = hardware.live_device(device.id)
     if hardware.is_active and running is None:
         return LiveRule(is_live=False, why=_("It is not there yet: it comes at the next start."))
-    return rule_for_changing(device.type_key, (running or device).values, after)
+    return _told(lambda: rule_for_changing(device.type_key, (running or device).values, after))
 
 
 def rule_to_remove(hardware: MachineHardware, device: Device) -> LiveRule:
     running = hardware.live_device(device.id)
     if hardware.is_active and running is None:
         return LiveRule(is_live=False, why=_("It is not there yet: it comes at the next start."))
-    return rule_for_removing(device.type_key, (running or device).xml)
+    return _told(lambda: rule_for_removing(device.type_key, (running or device).xml))
 
 
 def rule_to_change_section(section_key: str, before: Values, after: Values) -> LiveRule:
-    return rule_for_section(section_key, before, after)
+    return _told(lambda: rule_for_section(section_key, before, after))
+
+
+def _told(rule: Callable[[], LiveRule]) -> LiveRule:
+    """What cannot be told is tried."""
+    try:
+        return rule()
+    except ValueError:
+        return LiveRule(is_live=True)
