@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from hypervisors.gateway.domains.reading import DomainFacts
@@ -53,6 +54,20 @@ class DomainsAnswering(Observation):
     """Domains whose QEMU stopped or began to answer again."""
 
     answering: Mapping[UUID, bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestRead(Observation):
+    """What a guest said of itself, or (None) why it did not; `read_at` of time.time().
+
+    Without an answer, the facts are the addresses that its host has heard of.
+    """
+
+    uuid: UUID
+    facts: Mapping[str, Any] | None
+    has_answered: bool
+    problem: str
+    read_at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

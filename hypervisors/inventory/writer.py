@@ -21,6 +21,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from hypervisors.broadcast import Change, publish
+from hypervisors.inventory.domains.guests import GuestMirror
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.hypervisors.capabilities_mirror import CapabilitiesMirror
 from hypervisors.inventory.hypervisors.mirror import HypervisorMirror
@@ -33,6 +34,7 @@ from hypervisors.inventory.observations import (
     DomainsAnswering,
     DomainsListed,
     DomainStateSeen,
+    GuestRead,
     HostRead,
     NetworksListed,
     Observation,
@@ -86,12 +88,14 @@ class Writer:
         self._capabilities = CapabilitiesMirror()
         self._storage = StorageMirror()
         self._networks = NetworkMirror()
+        self._guests = GuestMirror()
         self._takers: dict[type[Observation], Callable[..., None]] = {
             DomainsListed: self._domains.take_listing,
             DomainRead: self._domains.take_reading,
             DomainsAnswering: self._domains.take_answering,
             ObservationsWithdrawn: self._domains.take_withdrawal,
             StatusSeen: self._take_status,
+            GuestRead: self._guests.take_reading,
             HostRead: self._hypervisors.take_host,
             CapabilitiesRead: self._capabilities.take_reading,
             StoragePoolsListed: self._storage.take_listing,
@@ -252,6 +256,7 @@ class Writer:
             self._domains.forget_hypervisor(pk)
             self._storage.forget_hypervisor(pk)
             self._networks.forget_hypervisor(pk)
+            self._guests.forget_hypervisor(pk)
 
     def _drop(self, hypervisor_ids: Collection[int]) -> None:
         """Another watcher has them now, or had them."""
@@ -299,10 +304,11 @@ class Writer:
                 *self._domains.save(self.supervisor.names, isolation),
                 *self._storage.save(isolation),
                 *self._networks.save(isolation),
+                *self._guests.save(isolation),
             ]
 
     def _mirrors(self) -> tuple[_Mirror, ...]:
-        return (self._domains, self._hypervisors, self._capabilities, self._storage, self._networks)
+        return (self._domains, self._hypervisors, self._capabilities, self._storage, self._networks, self._guests)
 
     def _has_unsaved(self) -> bool:
         return any(mirror.has_unsaved() for mirror in self._mirrors())

@@ -5,6 +5,7 @@ from hypervisors.models.appliances import Appliance
 from hypervisors.models.domain_copies import DomainCopy
 from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
+from hypervisors.models.guest_facts import GuestFacts
 from hypervisors.models.guest_logins import GuestLogin
 from hypervisors.models.hypervisor_capabilities import HypervisorCapabilities
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
@@ -32,6 +33,7 @@ __all__ = [
     "DomainDefinition",
     "DomainSnapshot",
     "DomainTemplate",
+    "GuestFacts",
     "GuestLogin",
     "Hypervisor",
     "HypervisorCapabilities",

@@ -6,7 +6,7 @@ thread reads the domain again.
 
 import random
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,7 +14,13 @@ from django.utils.translation import gettext as _
 
 from hypervisors import errors
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.domains.reading import DomainSummary, list_domain_summaries, list_domains, read_domain
+from hypervisors.gateway.domains.reading import (
+    DomainFacts,
+    DomainSummary,
+    list_domain_summaries,
+    list_domains,
+    read_domain,
+)
 from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent, subscribe
 from hypervisors.gateway.hypervisors.hosts import check_answers
@@ -43,7 +49,10 @@ class Rebooted:
 
 
 class Follower(ConnectionWorker):
-    """Mirrors the domains. `on_other_event` takes events on storage pools and networks."""
+    """Mirrors the domains. `on_other_event` takes events on storage pools and networks.
+
+    `on_guests` is told of domains that run, and whether an agent is connected to each; and whether these are all.
+    """
 
     def __init__(
         self,
@@ -53,12 +62,14 @@ class Follower(ConnectionWorker):
         claims: HostClaims,
         name_of: NameOf,
         on_other_event: Callable[[HypervisorEvent], None],
+        on_guests: Callable[[Mapping[UUID, bool], bool], None],
     ) -> None:
         super().__init__(endpoint, label=f"follower of {endpoint.key}")
         self._state = state
         self._claims = claims
         self._name_of = name_of
         self._on_other_event = on_other_event
+        self._on_guests = on_guests
         self._summaries: dict[UUID, DomainSummary] = {}
 
     def on_connected(self, connection: Connection) -> None:
@@ -120,6 +131,7 @@ class Follower(ConnectionWorker):
             domains = tuple(list_domains(connection, on_progress=self.touch))
         self._summaries = {facts.uuid: facts.summary() for facts in domains}
         self._state.post(DomainsListed(hypervisor_id=self._state.hypervisor_id, domains=domains, started_at=started_at))
+        self._on_guests({facts.uuid: _has_agent(facts) for facts in domains if facts.live_xml}, True)
 
     def _compare_summaries(self, connection: Connection) -> None:
         seen = {summary.uuid: summary for summary in list_domain_summaries(connection)}
@@ -134,6 +146,8 @@ class Follower(ConnectionWorker):
             self._summaries.pop(uuid, None)
         else:
             self._summaries[uuid] = facts.summary()
+            if facts.live_xml:
+                self._on_guests({uuid: _has_agent(facts)}, False)
         self._state.post(
             DomainRead(hypervisor_id=self._state.hypervisor_id, uuid=uuid, facts=facts, started_at=started_at)
         )
@@ -161,3 +175,8 @@ class Follower(ConnectionWorker):
                     )
                 )
             self.agenda.add(event.uuid, after_seconds=event.read_after_seconds)
+
+
+def _has_agent(facts: DomainFacts) -> bool:
+    """Whether an agent is connected, as libvirt writes it."""
+    return "name='org.qemu.guest_agent.0' state='connected'" in facts.live_xml

@@ -1,8 +1,8 @@
-"""One hypervisor's part of the watcher: follower, sampler and storage reader, and the replacing of those that hang."""
+"""One hypervisor's part of the watcher: follower, sampler, readers, and the replacing of those that hang."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from hypervisors.gateway.endpoints import Endpoint
 from hypervisors.gateway.events import HypervisorEvent
 from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.followers import Follower, NameOf
+from hypervisors.inventory.sessions.guest_readers import GuestReader
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.memory_reports import MemoryReports
 from hypervisors.inventory.sessions.samplers import ASKED_FOR, Sampler
@@ -62,18 +63,19 @@ class Session:
         self._left_behind: list[ConnectionWorker] = []
         self._storage = StorageKnowledge(storage_pools)
         self._sampler = self._new_sampler()
+        self._guest_reader = self._new_guest_reader({})
         self._storage_reader = self._new_storage_reader()
         self._follower = self._new_follower()
 
     def start(self) -> None:
         self.state.post_status()
-        for worker in (self._follower, self._sampler, self._storage_reader):
+        for worker in (self._follower, self._sampler, self._guest_reader, self._storage_reader):
             worker.start()
 
     def stop(self) -> None:
         """Returns at once; the threads end when their calls do."""
         self.state.stop()
-        for worker in (self._follower, self._sampler, self._storage_reader):
+        for worker in (self._follower, self._sampler, self._guest_reader, self._storage_reader):
             worker.stop()
 
     def read_again(self, uuid: UUID) -> None:
@@ -111,6 +113,11 @@ class Session:
         if self._sampler.blocked_seconds() > self._sampler.hung_seconds() and self._leave_behind(self._sampler):
             self._sampler = self._new_sampler()
             self._sampler.start()
+        guests = self._guest_reader
+        if guests.blocked_seconds() > guests.hung_seconds() and self._leave_behind(guests):
+            # The guest that it hangs at is asked again once it is seen anew.
+            self._guest_reader = self._new_guest_reader(guests.others())
+            self._guest_reader.start()
         self._check_storage_reader()
 
     def _check_storage_reader(self) -> None:
@@ -138,6 +145,7 @@ class Session:
             claims=self._claims,
             name_of=self._name_of,
             on_other_event=self._on_other_event,
+            on_guests=lambda guests, are_all: self._guest_reader.note(guests, are_all=are_all),
         )
 
     def _new_sampler(self) -> Sampler:
@@ -149,6 +157,9 @@ class Session:
             claims=self._claims,
             on_host_known=lambda: self._follower.agenda.add("claim"),
         )
+
+    def _new_guest_reader(self, guests: Mapping[UUID, bool]) -> GuestReader:
+        return GuestReader(self._endpoint, state=self.state, guests=guests)
 
     def _new_storage_reader(self) -> StorageReader:
         return StorageReader(self._endpoint, state=self.state, knowledge=self._storage)

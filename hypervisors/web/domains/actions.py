@@ -19,6 +19,12 @@ from hypervisors.web.domains.forms import DIALOGS
 FORCE_OFF_ENDS = frozenset({"shut_down", "shut_down_and_start", "reboot"})
 
 
+_GUEST_KINDS = (
+    *("sync_time", "trim_filesystems", "freeze_filesystems", "thaw_filesystems"),
+    *("set_guest_password", "add_guest_ssh_key", "remove_guest_ssh_key"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DomainAction:
     """One button or menu entry. `reason` says why it cannot be done now; empty when it can.
@@ -98,6 +104,13 @@ def force_off_action(domain: Domain, user: Requester) -> DomainAction | None:
     if not can(user, found.privilege, domain) or not found.is_offered(domain):
         return None
     return replace(_action(found, domain, ""), word=gettext("Force off now"))
+
+
+def guest_actions(domain: Domain, user: Requester) -> list[DomainAction]:
+    """What a guest's agent can be asked for, as far as the person's role allows."""
+    found = [cast("DomainOperation", operation_type(kind)) for kind in _GUEST_KINDS]
+    reasons = possible_kinds(domain)
+    return [_action(one, domain, reasons.get(one.kind, "")) for one in found if can(user, one.privilege, domain)]
 
 
 def _types() -> list[DomainOperation]:

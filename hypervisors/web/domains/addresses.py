@@ -1,10 +1,10 @@
-"""A machine's addresses, as far as its host's networks gave them by DHCP."""
+"""A machine's addresses: as its guest or its host says, and as its host's networks gave them by DHCP."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from hypervisors.models import DomainDefinition, Network
+from hypervisors.models import DomainDefinition, GuestFacts, Network
 
 
 class OnHost(Protocol):
@@ -19,12 +19,20 @@ def leased_addresses(hypervisor_id: int | None) -> dict[str, list[str]]:
     return _by_host([hypervisor_id])[hypervisor_id]
 
 
+def merged_addresses(told: Mapping[str, Sequence[str]], leased: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """By MAC: what the guest or its host says, then what a DHCP server gave; each once."""
+    macs = told.keys() | leased.keys()
+    return {mac: list(dict.fromkeys([*told.get(mac, ()), *leased.get(mac, ())])) for mac in macs}
+
+
 def addresses_of(domains: Sequence[OnHost]) -> dict[int, list[str]]:
-    """By the domains' keys. Two queries."""
+    """By the domains' keys. Three queries."""
     leases = _by_host(domain.hypervisor_id for domain in domains)
     definitions = DomainDefinition.objects.filter(domain__in=[domain.pk for domain in domains])
     parses = {row.pk: row.parsed for row in definitions.only("live_parsed", "inactive_parsed")}
-    return {domain.pk: _of(parses.get(domain.pk, {}), leases[domain.hypervisor_id]) for domain in domains}
+    guests = {row.pk: row.addresses for row in GuestFacts.objects.filter(domain__in=[one.pk for one in domains])}
+    known = {one.pk: merged_addresses(guests.get(one.pk, {}), leases[one.hypervisor_id]) for one in domains}
+    return {domain.pk: _of(parses.get(domain.pk, {}), known[domain.pk]) for domain in domains}
 
 
 def _of(parsed: Mapping[str, Any], leases: Mapping[str, list[str]]) -> list[str]:

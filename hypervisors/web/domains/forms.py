@@ -15,7 +15,10 @@ from hypervisors.operations.domains.names import checked_name
 
 
 class OperationForm(forms.Form):
-    """Its cleaned data are the operation's parameters."""
+    """Its cleaned data are the operation's parameters. `heading` and `submit`: the words of its dialog."""
+
+    heading: Any = ""
+    submit: Any = ""
 
     def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
         self.domain = domain
@@ -79,6 +82,8 @@ DIALOGS: dict[str, Callable[[Domain], str]] = {
     "delete_domain": lambda domain: reverse("delete_domain", args=[domain.uuid]),
     "create_snapshot": lambda domain: reverse("take_snapshot", args=[domain.uuid]),
     "export_domain": lambda domain: reverse("export_domain", args=[domain.uuid]),
+    **{kind: _form_url(kind) for kind in ("set_guest_password", "add_guest_ssh_key", "remove_guest_ssh_key")},
+    "freeze_filesystems": _form_url("freeze_filesystems"),
     "move_disk": lambda domain: reverse("domain_move_disk", args=[domain.uuid]),
     "commit_disk": lambda domain: reverse("domain_disk_images", args=[domain.uuid]),
 }
@@ -88,4 +93,6 @@ def initial_values(domain: Domain, kind: str) -> dict[str, Any]:
     """What the form shows at first: how it is now."""
     if kind == "rename":
         return {"name": domain.name}
+    if kind != "describe":
+        return {}
     return {"title": domain.title, "description": domain.description}

@@ -22,13 +22,16 @@ from hypervisors.operations.engine.types import OperationType
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
-from hypervisors.web.domains.forms import FORMS, OperationForm, initial_values
+from hypervisors.web.domains.forms import FORMS as DOMAIN_FORMS
+from hypervisors.web.domains.forms import OperationForm, initial_values
+from hypervisors.web.domains.guest_forms import GUEST_FORMS
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, DomainListQuery
 from hypervisors.web.domains.snapshots.problems import SNAPSHOT_KINDS
 from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
-_DIALOG_FORMS = ("rename", "describe")
+FORMS: dict[str, type[OperationForm]] = DOMAIN_FORMS | GUEST_FORMS
+_DIALOG_FORMS = ("rename", "describe", *GUEST_FORMS)
 # Kinds with pages of their own, which say what is to be chosen.
 _OWN_DOORS = (
     "migrate",

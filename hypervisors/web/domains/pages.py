@@ -20,9 +20,10 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.answers import leads_on
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.actions import FORCE_OFF_ENDS, domain_actions, force_off_action
-from hypervisors.web.domains.addresses import leased_addresses
+from hypervisors.web.domains.addresses import leased_addresses, merged_addresses
 from hypervisors.web.domains.deletion import leftovers_context
 from hypervisors.web.domains.device_words import device_word
+from hypervisors.web.domains.guests import guest_context
 from hypervisors.web.domains.hardware.pending import pending_context
 from hypervisors.web.domains.roles import roles_context
 from hypervisors.web.domains.screen_pictures import last_screen
@@ -225,8 +226,10 @@ def _others(request: HttpRequest, machine: Domain) -> dict[str, Any]:
     hosts = permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all()).order_by()
     same_uuid = Q(uuid=machine.libvirt_uuid) | Q(shared_uuid=machine.libvirt_uuid)
     twins = Domain.objects.visible_to(request.user).present().filter(same_uuid).exclude(pk=machine.pk)
+    guest = guest_context(machine, request.user)
     return {
-        "addresses": leased_addresses(machine.hypervisor_id),
+        "guest": guest,
+        "addresses": merged_addresses(guest["addresses"], leased_addresses(machine.hypervisor_id)),
         "copies": machine.copies.filter(hypervisor__in=hosts.values("pk"))
         .select_related("hypervisor")
         .order_by("hypervisor__natural_name"),

@@ -105,6 +105,7 @@ ROWS = {
     "vms/<uuid:uuid>/screen/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/disks/move/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/disks/images/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "vms/<uuid:uuid>/guest/channel/": "smmmmmmm shririii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/screen-picture/": "shiiiiii shiiiiii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/history/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/access/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",

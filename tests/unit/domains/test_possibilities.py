@@ -16,7 +16,7 @@ from tests.rows import make_operation
 
 pytestmark = pytest.mark.django_db
 
-HARDWARE = {"add_device", "change_device", "remove_device", "change_section", "change_media"}
+HARDWARE = {"add_device", "change_device", "remove_device", "change_section", "change_media", "define_xml"}
 POSSIBLE = {
     DomainState.SHUTOFF: {
         *("start", "rename", "set_autostart", "describe", "migrate", "delete_domain", "export_domain"),
@@ -40,7 +40,7 @@ POSSIBLE = {
         *("force_off", "reset", "resume", "set_autostart", "describe", "delete_domain"),
         *(*HARDWARE, "revert_pending"),
     },
-    DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe", "delete_domain"},
+    DomainState.CRASHED: {"force_off", "reset", "set_autostart", "describe", "delete_domain", "define_xml"},
 }
 
 

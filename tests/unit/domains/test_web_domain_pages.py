@@ -274,8 +274,8 @@ def test_the_number_of_queries_does_not_grow(
             ended_at=timezone.now(),
         )
     # session, user, domain with host and pool, definition, copies, twins, unfinished operation twice (possible
-    # kinds, head), installation, snapshot schedules, addresses
-    with django_assert_num_queries(12):
+    # kinds, head), installation, snapshot schedules, what the guest says with its definition, addresses
+    with django_assert_num_queries(14):
         as_alice.get(f"/vms/{domain.uuid}/")
     # session, user, rights, domain, count and page of operations, unfinished operation twice, installation,
     # snapshot schedules
