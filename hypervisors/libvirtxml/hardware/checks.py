@@ -2,7 +2,7 @@
 
 import re
 
-from hypervisors.libvirtxml.hardware.fields import Field, Value
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, Value
 from hypervisors.libvirtxml.spec_checks import (
     check_between,
     check_line,
@@ -42,7 +42,16 @@ def _text(field: Field, given: Value) -> Value:
     text = _line(field, given)
     if text and field.pattern and not re.fullmatch(field.pattern, text):
         raise ValueError(f"“{_shown(text)}” is no {field.words}.")
+    if text and field.pattern == NODES:
+        _check_ranges(text, field)
     return text or field.default
+
+
+def _check_ranges(text: str, field: Field) -> None:
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if dash and int(first) > int(last):
+            raise ValueError(f"“{part}” is no range of the {field.words}: it counts backwards.")
 
 
 def _number(field: Field, given: Value) -> Value:
@@ -52,6 +61,9 @@ def _number(field: Field, given: Value) -> Value:
     if not re.fullmatch(r"-?[0-9]{1,20}", text):
         raise ValueError(f"The {field.words} is a whole number, not “{_shown(text)}”.")
     number = int(text)
+    if number == 0 and field.minimum == 1 and not field.required:
+        # "0" is how people write that there is none.
+        return field.default
     least = 0 if field.minimum is None else field.minimum
     check_between(number, least, _MOST if field.maximum is None else field.maximum, field.words)
     return number

@@ -10,6 +10,11 @@ from typing import Literal
 Value = str | int | bool
 Values = Mapping[str, Value]
 
+_NUMBER = r"(0|[1-9][0-9]{0,3})"
+_RANGE = rf"{_NUMBER}(-{_NUMBER})?"
+# CPUs or NUMA nodes: "0-3,^2,8"; what is left out comes after what it is left out of.
+NODES = rf"{_RANGE}(,({_RANGE}|\^{_NUMBER})){{0,99}}"
+
 FieldKind = Literal[
     "choice",  # one of `choices`, or nothing
     "text",  # one line

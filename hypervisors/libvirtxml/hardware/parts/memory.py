@@ -2,11 +2,10 @@
 
 from lxml import etree
 
-from hypervisors.libvirtxml.hardware.fields import Field, Value, Values, when
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, Value, Values, when
 from hypervisors.libvirtxml.hardware.parts.cells import cells_of, memory_kib_of, set_memory_kib
 from hypervisors.libvirtxml.hardware.parts.section import Section
 from hypervisors.libvirtxml.hardware.paths import read_at
-from hypervisors.libvirtxml.hardware.types.words import NODES
 from hypervisors.libvirtxml.hardware.values import read_value
 
 _MOST_KIB = 2**44  # 16 PiB
@@ -82,6 +81,11 @@ def _settle_memory(root: etree._Element, before: Values, after: Values) -> None:
 def _check_numa(values: Values) -> None:
     if values.get("memory_host_nodes") and values.get("memory_placement") == "auto":
         raise ValueError("The host's nodes are chosen by the host, or named; not both.")
+    ids = [line.split()[0] for line in str(values.get("cells", "")).splitlines()]
+    if ids != [str(number) for number in range(len(ids))]:
+        raise ValueError("NUMA nodes are numbered from 0, without a gap.")
+    if values.get("memory_placement") == "static" and not values.get("memory_host_nodes"):
+        raise ValueError("Say which of the host's nodes its memory is on.")
     if values.get("memory_mode") and not values.get("memory_host_nodes") and values.get("memory_placement") != "auto":
         raise ValueError("Say which of the host's nodes its memory is on.")
     if values.get("memory_host_nodes") and not values.get("memory_mode"):

@@ -2,11 +2,11 @@
 
 from lxml import etree
 
-from hypervisors.libvirtxml.hardware.fields import Field, Value, Values, when
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, Value, Values, when
 from hypervisors.libvirtxml.hardware.parts.cells import cells_of, cpu_numbers, most_cpu
 from hypervisors.libvirtxml.hardware.parts.section import Section
 from hypervisors.libvirtxml.hardware.paths import read_at, remove_at
-from hypervisors.libvirtxml.hardware.types.words import NODES, ON_OFF
+from hypervisors.libvirtxml.hardware.types.words import ON_OFF
 
 _MOST_VCPUS = 4096
 _TOPOLOGY = ("sockets", "dies", "cores", "threads")

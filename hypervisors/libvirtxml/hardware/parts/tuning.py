@@ -2,10 +2,9 @@
 
 from lxml import etree
 
-from hypervisors.libvirtxml.hardware.fields import Field, Values
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, Values
 from hypervisors.libvirtxml.hardware.parts.section import Section
 from hypervisors.libvirtxml.hardware.paths import elements_at, remove_child, remove_if_empty
-from hypervisors.libvirtxml.hardware.types.words import NODES
 
 _MOST = 2**53
 
@@ -15,7 +14,7 @@ def _period(name: str) -> Field:
 
 
 def _quota(name: str) -> Field:
-    # -1 is no limit.
+    # -1 is no limit; what is between is refused by the check.
     return Field(f"{name}_microseconds", f"cputune/{name}", "number", minimum=-1, maximum=17592186044415)
 
 
@@ -25,7 +24,9 @@ def _limit(name: str) -> Field:
 
 def _pins(name: str, tag: str, attribute: str) -> Field:
     columns = (
-        Field(attribute, f"@{attribute}", "number", maximum=4095, required=True),
+        Field(
+            attribute, f"@{attribute}", "number", minimum=1 if tag == "iothreadpin" else 0, maximum=4095, required=True
+        ),
         Field("cpuset", "@cpuset", pattern=NODES, required=True),
     )
     return Field(name, f"cputune/{tag}", "lines", columns=columns)
@@ -34,14 +35,14 @@ def _pins(name: str, tag: str, attribute: str) -> Field:
 _DEVICE_COLUMNS = (
     Field("path", "path", "path", required=True),
     Field("weight", "weight", "number", minimum=10, maximum=1000),
-    Field("read_bytes_sec", "read_bytes_sec", "number"),
-    Field("write_bytes_sec", "write_bytes_sec", "number"),
-    Field("read_iops_sec", "read_iops_sec", "number", maximum=2**32 - 1),
-    Field("write_iops_sec", "write_iops_sec", "number", maximum=2**32 - 1),
+    Field("read_bytes_sec", "read_bytes_sec", "number", minimum=1),
+    Field("write_bytes_sec", "write_bytes_sec", "number", minimum=1),
+    Field("read_iops_sec", "read_iops_sec", "number", minimum=1, maximum=2**32 - 1),
+    Field("write_iops_sec", "write_iops_sec", "number", minimum=1, maximum=2**32 - 1),
 )
 
 _TUNING_FIELDS = (
-    Field("shares", "cputune/shares", "number", minimum=1, maximum=262144),
+    Field("shares", "cputune/shares", "number", minimum=2, maximum=262144),
     _period("period"),
     _quota("quota"),
     _period("global_period"),
@@ -80,6 +81,9 @@ def _check_tuning(values: Values) -> None:
     hard, swap = values.get("hard_limit_kib"), values.get("swap_hard_limit_kib")
     if isinstance(swap, int) and (not isinstance(hard, int) or swap < hard):
         raise ValueError("The limit of memory and swap together is at least that of memory.")
+    for name, value in values.items():
+        if name.endswith("quota_microseconds") and isinstance(value, int) and 0 <= value < 1000:
+            raise ValueError("A quota of processor time is 1000 microseconds or more, or -1 for no limit.")
 
 
 def _check_iothreads(values: Values) -> None:

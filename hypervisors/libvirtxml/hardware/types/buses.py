@@ -44,7 +44,7 @@ _INPUT_FIELDS = (
         "bus",
         "@bus",
         "choice",
-        choices=("usb", "virtio", "ps2", "xen"),
+        choices=("usb", "virtio", "ps2"),
         only_if=when(type=("tablet", "mouse", "keyboard", "passthrough")),
         required=True,
     ),
@@ -76,6 +76,11 @@ def _check_input(values: Values) -> None:
         raise ValueError("A tablet is on USB or virtio; PS/2 has a mouse and a keyboard.")
     if values["type"] == "passthrough" and values.get("bus") != "virtio":
         raise ValueError("An input of the host is passed through on virtio.")
+
+
+def _check_iommu(values: Values) -> None:
+    if values.get("extended_interrupts") and not values.get("interrupt_remapping"):
+        raise ValueError("Extended interrupts need interrupt remapping.")
 
 
 def _settle_controller(element: etree._Element, before: Values, after: Values) -> None:
@@ -112,6 +117,7 @@ BUSES = (
         fields=_IOMMU_FIELDS,
         is_counted=True,
         most=1,
+        check=_check_iommu,
         settle=no_address("model"),
         summary=("model",),
     ),

@@ -86,13 +86,13 @@ _SERIAL_TARGETS = (
 _CONSOLE_TARGETS = ("serial", "virtio", "sclp", "sclplm")
 
 _SERIAL_FIELDS = (
-    *_source((*_TYPES, "spicevmc"), "pty"),
+    *_source(_TYPES, "pty"),
     Field("target_type", "target/@type", "choice", choices=_SERIAL_TARGETS),
     Field("target_port", "target/@port", "number", maximum=255),
 )
 _PARALLEL_FIELDS = (*_source(_TYPES, "pty"), Field("target_port", "target/@port", "number", maximum=255))
 _CONSOLE_FIELDS = (
-    *_source((*_TYPES, "spicevmc"), "pty"),
+    *_source(_TYPES, "pty"),
     Field("target_type", "target/@type", "choice", choices=_CONSOLE_TARGETS),
     Field("target_port", "target/@port", "number", maximum=255),
 )
@@ -100,7 +100,13 @@ _CHANNEL_FIELDS = (
     *_source(_CHANNEL_TYPES, "unix"),
     Field("target_type", "target/@type", "choice", choices=("virtio", "guestfwd"), default="virtio", required=True),
     Field("target_name", "target/@name", pattern=r"[A-Za-z0-9._:-]{1,100}", only_if=when(target_type="virtio")),
-    Field("forward_address", "target/@address", pattern=_HOST, only_if=when(target_type="guestfwd"), required=True),
+    Field(
+        "forward_address",
+        "target/@address",
+        pattern=r"[0-9A-Fa-f.:]{3,45}",
+        only_if=when(target_type="guestfwd"),
+        required=True,
+    ),
     Field(
         "forward_port",
         "target/@port",
@@ -118,6 +124,10 @@ _CHANNEL_FIELDS = (
 def _check(values: Values) -> None:
     if values.get("type") == "unix" and values.get("mode") == "connect" and not values.get("socket_path"):
         raise ValueError("To connect to a socket, give its path.")
+    if values.get("type") == "unix" and "target_name" not in values and not values.get("socket_path"):
+        raise ValueError("The socket needs a path.")
+    if values.get("reconnects") and not values.get("reconnect_seconds"):
+        raise ValueError("Say after how many seconds it connects again.")
     if values.get("log_append") and not values.get("log_file"):
         raise ValueError("A log that is appended to has a file.")
 

@@ -43,12 +43,12 @@ def _source(*, is_required: bool) -> tuple[Field, ...]:
 
 
 _STARTUP = Field("startup_policy", "source/@startupPolicy", "choice", choices=("mandatory", "requisite", "optional"))
-_FORMAT = Field("format", "driver/@type", "choice", choices=("qcow2", "raw", "qed", "vmdk", "vdi", "vpc", "vhdx"))
+_FORMAT = Field("format", "driver/@type", "choice", choices=("qcow2", "raw", "qed", "vmdk", "vdi", "vpc"))
 _CACHE = Field(
     "cache",
     "driver/@cache",
     "choice",
-    choices=("default", "none", "writeback", "writethrough", "directsync", "unsafe"),
+    choices=("none", "writeback", "writethrough", "directsync", "unsafe"),
 )
 _IO = Field("io", "driver/@io", "choice", choices=("native", "threads", "io_uring"))
 _ERROR = Field("error_policy", "driver/@error_policy", "choice", choices=("stop", "report", "ignore", "enospace"))
@@ -62,9 +62,9 @@ _RATES = tuple(
     for what in ("total", "read", "write")
 )
 _LIMITS = (
-    *(Field(name, f"iotune/{name}", "number") for name in _RATES),
-    *(Field(f"{name}_max_length", f"iotune/{name}_max_length", "number") for name in _RATES[:6]),
-    Field("size_iops_sec", "iotune/size_iops_sec", "number"),
+    *(Field(name, f"iotune/{name}", "number", minimum=1) for name in _RATES),
+    *(Field(f"{name}_max_length", f"iotune/{name}_max_length", "number", minimum=1) for name in _RATES[:6]),
+    Field("size_iops_sec", "iotune/size_iops_sec", "number", minimum=1),
     Field("limit_group", "iotune/group_name", pattern=r"[A-Za-z0-9_.-]{1,63}"),
 )
 
@@ -173,6 +173,8 @@ def _check_network(values: Values) -> None:
         raise ValueError(f"Storage that is reached by {protocol} needs its server's name.")
     if protocol not in ("rbd", "gluster") and len(hosts) > 1:
         raise ValueError(f"Storage that is reached by {protocol} has one server.")
+    if protocol in ("rbd", "gluster") and "/" not in str(values["source_name"]):
+        raise ValueError("An image there is named with its pool or volume before it: pool/image.")
     secret = [bool(values.get(name)) for name in ("auth_user", "auth_secret_type", "auth_secret_uuid")]
     if any(secret) and not all(secret):
         raise ValueError("Network storage that asks for a user asks for a secret of a type too.")

@@ -15,7 +15,7 @@ from hypervisors.libvirtxml.hardware.types.words import (
     UUID,
 )
 
-_USB_ID = r"0x[0-9a-fA-F]{4}"
+_USB_ID = r"0x(?!0000)[0-9a-fA-F]{4}"
 _STARTUP = ("mandatory", "requisite", "optional")
 
 _USB_FIELDS = (

@@ -4,7 +4,16 @@ from lxml import etree
 
 from hypervisors.libvirtxml.hardware.fields import Field, Values, when
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
-from hypervisors.libvirtxml.hardware.types.words import BOOT_ORDER, ON_OFF, PCI_BUS, PCI_DOMAIN, PCI_FUNCTION, PCI_SLOT
+from hypervisors.libvirtxml.hardware.types.words import (
+    BOOT_ORDER,
+    ON_OFF,
+    PCI_BUS,
+    PCI_DOMAIN,
+    PCI_FUNCTION,
+    PCI_SLOT,
+    UUID,
+    VIRTIO_MODELS,
+)
 
 _TYPES = ("network", "bridge", "direct", "user", "ethernet", "hostdev", "vhostuser")
 _MODELS = (
@@ -14,6 +23,7 @@ _MODELS = (
 _BRIDGED = when(type=("network", "bridge", "ethernet"))
 _LIMITED = when(type=("network", "bridge", "direct", "ethernet"))
 _DEVICE = r"[A-Za-z0-9_.:/-]{1,60}"
+_VIRTIO = when(model=VIRTIO_MODELS)
 _MOST_KIB = 2**32 - 1
 
 _VLAN_COLUMNS = (
@@ -91,6 +101,7 @@ _FIELDS = (
     Field(
         "virtualport_interface",
         "virtualport/parameters/@interfaceid",
+        pattern=UUID,
         only_if=when(virtualport=("openvswitch", "midonet")),
     ),
     Field(
@@ -113,10 +124,10 @@ _FIELDS = (
         only_if=when(type=("network", "bridge", "direct", "ethernet")),
     ),
     Field("driver", "driver/@name", "choice", choices=("vhost", "qemu", "vfio", "kvm", "xen")),
-    Field("queues", "driver/@queues", "number", minimum=1, maximum=256),
-    Field("rx_queue_size", "driver/@rx_queue_size", "number", minimum=256, maximum=1024),
-    Field("tx_queue_size", "driver/@tx_queue_size", "number", minimum=256, maximum=1024),
-    Field("txmode", "driver/@txmode", "choice", choices=("iothread", "timer")),
+    Field("queues", "driver/@queues", "number", minimum=1, maximum=256, only_if=_VIRTIO),
+    Field("rx_queue_size", "driver/@rx_queue_size", "number", minimum=256, maximum=1024, only_if=_VIRTIO),
+    Field("tx_queue_size", "driver/@tx_queue_size", "number", minimum=256, maximum=1024, only_if=_VIRTIO),
+    Field("txmode", "driver/@txmode", "choice", choices=("iothread", "timer"), only_if=_VIRTIO),
     BOOT_ORDER,
     Field("rom_bar", "rom/@bar", "flag", choices=ON_OFF, default=True),
     Field("rom_file", "rom/@file", "path"),
@@ -125,8 +136,15 @@ _FIELDS = (
 
 
 def _check(values: Values) -> None:
+    backends = ("vfio", "kvm", "xen") if values["type"] == "hostdev" else ("vhost", "qemu")
+    if values.get("driver") and values["driver"] not in backends:
+        raise ValueError(f"The driver of a card of this type is one of {', '.join(backends)}.")
+    if values["type"] == "vhostuser" and values.get("model") not in VIRTIO_MODELS:
+        raise ValueError("A card on a vhost-user socket is a virtio card.")
     if values.get("vlan_trunk") and not values.get("vlan_tags"):
         raise ValueError("A trunk has VLAN tags.")
+    if sum(len(line.split()) > 1 for line in str(values.get("vlan_tags", "")).splitlines()) > 1:
+        raise ValueError("A trunk has one native VLAN.")
     if values.get("filter_parameters") and not values.get("filter"):
         raise ValueError("Parameters belong to a network filter, and none is chosen.")
     for direction in ("inbound", "outbound"):

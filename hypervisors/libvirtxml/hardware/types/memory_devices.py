@@ -1,8 +1,11 @@
 """DIMMs, virtio-mem, shared memory and the balloon, https://libvirt.org/formatdomain.html#memory-devices."""
 
-from hypervisors.libvirtxml.hardware.fields import Field, Values, when
+from lxml import etree
+
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, Values, when
+from hypervisors.libvirtxml.hardware.paths import make_at, remove_at
 from hypervisors.libvirtxml.hardware.types.device_type import DeviceType, no_address
-from hypervisors.libvirtxml.hardware.types.words import NODES, ON_OFF, VIRTIO_MODELS
+from hypervisors.libvirtxml.hardware.types.words import ON_OFF, VIRTIO_MODELS
 
 _NVDIMM = when(model=("nvdimm", "virtio-pmem"))
 _VIRTIO_MEM = when(model="virtio-mem")
@@ -40,7 +43,7 @@ _SHMEM_FIELDS = (
         default="ivshmem-plain",
         required=True,
     ),
-    Field("size_kib", "size", "size_kib", minimum=4, only_if=when(model="ivshmem-plain")),
+    Field("size_kib", "size", "size_kib", minimum=1024, only_if=when(model="ivshmem-plain")),
     Field("server_path", "server/@path", "path", only_if=when(model="ivshmem-doorbell")),
     Field("msi_vectors", "msi/@vectors", "number", minimum=1, maximum=64, only_if=when(model="ivshmem-doorbell")),
     Field("msi_io_events", "msi/@ioeventfd", "flag", choices=ON_OFF, only_if=when(model="ivshmem-doorbell")),
@@ -65,6 +68,12 @@ def _check_memory(values: Values) -> None:
     size, requested, block = (values.get(name) or 0 for name in ("size_kib", "requested_kib", "block_kib"))
     if values["model"] == "virtio-mem" and int(requested) > int(size):
         raise ValueError("What is requested of a virtio-mem device is at most its size.")
+    if values["model"] == "virtio-pmem" and values.get("access") == "private":
+        raise ValueError("virtio-pmem is memory that is shared.")
+    if int(values.get("label_kib") or 0) >= int(size):
+        raise ValueError("The label of a persistent memory is a part of its size.")
+    if int(block) & (int(block) - 1):
+        raise ValueError("A virtio-mem device's block size is a power of two.")
     if block and (int(size) % int(block) or int(requested) % int(block)):
         raise ValueError("A virtio-mem device's sizes are multiples of its block size.")
 
@@ -73,6 +82,15 @@ def _check_shmem(values: Values) -> None:
     size = values.get("size_kib") or 0
     if size and int(size) & (int(size) - 1):
         raise ValueError("Shared memory's size is a power of two.")
+
+
+def _settle_shmem(element: etree._Element, before: Values, after: Values) -> None:
+    """One with interrupts has a server, of the host's own making where no path is named."""
+    if after["model"] == "ivshmem-doorbell":
+        make_at(element, "server")
+    else:
+        remove_at(element, "server")
+        remove_at(element, "msi")
 
 
 MEMORY_DEVICES = (
@@ -90,6 +108,7 @@ MEMORY_DEVICES = (
         fields=_SHMEM_FIELDS,
         identity=(("@name",),),
         check=_check_shmem,
+        settle=_settle_shmem,
         summary=("name", "model"),
     ),
     DeviceType(

@@ -47,7 +47,7 @@ _VSOCK_FIELDS = (
 _VIRTIOFS = when(driver="virtiofs")
 _FILESYSTEM_FIELDS = (
     Field("type", "@type", "choice", choices=("mount",), default="mount", required=True),
-    Field("driver", "driver/@type", "choice", choices=("virtiofs", "path"), default="path"),
+    Field("driver", "driver/@type", "choice", choices=("virtiofs", "path"), default="path", required=True),
     Field(
         "accessmode",
         "@accessmode",
@@ -109,6 +109,9 @@ def _check_filesystem(values: Values) -> None:
         raise ValueError("virtiofs knows no other access mode than passthrough.")
     if not values.get("source_dir") and not values.get("socket_path"):
         raise ValueError("A shared directory has a directory of the host.")
+    ours = ("source_dir", "binary_path", "extended_attributes", "cache", "sandbox", "thread_pool_size")
+    if values.get("socket_path") and any(values.get(name) for name in ours):
+        raise ValueError("Behind a socket a virtiofsd of the host's own serves its own directory in its own way.")
 
 
 def _single(key: str, fields: tuple[Field, ...], most: int | None = 1) -> DeviceType:

@@ -7,13 +7,14 @@ from typing import Protocol
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from hypervisors.libvirtxml.hardware.fields import Field, Value, Values, existing_fields
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, Value, Values, existing_fields
 
 # Names as people give them: quotes, markup, other scripts.
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20)
 # What libvirt's schema lets stand in a name, which is less than libvirt takes.
 PLAIN_NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,15}", fullmatch=True)
 _MACS = st.binary(min_size=5, max_size=5).map(lambda rest: ":".join(f"{byte:02x}" for byte in (0x52, *rest)))
+_RANGES = st.lists(st.integers(0, 4095), min_size=1, max_size=4).map(lambda drawn: ",".join(map(str, sorted(drawn))))
 
 # Without one of several of these a device says nothing: drawing them saves many draws.
 _USUAL = ("source_dir", "vendor", "product", "cid")
@@ -81,6 +82,8 @@ def value_of(field: Field, names: st.SearchStrategy[str]) -> st.SearchStrategy[V
             return _columns(field, names)
         case "lines":
             return st.lists(names, min_size=1, max_size=3).map("\n".join)
+        case "text" if field.pattern == NODES:
+            return _RANGES
     return st.from_regex(field.pattern, fullmatch=True).filter(_is_plain) if field.pattern else names
 
 
