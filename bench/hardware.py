@@ -94,7 +94,7 @@ class _Sides:
         for number in range(PAIRS + 1):
             seconds = {}
             for by in ("portal", "virsh") if number % 2 else ("virsh", "portal"):
-                _waited(lambda: not self._is_shown(device_id))
+                _waited(lambda: self._sides_with(device_id) == 0)
                 started = time.perf_counter()
                 if by == "portal":
                     self._ask(type_key, values)
@@ -122,13 +122,15 @@ class _Sides:
 
     def _is_shown(self, device_id: str) -> bool:
         """Whether the rows have it, as it runs and as it is stored, and nothing is under way."""
-        from hypervisors.libvirtxml.hardware.devices import find_device
         from hypervisors.models import Operation
 
+        return self._sides_with(device_id) == 2 and not Operation.objects.unfinished().exists()
+
+    def _sides_with(self, device_id: str) -> int:
+        from hypervisors.libvirtxml.hardware.devices import find_device
+
         definition = self._row().definition
-        sides = [find_device(xml, device_id) for xml in (definition.live_xml, definition.inactive_xml) if xml]
-        is_busy = Operation.objects.unfinished().exists()
-        return len(sides) == 2 and all(sides) and not is_busy
+        return sum(find_device(xml, device_id) is not None for xml in (definition.live_xml, definition.inactive_xml))
 
     def _row(self) -> Any:
         from hypervisors.models import Domain

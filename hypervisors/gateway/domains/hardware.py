@@ -26,13 +26,18 @@ _NOT_VALID = libvirt.VIR_ERR_XML_INVALID_SCHEMA
 class Hardware:
     """A domain's XML with its passwords: as it runs ("" while it is off), and as it is stored ("" for a transient one).
 
-    `inactive_sha256` is of the stored XML without passwords, as rows have it.
+    `shown_xml` is the stored XML without passwords, as rows and people have it.
     """
 
     state: DomainState
     live_xml: str
     inactive_xml: str
-    inactive_sha256: str
+    shown_xml: str
+
+    @property
+    def inactive_sha256(self) -> str:
+        """Of `shown_xml`."""
+        return sha256_of(self.shown_xml)
 
     @property
     def is_active(self) -> bool:
@@ -68,7 +73,7 @@ def read_hardware(connection: Connection, uuid: UUID) -> Hardware:
             state=domain_state_of(domain.state()[0]),
             live_xml=_xml(domain, libvirt.VIR_DOMAIN_XML_SECURE) if domain.isActive() else "",
             inactive_xml=_xml(domain, _STORED) if plain else "",
-            inactive_sha256=sha256_of(plain),
+            shown_xml=plain,
         )
 
 

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy
 from hypervisors.models import Domain, Operation
 from hypervisors.operations.domains.creation.disk_checks import spec_of_plan
 from hypervisors.operations.domains.creation.disk_steps import NewDisk, TellStorage
-from hypervisors.operations.domains.creation.places import storage_pool_on, volume_on
+from hypervisors.operations.domains.creation.places import storage_pool_on
 from hypervisors.operations.domains.hardware.adding import Attach, NewDevice, checked_addition
-from hypervisors.operations.domains.hardware.checks import host_of
+from hypervisors.operations.domains.hardware.checks import definition_of, host_of, stored_xml, volume_locks
 from hypervisors.operations.domains.hardware.disks import plan_of_new
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.looking import Look, made_by
@@ -69,10 +69,8 @@ class AddDevice(HardwareChange):
         if parameters.new_disk is not None:
             plan = plan_of_new(parameters.new_disk)
             keys.append(volume_lock_key(storage_pool_on(host, plan.storage_pool_id), plan.volume_name))
-        elif parameters.volume_id is not None and parameters.device_type == "disk":
-            place = volume_on(host, parameters.volume_id)
-            if not parameters.values.get("shareable"):
-                keys.append(volume_lock_key(place.storage_pool, place.name))
+        else:
+            keys += volume_locks(domain, NewDevice(host, parameters).added(stored_xml(definition_of(domain))))
         return tuple(keys)
 
     def title(self, operation: Operation) -> str:

@@ -7,10 +7,16 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from hypervisors.libvirtxml.hardware.devices import with_changed_device
 from hypervisors.models import Domain, Operation
-from hypervisors.operations.domains.creation.places import volume_on
 from hypervisors.operations.domains.hardware.changing import ChangedDevice, UpdateLive, checked_change
-from hypervisors.operations.domains.hardware.checks import definition_of, device_of, host_of
+from hypervisors.operations.domains.hardware.checks import (
+    definition_of,
+    device_of,
+    host_of,
+    stored_xml,
+    volume_locks,
+)
 from hypervisors.operations.domains.hardware.host_reach import new_names_of_the_host
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.looking import Look
@@ -19,7 +25,6 @@ from hypervisors.operations.domains.hardware.parameters import ChangeDeviceParam
 from hypervisors.operations.domains.hardware.storing import Store, lost_by
 from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import run_steps
-from hypervisors.operations.engine.subjects import volume_lock_key
 from hypervisors.privileges import Privilege
 
 _WORDS = Words(
@@ -68,9 +73,10 @@ class ChangeDevice(HardwareChange):
         mac = str(parameters.values.get("mac", "")).lower()
         if mac:
             keys.append(f"mac:{host.hypervisor_pool_id}/{mac}")
-        if parameters.volume_id is not None and parameters.device_type == "disk":
-            place = volume_on(host, parameters.volume_id)
-            keys.append(volume_lock_key(place.storage_pool, place.name))
+        definition = definition_of(domain)
+        before = device_of(definition, parameters.device_id)
+        after = ChangedDevice(host, parameters).changed(before)
+        keys += volume_locks(domain, with_changed_device(stored_xml(definition), before.id, after.xml))
         return tuple(keys)
 
     def title(self, operation: Operation) -> str:

@@ -72,6 +72,11 @@ def _change(guest: HardwareGuest) -> None:
     refusal = guest.fail("change_device", device_id="disk:vdb", device_type="disk", values={"cache": "none"})
     assert "next start" in refusal
     assert guest.xml() == before
+    # XML that was made of what is shown has no password; the screen keeps its own.
+    [screen] = guest.devices("graphics")
+    typed = screen.xml.replace("<graphics ", "<graphics keymap='de' ", 1)
+    guest.do("change_device", device_id=screen.id, xml=typed, when="next_start")
+    assert guest.devices("graphics")[0].values["keymap"] == "de"
 
 
 def _media(guest: HardwareGuest, volume_id: int) -> None:

@@ -208,6 +208,11 @@ def test_a_volume_that_another_machine_has_is_not_given_to_a_second(
     define(other, live_xml="", inactive_xml=XML.replace("web1.qcow2", "db1.qcow2"))
     with pytest.raises(NotPossible, match="It is in use"):
         ask(alice, machine, "add_device", **given)
+    typed = {"bus": "virtio", "source_file": volume.path, "format": "qcow2"}
+    with pytest.raises(NotPossible, match="It is in use"):
+        ask(alice, machine, "add_device", device_type="disk", values=typed)
+    with pytest.raises(NotPossible, match="It is in use"):
+        ask(alice, machine, "change_device", device_id="disk:vda", values={"source_file": volume.path})
     define(other, live_xml="", inactive_xml=XML.replace("web1.qcow2", "db2.qcow2"))
     Volume.objects.filter(pk=volume.pk).update(quarantine="Its bytes say something else.")
     with pytest.raises(NotPossible, match="Its content is not trusted"):

@@ -31,12 +31,14 @@ from hypervisors.operations.domains.hardware.checks import (
     check_card,
     check_mac,
     check_room,
+    check_storage,
     checked_base,
     checked_device_xml,
     checked_values,
     checked_when,
     definition_of,
     host_of,
+    stored_xml,
 )
 from hypervisors.operations.domains.hardware.disks import (
     check_content,
@@ -74,6 +76,7 @@ def checked_addition(domain: Domain, given: Mapping[str, Any]) -> AddDeviceParam
     xml = checked_device_xml(given.get("xml"))
     try:
         parameters = _checked_xml(domain, xml) if xml else _checked_form(domain, given)
+        check_storage(domain, NewDevice(host_of(domain), parameters).added(stored_xml(definition)))
     except ValueError as error:
         raise NotPossible(str(error)) from error
     return AddDeviceParameters(**(vars(parameters) | {"base_sha256": base, "when": when}))
@@ -128,6 +131,10 @@ class NewDevice:
             return parameters.xml
         chosen = volume_values(self._place(), is_drive=self._is_drive) if self._has_volume else {}
         return build_device(parameters.device_type, {**parameters.all_values, **chosen})
+
+    def added(self, xml: str) -> str:
+        """The machine with it, as far as rows tell. Raises: ValueError when it has no place for it."""
+        return with_device(xml, self.expected())
 
     def complete(self, run: Run, hardware: Hardware) -> str:
         """Its XML with all that it needs, free on both sides. Raises: ValueError, errors.VmportalError."""

@@ -23,11 +23,13 @@ from hypervisors.libvirtxml.hardware.devices import (
 from hypervisors.libvirtxml.hardware.differences import pending_differences
 from hypervisors.libvirtxml.hardware.fields import Value
 from hypervisors.libvirtxml.hardware.live_rules import rule_for_changing
+from hypervisors.libvirtxml.secret_restoring import restore_secrets
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.operations.domains.creation.places import volume_on
 from hypervisors.operations.domains.hardware.checks import (
     check_card,
     check_mac,
+    check_storage,
     checked_base,
     checked_device_xml,
     checked_values,
@@ -35,6 +37,7 @@ from hypervisors.operations.domains.hardware.checks import (
     definition_of,
     device_of,
     host_of,
+    stored_xml,
 )
 from hypervisors.operations.domains.hardware.disks import (
     check_content,
@@ -68,7 +71,9 @@ def checked_change(domain: Domain, given: Mapping[str, Any]) -> ChangeDevicePara
     xml = checked_device_xml(given.get("xml"))
     try:
         parameters = _checked_xml(domain, before, xml) if xml else _checked_form(domain, before, given)
-        _check_card(domain, before, ChangedDevice(host_of(domain), parameters).changed(before))
+        after = ChangedDevice(host_of(domain), parameters).changed(before)
+        _check_card(domain, before, after)
+        check_storage(domain, with_changed_device(stored_xml(definition), before.id, after.xml))
     except ValueError as error:
         raise NotPossible(str(error)) from error
     return ChangeDeviceParameters(**(vars(parameters) | {"base_sha256": base, "when": when}))
@@ -119,22 +124,33 @@ class ChangedDevice:
     def device_id(self) -> str:
         return self._parameters.device_id
 
-    def changed(self, before: Device) -> Device:
-        """All that was given, on the device as it is stored. Raises: ValueError, errors.NotPossible."""
+    def changed(self, before: Device, shown: Device | None = None) -> Device:
+        """All that was given, on the device as it is stored. Raises: ValueError, errors.NotPossible.
+
+        `shown` is the device without its passwords: XML that was made of that gets them back.
+        """
         parameters = self._parameters
+        if parameters.xml and shown is not None:
+            return parse_one_device(restore_secrets(parameters.xml, shown=shown.xml, secure=before.xml).xml)
         if parameters.xml:
             return parse_one_device(parameters.xml)
         xml = build_device(parameters.device_type, {**parameters.all_values, **self._volume_values()}, onto=before.xml)
         return parse_one_device(self._with_chain(xml))
 
-    def changed_where_it_runs(self, live: Device, stored: Device | None) -> Device:
+    def changed_where_it_runs(self, live: Device, stored: Device | None, shown: Device | None) -> Device:
         """The same changes on the device as it runs. Raises: ValueError, errors.NotPossible."""
-        if stored is None or self._parameters.xml:
+        if self._parameters.xml:
+            return self.changed(stored or live, shown)
+        if stored is None:
             return self.changed(live)
         after = self.changed(stored)
         changes = changed_values(stored.values, after.values)
         xml = build_device(live.type_key, {**changes, **self._parameters.secret_values}, onto=live.xml)
         return parse_one_device(self._with_chain(xml))
+
+    def shown(self, hardware: Hardware) -> Device | None:
+        """As it was shown to whoever typed XML; None where there is none."""
+        return find_in(hardware.shown_xml, self.device_id) if self._parameters.xml else None
 
     def check_content(self, run: Run) -> None:
         """Raises: errors.NotPossible, errors.HypervisorError."""
@@ -148,7 +164,8 @@ class ChangedDevice:
         stored = find_in(hardware.inactive_xml, self.device_id) if sides.config else None
         if sides.config and stored is None:
             raise NotPossible(_("What is stored does not have this device: it is gone with the next start."))
-        after_id, before = self.changed(stored).id if stored is not None else "", {}
+        shown = self.shown(hardware)
+        after_id, before = self.changed(stored, shown).id if stored is not None else "", {}
         if sides.live:
             live = find_in(hardware.live_xml, self.device_id)
             if live is None:
@@ -156,7 +173,7 @@ class ChangedDevice:
                     _("What runs does not have this device yet: it comes with the next start. Change it for that.")
                 )
             basis = stored if stored is not None and are_alike(hardware, live, stored) else live
-            after = self.changed(basis) if basis is stored else self.changed_where_it_runs(live, stored)
+            after = self.changed(basis, shown) if basis is stored else self.changed_where_it_runs(live, stored, shown)
             check_live(rule_for_changing(live.type_key, basis.values, after.values))
             before = {name: basis.values.get(name, "") for name in changed_values(basis.values, after.values)}
         return {
@@ -175,7 +192,8 @@ class ChangedDevice:
             return xml
         if stored is None:
             raise ValueError(_("It does not have this device any more."))
-        after = self.changed(stored)
+        # Its passwords are asked for only where they could be lost.
+        after = self.changed(stored, self.shown(hardware_of(run)) if self._parameters.xml else None)
         is_so = after.values == stored.values and not self._parameters.xml and not self._parameters.secret_values
         return xml if is_so else with_changed_device(xml, self.device_id, after.xml)
 
@@ -220,10 +238,11 @@ class UpdateLive(Step):
         if live is None:
             raise NotPossible(_("The running machine does not have this device any more."))
         try:
+            shown = self._device.shown(hardware)
             if stored is not None and are_alike(hardware, live, stored):
-                self._call(run, stored, self._device.changed(stored), sides)
+                self._call(run, stored, self._device.changed(stored, shown), sides)
             else:
-                after = self._device.changed_where_it_runs(live, stored)
+                after = self._device.changed_where_it_runs(live, stored, shown)
                 self._call(run, live, after, Sides(live=True, config=False))
         except ValueError as error:
             raise NotPossible(str(error)) from error

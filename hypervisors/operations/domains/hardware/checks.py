@@ -12,6 +12,7 @@ from hypervisors.libvirtxml.hardware.fields import Field, Value
 from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network
 from hypervisors.operations.domains.creation.names import machine_with_mac
 from hypervisors.operations.domains.hardware.parameters import WHENS, When
+from hypervisors.operations.domains.named_storage import named_volumes, storage_problem
 from hypervisors.operations.engine.types import checked_choice
 
 MOST_XML_CHARACTERS = 64 * 1024
@@ -123,6 +124,20 @@ def check_mac(domain: Domain, mac: str, *, own_device_id: str = "") -> None:
     if is_own or machine_with_mac(mac, host_of(domain).hypervisor_pool, apart_from=domain):
         # Not whose: whoever asks may not be allowed to see that one.
         raise NotPossible(_("The MAC address %(mac)s is in use in the pool.") % {"mac": mac})
+
+
+def check_storage(domain: Domain, xml: str) -> None:
+    """That what the machine would name anew is nobody else's and to be trusted. Raises: errors.NotPossible."""
+    named = named_volumes(host_of(domain), xml, before=stored_xml(definition_of(domain)))
+    problem = storage_problem(named, domain=domain)
+    if problem:
+        raise NotPossible(problem)
+
+
+def volume_locks(domain: Domain, xml: str) -> list[str]:
+    """The locks of the volumes that it would name anew and write to."""
+    named = named_volumes(host_of(domain), xml, before=stored_xml(definition_of(domain)))
+    return list({one.lock_key: None for one in named if one.is_written and not one.is_shared})
 
 
 def check_card(host: Hypervisor, values: Mapping[str, Value]) -> None:
