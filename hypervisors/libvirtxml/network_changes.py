@@ -133,6 +133,10 @@ def _canonical(element: etree._Element) -> bytes:
     """The same whatever the spaces between elements."""
     copied = deepcopy(element)
     copied.tail = None
+    for one in copied.iter():
+        # Else an element whose children are gone would differ from one that had none.
+        if not (one.text or "").strip():
+            one.text = None
     etree.indent(copied)
     return bytes(etree.tostring(copied, method="c14n2"))
 

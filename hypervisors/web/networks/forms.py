@@ -184,6 +184,11 @@ class NetworkForm(forms.Form):
         return [self["kind"]]
 
     @property
+    def hidden_fields_of_others(self) -> list[forms.BoundField]:
+        """What was said of addresses while a kind is looked at that has none: it is there again with the next."""
+        return [] if self.has_addresses else [self[name] for name in _ADDRESS_FIELDS]
+
+    @property
     def other_problems(self) -> list[str]:
         """Of what has no field on the screen now."""
         shown = {"name", *(field["name"] for field in (*self.own_fields, *self.more_fields))}
@@ -317,6 +322,7 @@ class NetworkForm(forms.Form):
         }
 
 
+_ADDRESS_FIELDS = ("ipv4", "ipv4_dhcp", "ipv4_ranges", "ipv6", "ipv6_dhcp", "ipv6_ranges", "domain", "dns_forwarders")
 _AMOUNTS = ("average_kib", "peak_kib", "burst_kib")
 _BOOLEANS = ("ipv4_dhcp", "ipv6_dhcp", "nats_ipv6", "is_domain_local", "isolates_ports")
 

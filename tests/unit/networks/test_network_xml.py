@@ -229,6 +229,8 @@ def test_what_libvirt_adds_to_one_that_runs_does_not_wait() -> None:
     defined = """<network><name>lan</name><uuid>u</uuid>
       <forward mode='nat'><interface dev='eth0'/></forward></network>"""
     assert pending_parts(running, defined) == ()
+    plain = "<network>\n  <forward mode='nat'>\n<nat>\n<port start='1024' end='65535'/>\n</nat>\n</forward></network>"
+    assert pending_parts(plain, "<network><forward mode='nat'/></network>") == ()
     assert pending_parts(running, defined.replace("</uuid>", "</uuid><bridge stp='off'/>")) == ("other",)
 
 
