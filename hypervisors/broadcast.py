@@ -76,6 +76,9 @@ class Change:
         "storage_pool",
         "volume",
         "network",
+        "network_filter",
+        "node_device",
+        "secret",
         "role_binding",
     ]
     id: str

@@ -18,6 +18,9 @@ _VIEWS = {
     "storage_pool": Privilege.STORAGE_VIEW,
     "volume": Privilege.STORAGE_VIEW,
     "network": Privilege.NETWORK_VIEW,
+    "network_filter": Privilege.NETWORK_VIEW,
+    "node_device": Privilege.HYPERVISOR_VIEW,
+    "secret": Privilege.STORAGE_MANAGE,
 }
 # A scope and the primary key or UUID of its object.
 _Place = tuple[str, str]

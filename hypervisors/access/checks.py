@@ -10,9 +10,12 @@ from hypervisors.access.subjects import subject_of
 from hypervisors.errors import NotPermitted
 from hypervisors.models import (
     Domain,
+    HostSecret,
     Hypervisor,
     HypervisorPool,
     Network,
+    NetworkFilter,
+    NodeDevice,
     Operation,
     SharedStorage,
     StoragePool,
@@ -116,7 +119,7 @@ def _pool_id(obj: models.Model | None) -> int | None:
             return obj.hypervisor_pool_id
         case Operation():
             return _pool_id(obj.domain or obj.hypervisor)
-        case Domain() | StoragePool() | Network():
+        case Domain() | StoragePool() | Network() | NetworkFilter() | NodeDevice() | HostSecret():
             return _pool_id(obj.hypervisor)
         case Volume():
             return _pool_id(obj.storage_pool)

@@ -15,6 +15,8 @@ _TYPES = {
     "SharedStorage": "shared_storage",
     "Volume": "volume",
     "Network": "network",
+    "NetworkFilter": "network_filter",
+    "HostSecret": "secret",
     "User": "person",
     "Group": "group",
 }

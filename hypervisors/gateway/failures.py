@@ -19,6 +19,8 @@ _BY_CODE: dict[int, type[errors.HypervisorError]] = {
     libvirt.VIR_ERR_NO_STORAGE_VOL: errors.NotFound,
     libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT: errors.NotFound,
     libvirt.VIR_ERR_NO_NODE_DEVICE: errors.NotFound,
+    libvirt.VIR_ERR_NO_NWFILTER: errors.NotFound,
+    libvirt.VIR_ERR_NO_SECRET: errors.NotFound,
     libvirt.VIR_ERR_OPERATION_TIMEOUT: errors.JobBusy,
     libvirt.VIR_ERR_OPERATION_ABORTED: errors.OperationAborted,
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE: errors.DomainNotAnswering,

@@ -129,5 +129,13 @@ class VolumeHeadRead(Observation):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ThingsListed(Observation):
+    """All that the hypervisor has of one of models.host_listings.LISTED, as columns of rows."""
+
+    what: str
+    things: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworksListed(Observation):
     networks: tuple[NetworkFacts, ...]

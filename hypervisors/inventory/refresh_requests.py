@@ -49,6 +49,11 @@ def request_network_refresh(hypervisor_id: int) -> None:
     _publish(_LOOK_AGAIN, json.dumps([hypervisor_id, "networks"]))
 
 
+def request_listing_refresh(hypervisor_id: int, what: str) -> None:
+    """Have one of models.host_listings.LISTED read again at once: these change without an event."""
+    _publish(_LOOK_AGAIN, json.dumps([hypervisor_id, what]))
+
+
 def request_hypervisors_refresh() -> None:
     """Have the hypervisors' rows looked at at once."""
     _publish(_HYPERVISORS_CHANGED, "")

@@ -24,6 +24,7 @@ from hypervisors.broadcast import Change, publish
 from hypervisors.inventory.domains.guests import GuestMirror
 from hypervisors.inventory.domains.mirror import DomainMirror
 from hypervisors.inventory.hypervisors.capabilities_mirror import CapabilitiesMirror
+from hypervisors.inventory.hypervisors.listings_mirror import ListingsMirror
 from hypervisors.inventory.hypervisors.mirror import HypervisorMirror
 from hypervisors.inventory.isolation import AT_ONCE, DATA_ERRORS, Isolation
 from hypervisors.inventory.leases import LeaseKeeper
@@ -43,6 +44,7 @@ from hypervisors.inventory.observations import (
     StoragePoolRead,
     StoragePoolsListed,
     StoragePoolTroubled,
+    ThingsListed,
     VolumeHeadRead,
     VolumesListed,
 )
@@ -89,6 +91,7 @@ class Writer:
         self._storage = StorageMirror()
         self._networks = NetworkMirror()
         self._guests = GuestMirror()
+        self._listings = ListingsMirror()
         self._takers: dict[type[Observation], Callable[..., None]] = {
             DomainsListed: self._domains.take_listing,
             DomainRead: self._domains.take_reading,
@@ -104,6 +107,7 @@ class Writer:
             VolumesListed: self._storage.take_volumes,
             VolumeHeadRead: self._storage.take_head,
             NetworksListed: self._networks.take_listing,
+            ThingsListed: self._listings.take_listing,
         }
         self._is_loaded = self._knows_orphans = False
         # Definitions that an older parser has read; they are parsed anew between events.
@@ -305,10 +309,12 @@ class Writer:
                 *self._storage.save(isolation),
                 *self._networks.save(isolation),
                 *self._guests.save(isolation),
+                *self._listings.save(isolation),
             ]
 
     def _mirrors(self) -> tuple[_Mirror, ...]:
-        return (self._domains, self._hypervisors, self._capabilities, self._storage, self._networks, self._guests)
+        told = (self._storage, self._networks, self._guests, self._listings)
+        return (self._domains, self._hypervisors, self._capabilities, *told)
 
     def _has_unsaved(self) -> bool:
         return any(mirror.has_unsaved() for mirror in self._mirrors())

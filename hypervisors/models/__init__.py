@@ -7,6 +7,7 @@ from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
 from hypervisors.models.guest_facts import GuestFacts
 from hypervisors.models.guest_logins import GuestLogin
+from hypervisors.models.host_listings import HostSecret, NetworkFilter, NodeDevice
 from hypervisors.models.hypervisor_capabilities import HypervisorCapabilities
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
 from hypervisors.models.hypervisor_pools import HypervisorPool
@@ -35,6 +36,7 @@ __all__ = [
     "DomainTemplate",
     "GuestFacts",
     "GuestLogin",
+    "HostSecret",
     "Hypervisor",
     "HypervisorCapabilities",
     "HypervisorCredentials",
@@ -42,6 +44,8 @@ __all__ = [
     "Installation",
     "LoginSession",
     "Network",
+    "NetworkFilter",
+    "NodeDevice",
     "Operation",
     "OperationLock",
     "Role",

@@ -99,6 +99,9 @@ _POOL_OF = {
     "SharedStorage": "hypervisor_pool",
     "Volume": "storage_pool__hypervisor__hypervisor_pool",
     "Network": "hypervisor__hypervisor_pool",
+    "NetworkFilter": "hypervisor__hypervisor_pool",
+    "NodeDevice": "hypervisor__hypervisor_pool",
+    "HostSecret": "hypervisor__hypervisor_pool",
     "Operation": "domain__hypervisor__hypervisor_pool",
 }
 _DOMAIN_OF = {"Domain": "pk", "Operation": "domain"}

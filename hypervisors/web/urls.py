@@ -25,10 +25,10 @@ from hypervisors.web.domains.hardware import pages as hardware
 from hypervisors.web.domains.snapshots import dialogs as snapshot_dialogs
 from hypervisors.web.domains.snapshots import pages as snapshots
 from hypervisors.web.domains.snapshots import schedules as snapshot_schedules
-from hypervisors.web.hypervisors import editing, hypervisor_pools, processes, tree
+from hypervisors.web.hypervisors import devices, editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
+from hypervisors.web.networks import filters, network_actions, network_creation, network_editing, topology
 from hypervisors.web.networks import lists as network_lists
-from hypervisors.web.networks import network_actions, network_creation, network_editing
 from hypervisors.web.networks import pages as networks
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
@@ -36,6 +36,7 @@ from hypervisors.web.people import pages as people
 from hypervisors.web.storage import (
     fetches,
     images,
+    secrets,
     shared_storages,
     storage_pool_actions,
     storage_pool_creation,
@@ -82,6 +83,10 @@ urlpatterns: list[URLPattern] = [
     *shared_storages.urlpatterns,
     *network_lists.urlpatterns,
     *network_creation.urlpatterns,
+    *topology.urlpatterns,
+    *filters.urlpatterns,
+    *devices.urlpatterns,
+    *secrets.urlpatterns,
     *networks.urlpatterns,
     *network_actions.urlpatterns,
     *network_editing.urlpatterns,

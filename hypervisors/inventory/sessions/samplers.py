@@ -26,7 +26,14 @@ from hypervisors.gateway.events import HypervisorEvent
 from hypervisors.gateway.hypervisors.capabilities import read_capabilities
 from hypervisors.gateway.hypervisors.hosts import read_host, read_host_load
 from hypervisors.gateway.networks.networks import list_networks
-from hypervisors.inventory.observations import CapabilitiesRead, DomainsAnswering, HostRead, NetworksListed
+from hypervisors.inventory.hypervisors.listings import READERS
+from hypervisors.inventory.observations import (
+    CapabilitiesRead,
+    DomainsAnswering,
+    HostRead,
+    NetworksListed,
+    ThingsListed,
+)
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.memory_reports import MemoryReports
 from hypervisors.inventory.sessions.secondary_workers import SecondaryWorker
@@ -38,7 +45,8 @@ logger = logging.getLogger(__name__)
 
 _NETWORKS_SECONDS = 60.0
 # What others may ask to be looked at: changes of these come without an event.
-ASKED_FOR = frozenset({"networks"})
+ASKED_FOR = frozenset({"networks", *READERS})
+_LISTINGS_SECONDS = 300.0
 # Bridges come and go without an event.
 _HOST_SECONDS = 60.0
 # They change with an upgrade of QEMU, mostly together with libvirtd's restart, which is a new connection.
@@ -79,7 +87,7 @@ class Sampler(SecondaryWorker):
         self.agenda.add("networks")
 
     def on_connected(self, connection: Connection) -> None:
-        for job in ("host", "networks", "capabilities"):
+        for job in ("host", "networks", "capabilities", *READERS):
             self.agenda.add(job)
         # Hundreds of hypervisors are not all asked in the same moment.
         self.agenda.add("usage", after_seconds=random.uniform(0, 1))  # noqa: S311 - spread, not secrecy
@@ -96,6 +104,11 @@ class Sampler(SecondaryWorker):
             self.agenda.add("networks", after_seconds=_NETWORKS_SECONDS)
             networks = tuple(list_networks(connection))
             self._state.post(NetworksListed(hypervisor_id=self._state.hypervisor_id, networks=networks))
+
+        elif job in READERS:
+            self.agenda.add(job, after_seconds=_LISTINGS_SECONDS)
+            things = READERS[str(job)](connection)
+            self._state.post(ThingsListed(hypervisor_id=self._state.hypervisor_id, what=str(job), things=things))
 
     def _read_host(self, connection: Connection) -> None:
         facts = read_host(connection)

@@ -95,7 +95,7 @@ class Session:
         """Tell the writer everything: it lost what it knew."""
         self.state.post_status()
         self._follower.agenda.add("full")
-        for job in ("host", "networks", "capabilities"):
+        for job in ("host", "capabilities", *ASKED_FOR):
             self._sampler.agenda.add(job)
         self._storage_reader.tell_all_again()
         for pool_uuid in self._storage.hung.values():

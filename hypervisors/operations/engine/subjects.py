@@ -8,7 +8,17 @@ from uuid import UUID
 from django.db import models
 from django.urls import NoReverseMatch, reverse
 
-from hypervisors.models import Domain, Hypervisor, HypervisorPool, Network, Operation, StoragePool, Volume
+from hypervisors.models import (
+    Domain,
+    HostSecret,
+    Hypervisor,
+    HypervisorPool,
+    Network,
+    NetworkFilter,
+    Operation,
+    StoragePool,
+    Volume,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +75,8 @@ SUBJECT_TYPES: dict[str, SubjectType] = {
             lock=lambda volume: volume_lock_key(volume.storage_pool, volume.name),
         ),
         _by_primary_key("network", Network, view="network", hypervisor=lambda row: row.hypervisor),
+        _by_primary_key("network_filter", NetworkFilter, view="network_filter", hypervisor=lambda row: row.hypervisor),
+        _by_primary_key("secret", HostSecret, view="", hypervisor=lambda row: row.hypervisor),
     )
 }
 

@@ -40,7 +40,7 @@ def hypervisors(request: HttpRequest) -> HttpResponse:
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "facts", {})
+    return host_page(request, pk, "facts", {})
 
 
 @require_safe
@@ -52,19 +52,19 @@ def hypervisor_domains(request: HttpRequest, pk: int) -> HttpResponse:
     context = list_context(request, query)
     if request.headers.get("HX-Target") == "list":
         return render(request, "domains/list.html#table", context)
-    return _page(request, pk, "domains", context)
+    return host_page(request, pk, "domains", context)
 
 
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_storage_pools(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "storage_pools", {"lines": storage_lines(request.user, hypervisor=pk)})
+    return host_page(request, pk, "storage_pools", {"lines": storage_lines(request.user, hypervisor=pk)})
 
 
 @require_safe
 @needs(Privilege.HYPERVISOR_VIEW)
 def hypervisor_networks(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, pk, "networks", {"lines": network_lines(request.user, hypervisor_id=pk)})
+    return host_page(request, pk, "networks", {"lines": network_lines(request.user, hypervisor_id=pk)})
 
 
 @require_safe
@@ -104,7 +104,8 @@ def hypervisor_rows(hypervisors: "QuerySet[Hypervisor]") -> list[Hypervisor]:
 _UNSHOWN = ("cpu_xml", "machine_types", "interface_names")
 
 
-def _page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
+def host_page(request: HttpRequest, pk: int, tab: str, context: dict[str, Any]) -> HttpResponse:
+    """One of its tabs. Raises: Http404 for who may not see the host."""
     sequence = sequence_number(changes_group(request.user))
     row = get_object_or_404(
         permitted(request.user, Privilege.HYPERVISOR_VIEW, Hypervisor.objects.all())

@@ -31,9 +31,11 @@ from hypervisors.models import (
     DomainDefinition,
     DomainSnapshot,
     DomainTemplate,
+    HostSecret,
     Hypervisor,
     HypervisorPool,
     Network,
+    NetworkFilter,
     SharedStorage,
     SnapshotSchedule,
     StoragePool,
@@ -173,6 +175,16 @@ ROWS = {
     "storage/<row:pk>/delete/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/<row:pk>/edit/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/volumes/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "networks/map/": "shhhhiii smmmmmmm",
+    "networks/filters/": "shhhhiii smmmmmmm",
+    "networks/filters/create/<row:pk>/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "networks/filters/<row:pk>/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "networks/filters/<row:pk>/delete/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "hypervisors/<row:pk>/devices/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "hypervisors/<row:pk>/secrets/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
+    "hypervisors/<row:pk>/secrets/create/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/secrets/<row:pk>/value/": "shhhhiii shhhhiii shhhhhii shhhhhii",
+    "storage/secrets/<row:pk>/delete/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
     "networks/": "shhhhiii smmmmmmm",
     "networks/create/": "shhhhiii shhhhiii",
     "networks/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
@@ -238,6 +250,8 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
         network = Network.objects.create(
             hypervisor=host, uuid=uuid4(), name=f"{name}-lan", active=True, autostart=True, forward_mode="nat"
         )
+        network_filter = NetworkFilter.objects.create(hypervisor=host, uuid=uuid4(), name=f"{name}-filter")
+        secret = HostSecret.objects.create(hypervisor=host, uuid=uuid4(), usage=f"{name}-secret")
         template = DomainTemplate.objects.create(hypervisor_pool=pool, name=name, domain=domain)
         operation = make_operation(domain=domain, hypervisor=host, kind="migrate", state="running")
         snapshot = DomainSnapshot.objects.create(domain=domain, name=f"{name} one", kind="internal")
@@ -251,7 +265,10 @@ def scene(db: None) -> dict[str, dict[str, Any]]:
             "tree": host.pk,
             "storage/volumes": volume.pk,
             "storage/shared": shared.pk,
+            "storage/secrets": secret.pk,
             "storage": storage.pk,
+            "networks/filters/create": host.pk,
+            "networks/filters": network_filter.pk,
             "networks": network.pk,
             "people": person.pk,
             "templates": template.pk,

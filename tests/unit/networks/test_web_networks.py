@@ -90,7 +90,7 @@ def test_the_form_shows_the_fields_of_its_kind_and_proposes_a_free_network(
     answer = operator.post(NEW, filled(hypervisor, kind="macvtap", to="check"), headers=HTMX).content.decode()
     assert "<html" not in answer
     assert 'name="macvtap_mode"' in answer
-    assert 'name="ipv4"' not in answer
+    assert "IPv4 network" not in answer
 
 
 def test_one_is_asked_for_with_every_address_of_its_network(operator: Client, hypervisor: Hypervisor) -> None:
