@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, parse_document
+from hypervisors.libvirtxml.documents import attribute_at, number, parse_document
 from hypervisors.libvirtxml.network_reader import kind_of
 
 
@@ -18,6 +18,8 @@ class ParsedNetwork:
     kind: str = "isolated"
     bridge: str = ""
     addresses: tuple[str, ...] = ()  # "192.168.122.1/24"
+    # Cards that are plugged in now; 0 of one that is stopped.
+    connection_count: int = 0
 
 
 def parse_network(xml: str) -> ParsedNetwork:
@@ -27,6 +29,7 @@ def parse_network(xml: str) -> ParsedNetwork:
     return ParsedNetwork(
         forward_mode="isolated" if forward is None else forward.get("mode", "nat"),
         kind=kind_of(root),
+        connection_count=number(root.get("connections", "")) or 0,
         bridge=attribute_at(root, "bridge", "name"),
         addresses=tuple(filter(None, (_address(ip) for ip in root.iterfind("ip")))),
     )

@@ -10,6 +10,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="network", name="connection_count", field=models.PositiveIntegerField(default=0)
+        ),
         migrations.CreateModel(
             name="HostSecret",
             fields=[

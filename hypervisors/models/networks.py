@@ -43,6 +43,8 @@ class Network(models.Model):
     live_xml = models.TextField(blank=True, default="")
     # Fields of NetworkSpec that wait for its next start, as libvirtxml.network_changes.pending_parts names them.
     pending = models.JSONField(default=list, blank=True)
+    # Cards that are plugged in now, as libvirt counts them.
+    connection_count = models.PositiveIntegerField(default=0)
     first_seen_at = models.DateTimeField(default=timezone.now)
     vanished_at = models.DateTimeField(null=True, blank=True)
 

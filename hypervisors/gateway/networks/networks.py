@@ -32,6 +32,7 @@ class NetworkFacts:
     definition_xml: str = ""
     live_xml: str = ""
     pending: tuple[str, ...] = ()
+    connection_count: int = 0
 
 
 def list_networks(connection: Connection) -> list[NetworkFacts]:
@@ -74,6 +75,7 @@ def _facts(network: "libvirt.virNetwork") -> NetworkFacts | None:
             definition_xml=definition_xml,
             live_xml=live_xml,
             pending=_pending(live_xml, definition_xml),
+            connection_count=parsed.connection_count if is_active else 0,
         )
     except libvirt.libvirtError as error:
         if is_missing(error):

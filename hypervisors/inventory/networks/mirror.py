@@ -114,6 +114,7 @@ def _columns(facts: NetworkFacts) -> dict[str, Any]:
         "definition_xml": facts.definition_xml,
         "live_xml": facts.live_xml,
         "pending": list(facts.pending),
+        "connection_count": facts.connection_count,
     }
 
 

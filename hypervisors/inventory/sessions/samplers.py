@@ -80,7 +80,8 @@ class Sampler(SecondaryWorker):
 
     def hung_seconds(self) -> float:
         """After how long a call counts as hung."""
-        return _HOST_HUNG_SECONDS if self.present_job in ("host", "capabilities") else 3 * self._period_seconds
+        is_slow = self.present_job in ("host", "capabilities", *READERS)
+        return _HOST_HUNG_SECONDS if is_slow else 3 * self._period_seconds
 
     def on_network_event(self, event: HypervisorEvent) -> None:
         """A network changed. Called in libvirt's event thread."""

@@ -25,29 +25,11 @@ class NetworkUser:
 
 def network_users(network: Network) -> list[NetworkUser]:
     """By name; one query."""
-    return users_by_network([network])[network.pk]
-
-
-def users_by_network(networks: Iterable[Network]) -> dict[int, list[NetworkUser]]:
-    """The same for many of them, with one query in all."""
-    networks = list(networks)
-    mentions = Q()
-    for network in networks:
-        mentions |= Q(live_xml__contains=_mentioned(network)) | Q(inactive_xml__contains=_mentioned(network))
-    found: dict[int, list[NetworkUser]] = {network.pk: [] for network in networks}
-    if not networks:
-        return found
-    hosts: dict[int, list[Network]] = {}
-    for network in networks:
-        hosts.setdefault(network.hypervisor_id, []).append(network)
-    rows = DomainDefinition.objects.filter(mentions, domain__vanished_at=None, domain__hypervisor__in=list(hosts))
+    word = text_in_xml(network.name)
+    mentions = Q(live_xml__contains=word) | Q(inactive_xml__contains=word)
+    rows = DomainDefinition.objects.filter(mentions, domain__vanished_at=None, domain__hypervisor=network.hypervisor_id)
     rows = rows.select_related("domain__hypervisor").only(*_READ).order_by("domain__natural_name", "domain__name")
-    for row in rows:
-        for network in hosts[row.domain.hypervisor_id or 0]:
-            user = _user(row, network)
-            if user is not None:
-                found[network.pk].append(user)
-    return found
+    return [user for row in rows if (user := _user(row, network)) is not None]
 
 
 def users_text(names: Iterable[str]) -> str:
@@ -73,11 +55,6 @@ def _user(row: DomainDefinition, network: Network) -> NetworkUser | None:
     if not live and not inactive:
         return None
     return NetworkUser(domain=row.domain, cards=live or inactive, is_active=row.domain.is_active and bool(live))
-
-
-def _mentioned(network: Network) -> str:
-    """A text in the XML of whatever names it; libvirt writes attributes in single quotes, others in double ones."""
-    return text_in_xml(network.name)
 
 
 _READ = (

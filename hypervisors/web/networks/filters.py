@@ -8,7 +8,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from hypervisors.access import can, can_somewhere, permitted, require
+from hypervisors.access import can, permitted, require
 from hypervisors.broadcast import changes_group
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.libvirtxml.network_filters import build_network_filter, filter_digest, parse_network_filter
@@ -26,19 +26,19 @@ from hypervisors.web.sequences import sequence_number
 @require_safe
 @needs(Privilege.NETWORK_VIEW)
 def network_filters(request: HttpRequest) -> HttpResponse:
+    """Of the host that is chosen, else of the first."""
     sequence = sequence_number(changes_group(request.user))
-    rows = permitted(request.user, Privilege.NETWORK_VIEW, NetworkFilter.objects.select_related("hypervisor"))
-    by_host: dict[int, list[NetworkFilter]] = {}
-    for row in rows:
-        by_host.setdefault(row.hypervisor_id, []).append(row)
-    lines = [line for host, own in by_host.items() for line in _lines(host, own)]
-    lines.sort(key=lambda line: (natural_key(line["filter"].hypervisor.name), natural_key(line["filter"].name)))
-    hosts = permitted(request.user, Privilege.NETWORK_MANAGE, Hypervisor.objects.only("name", "natural_name"))
+    hosts = list(permitted(request.user, Privilege.NETWORK_VIEW, Hypervisor.objects.only("name", "natural_name")))
+    wanted = request.GET.get("host", "")
+    host = next((one for one in hosts if str(one.pk) == wanted), next(iter(hosts), None))
+    rows = [] if host is None else list(host.network_filters.all())
+    lines = [] if host is None else _lines(host.pk, rows)
     context = {
         "sequence": sequence,
-        "lines": lines,
-        "may_create": can_somewhere(request.user, Privilege.NETWORK_MANAGE),
-        "hosts": list(hosts),
+        "lines": sorted(lines, key=lambda line: natural_key(line["filter"].name)),
+        "hosts": hosts,
+        "host": host,
+        "may_create": host is not None and can(request.user, Privilege.NETWORK_MANAGE, host),
     }
     return render(request, "networks/filters.html", context)
 
