@@ -215,7 +215,7 @@ def test_tabs_show_storage_pools_and_networks_escaped(operator: Client, hypervis
     storage = operator.get(reverse("hypervisor_storage_pools", args=[hypervisor.pk])).content.decode()
     assert "&lt;i&gt;images" in storage
     assert "6 GiB" in storage
-    assert "nat" in operator.get(reverse("hypervisor_networks", args=[hypervisor.pk])).content.decode()
+    assert "NAT" in operator.get(reverse("hypervisor_networks", args=[hypervisor.pk])).content.decode()
 
 
 def test_the_usage_of_the_last_hour_is_json(operator: Client, hypervisor: Hypervisor) -> None:
