@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hypervisors", "0026_snapshot_schedule_modes"),
+        ("hypervisors", "0027_guest_facts"),
     ]
 
     operations = [
