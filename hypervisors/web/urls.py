@@ -27,7 +27,7 @@ from hypervisors.web.domains.snapshots import pages as snapshots
 from hypervisors.web.domains.snapshots import schedules as snapshot_schedules
 from hypervisors.web.hypervisors import devices, editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
-from hypervisors.web.networks import filters, network_actions, network_creation, network_editing, topology
+from hypervisors.web.networks import filters, network_actions, network_creation, network_editing, network_xml, topology
 from hypervisors.web.networks import lists as network_lists
 from hypervisors.web.networks import pages as networks
 from hypervisors.web.operations import pages as operations
@@ -41,6 +41,7 @@ from hypervisors.web.storage import (
     storage_pool_actions,
     storage_pool_creation,
     storage_pool_editing,
+    storage_pool_xml,
     uploads,
     volume_actions,
 )
@@ -80,6 +81,7 @@ urlpatterns: list[URLPattern] = [
     *storage.urlpatterns,
     *storage_pool_actions.urlpatterns,
     *storage_pool_editing.urlpatterns,
+    *storage_pool_xml.urlpatterns,
     *shared_storages.urlpatterns,
     *network_lists.urlpatterns,
     *network_creation.urlpatterns,
@@ -90,6 +92,7 @@ urlpatterns: list[URLPattern] = [
     *networks.urlpatterns,
     *network_actions.urlpatterns,
     *network_editing.urlpatterns,
+    *network_xml.urlpatterns,
     *processes.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,

@@ -162,7 +162,7 @@ class VpXmlEditor extends HTMLElement {
         // Tab leaves the editor, as it leaves every other field.
         keymap.of([...searchKeymap, ...historyKeymap, ...foldKeymap, ...lintKeymap, ...defaultKeymap]),
         this.#changing.of(this.#changeable()),
-        EditorView.contentAttributes.of({ "aria-label": this.#label(), spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": this.#label(), spellcheck: "false", tabindex: "0" }),
         EditorView.updateListener.of((update) => { if (update.docChanged) this.#write(); }),
         LOOK,
       ],
@@ -240,10 +240,13 @@ function notWellFormed(state) {
   const tree = ensureSyntaxTree(state, state.doc.length, PARSE_MS);
   let found = null;
   tree?.iterate({
-    enter: ({ name, type, from }) => {
+    enter: ({ name, type, from, node }) => {
       if (found) return false;
-      if (name in FAULTS || type.isError) found = { line: state.doc.lineAt(from).number, text: word(FAULTS[name] ?? "xml_broken") };
-      return !found;
+      if (!(name in FAULTS) && !type.isError) return true;
+      // What is never closed is marked where it begins, not at the end of everything.
+      const at = name === "MissingCloseTag" ? node.parent?.from ?? from : from;
+      found = { line: state.doc.lineAt(at).number, text: word(FAULTS[name] ?? "xml_broken") };
+      return false;
     },
   });
   return found;

@@ -53,7 +53,9 @@ def _edit(request: HttpRequest, subject: XmlSubject, render_page: Any) -> HttpRe
     if request.method != "POST":
         return _shown(request, subject, render_page, **_begun(request, subject))
     if not subject.may_edit:
-        raise NotPermitted(_("XML reaches every file of the host: it takes the right to manage it."), is_visible=True)
+        raise NotPermitted(
+            _("You may look at this XML, but not change it: it reaches everything of its host."), is_visible=True
+        )
     text, by_schema = typed_text(request), "without_schema" not in request.POST
     base = subject.base if "adopt" in request.POST else request.POST.get("base", "")
     review = review_of(subject, text, base, by_schema=by_schema)
@@ -83,9 +85,12 @@ def _begun(request: HttpRequest, subject: XmlSubject) -> dict[str, Any]:
 
 def _shown(request: HttpRequest, subject: XmlSubject, render_page: Any, **given: Any) -> HttpResponse:
     context: dict[str, Any] = {"subject": subject, "base": subject.base, "by_schema": True} | given
-    if wants_part(request):
-        return render(request, _PART, context)
     review: Review | None = context.get("review")
+    if wants_part(request):
+        part = render(request, _PART, context)
+        if review is not None and not review.malformed:
+            part.headers["HX-Reswap"] = "morph:outerHTML show:#xml-review:top"
+        return part
     response: HttpResponse = render_page("xml", context)
     if review is not None and not review.can_apply:
         response.status_code = 422
@@ -113,6 +118,8 @@ def _versions(request: HttpRequest, subject: XmlSubject, render_page: Any) -> Ht
     if new is not None and old is None:
         old = XmlVersion.objects.of(subject.row).filter(pk__lt=new.pk).first()
     context: dict[str, Any] = {"subject": subject, "versions": versions, "old": old, "new": new}
+    if wants_part(request):
+        return render(request, "xml/versions_table.html", context)
     if new is not None:
         context["difference"] = difference("" if old is None else old.xml, new.xml)
     response: HttpResponse = render_page("versions", context)

@@ -9,7 +9,16 @@ from django.test import Client
 from django.urls import reverse
 
 from hypervisors.inventory.xml_versions import note_versions
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, StoragePool, Volume, XmlVersion
+from hypervisors.models import (
+    Domain,
+    DomainDefinition,
+    Hypervisor,
+    Network,
+    Operation,
+    StoragePool,
+    Volume,
+    XmlVersion,
+)
 from hypervisors.models.xml_versions import digest
 from hypervisors.operations.engine.records import without_secrets
 from hypervisors.states import HypervisorStatus
@@ -227,3 +236,42 @@ def test_the_text_leaves_the_row_with_the_operations_end(editor: Editor) -> None
     operation = editor.asked()
     assert operation is not None
     assert "s3cret" not in str(without_secrets(operation)["parameters"])
+
+
+POOL = """<pool type='dir'>
+  <name>images</name>
+  <uuid>{uuid}</uuid>
+  <target>
+    <path>{path}</path>
+  </target>
+</pool>
+"""
+
+
+def test_a_storage_pools_xml_is_edited_by_the_same_page(editor: Editor, hypervisor: Hypervisor) -> None:
+    pool = volume(hypervisor, "a").storage_pool
+    xml = POOL.format(uuid=pool.uuid, path="/images")
+    StoragePool.objects.filter(pk=pool.pk).update(definition_xml=xml)
+    url, typed = f"/storage/{pool.pk}/xml/", xml.replace("/images", "/other")
+    values = {"xml": typed, "base": digest(xml)}
+    assert "is-changed" in text_of(editor.client.post(url, values))
+    editor.client.post(url, values | {"apply": "1", "reviewed": digest(typed)})
+    operation = Operation.objects.get(kind="edit_storage_pool")
+    assert "/other" in operation.parameters["xml"]
+    assert editor.client.get(f"{url}versions/").status_code == 200
+
+
+NETWORK = "<network>\n  <name>net</name>\n  <uuid>{uuid}</uuid>\n  <bridge name='virbr7'/>\n</network>\n"
+
+
+def test_so_is_a_networks(editor: Editor, hypervisor: Hypervisor) -> None:
+    row = Network.objects.create(
+        hypervisor=hypervisor, uuid=uuid4(), name="net", active=False, autostart=False, forward_mode="isolated"
+    )
+    xml = NETWORK.format(uuid=row.uuid)
+    Network.objects.filter(pk=row.pk).update(definition_xml=xml, kind="isolated")
+    url, typed = f"/networks/{row.pk}/xml/", xml.replace("virbr7", "virbr8")
+    values = {"xml": typed, "base": digest(xml)}
+    assert "is-changed" in text_of(editor.client.post(url, values))
+    editor.client.post(url, values | {"apply": "1", "reviewed": digest(typed)})
+    assert "virbr8" in Operation.objects.get(kind="edit_network").parameters["xml"]
