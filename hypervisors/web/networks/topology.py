@@ -98,7 +98,7 @@ def network_map(request: HttpRequest) -> HttpResponse:
         "pool": pool,
         "parts": parts,
         "width": WIDTH,
-        "height": parts[-1].y + parts[-1].height if parts else 0,
+        "height": parts[-1].y + parts[-1].height + 1 if parts else 0,
     }
     return render(request, "networks/map.html", context)
 
