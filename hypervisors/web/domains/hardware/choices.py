@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.utils.translation import gettext as _
 
 from hypervisors.access import can, permitted
-from hypervisors.models import Domain, Network, StoragePool, Volume
+from hypervisors.models import Domain, Network, NetworkFilter, StoragePool, Volume
 from hypervisors.operations.storage.volume_users import users_of
 from hypervisors.privileges import Privilege
 from hypervisors.templatetags.units import size
@@ -67,6 +67,13 @@ def bridge_options(domain: Domain, user: User | AnonymousUser) -> tuple[Option, 
     """Bridges that its host's networks name; others can be typed."""
     names = {one.bridge for one in _networks(domain, user) if one.bridge}
     return tuple(Option(value=name, text=name) for name in sorted(names, key=natural_key))
+
+
+def filter_options(domain: Domain, user: User | AnonymousUser) -> tuple[Option, ...]:
+    """The network filters of its host."""
+    rows = permitted(user, Privilege.NETWORK_VIEW, NetworkFilter.objects.filter(hypervisor=domain.hypervisor_id))
+    names = sorted(rows.values_list("name", flat=True), key=natural_key)
+    return tuple(Option(value=name, text=visible(name)) for name in names)
 
 
 def storage_pools_for(domain: Domain, user: User | AnonymousUser) -> list[StoragePool]:

@@ -15,7 +15,13 @@ from hypervisors.libvirtxml.hardware.sections import SECTIONS, section_values
 from hypervisors.operations.engine.registry import find_operation_type
 from hypervisors.web.domains.creation.fields import Option
 from hypervisors.web.domains.hardware.boot_orders import BootOrder, boot_order
-from hypervisors.web.domains.hardware.choices import bridge_options, disk_choices, media_choices, network_options
+from hypervisors.web.domains.hardware.choices import (
+    bridge_options,
+    disk_choices,
+    filter_options,
+    media_choices,
+    network_options,
+)
 from hypervisors.web.domains.hardware.controls import Control, Draft, controls
 from hypervisors.web.domains.hardware.disk_sources import DiskSource, disk_source
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES, device_name
@@ -203,7 +209,10 @@ def _with_fields(
 def _options(hardware: MachineHardware, key: str, user: User | AnonymousUser) -> dict[str, tuple[Option, ...]]:
     if key == "interface":
         domain = hardware.domain
-        return {"source_network": network_options(domain, user), "source_bridge": bridge_options(domain, user)}
+        filters = filter_options(domain, user)
+        networks = {"source_network": network_options(domain, user), "source_bridge": bridge_options(domain, user)}
+        # Where none is known, a name can still be typed.
+        return networks | ({"filter": filters} if filters else {})
     if key == "processor":
         return {"model": model_options(hardware, user)}
     return {}
