@@ -23,6 +23,7 @@ from hypervisors.operations.networks.network_entries import dns_key
 from hypervisors.operations.networks.network_users import NetworkUser, network_users
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
+from hypervisors.web.boosting import wants_part
 from hypervisors.web.methods import require_POST
 from hypervisors.web.networks.network_actions import actions_of, restart_warning, visible_network
 from hypervisors.web.networks.words import kind_label, part_labels
@@ -50,6 +51,9 @@ def network(request: HttpRequest, pk: int) -> HttpResponse:
     row = visible_network(request, pk)
     context: dict[str, Any] = {"sequence": sequence, "network": row, "kind_label": kind_label(row.kind)}
     if row.vanished_at is not None:
+        if wants_part(request):
+            # The page of what was there has more than is fetched anew.
+            return HttpResponse(headers={"HX-Refresh": "true"})
         return render(request, "networks/tombstone.html", context)
     all_users, spec = network_users(row), _spec(row)
     may_manage = can(request.user, Privilege.NETWORK_MANAGE, row)

@@ -231,6 +231,8 @@ def test_the_page_shows_machines_addresses_and_what_waits(
 def test_the_page_of_one_that_is_gone(operator: Client, make_network: Callable[..., Network]) -> None:
     network = make_network(vanished_at=timezone.now())
     assert "does not have this network any more" in operator.get(network.get_absolute_url()).content.decode()
+    # An open page of it becomes that page, whole.
+    assert operator.get(network.get_absolute_url(), headers=HTMX).headers["HX-Refresh"] == "true"
 
 
 def test_it_is_stopped_started_and_restarted_by_a_click(operator: Client, make_network: Callable[..., Network]) -> None:
