@@ -252,6 +252,26 @@ def test_who_comes_late_is_told_what_changed_and_keeps_what_was_typed(operator: 
     assert asked().parameters["values"]["cache"] == "unsafe"
 
 
+def test_lines_that_nobody_has_touched_are_not_taken_for_changed(operator: Client, machine: Domain) -> None:
+    lines = MACHINE.replace("<memory ", "<description>one\ntwo</description><memory ", 1)
+    give_hardware(machine, stored=lines)
+    fields = form_of(operator, machine, "section:general")
+    # As browsers send them.
+    sent = {name: value.replace("\n", "\r\n") for name, value in fields.items()} | {"v-title": "mine"}
+    assert sent["v-description"] == "one\r\ntwo"
+    give_hardware(machine, stored=lines.replace("one\ntwo", "theirs"), sha256="b" * 64)
+    page = change(operator, machine, sent).content.decode()
+    assert "Description: one" in page
+    assert ">theirs</textarea>" in page
+
+
+def test_a_password_is_not_sent_back_with_what_is_wrong(operator: Client, machine: Domain) -> None:
+    fields = form_of(operator, machine, "graphics:vnc:0") | {"v-password": "kept-to-myself", "v-keymap": "?!"}
+    answer = change(operator, machine, fields)
+    assert answer.status_code == 422
+    assert "kept-to-myself" not in answer.content.decode()
+
+
 def test_a_device_is_removed_by_a_question_that_names_it_and_the_machine(operator: Client, machine: Domain) -> None:
     url = f"/vms/{machine.uuid}/hardware/remove/"
     question = operator.get(url, {"show": "disk:vda"}, headers=HTMX).content.decode()

@@ -23,6 +23,8 @@ _KINDS = {
     "password": "password",
     "lines": "area",
 }
+# Longer choices are cut in half a line.
+_LONG = 36
 _CODE = frozenset({"mac", "path", "lines"})
 # A size that is none of its units is shown in the smallest that says it whole.
 _SMALL_UNITS = {"B": 1, "KiB": 1024, **UNITS}
@@ -55,6 +57,11 @@ class Control:
     @property
     def input_name(self) -> str:
         return f"{PREFIX}{self.name}"
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes a whole line: a choice is read, or several lines are written."""
+        return self.kind == "area" or any(len(option.text) > _LONG for option in self.options)
 
     @property
     def is_checked(self) -> bool:
@@ -111,7 +118,8 @@ def draft_of(fields: Iterable[Field], posted: Mapping[str, str]) -> Draft:
             # It does not show where other fields have the values that they have.
             continue
         texts[one.name] = _posted_text(one, posted)
-        was[one.name] = posted.get(f"was-{one.name}", "")
+        # Browsers send line ends as CR LF.
+        was[one.name] = posted.get(f"was-{one.name}", "").replace("\r\n", "\n")
         if one.kind == "password" and posted.get(f"clear-{one.name}"):
             values[one.name], was[one.name] = False, "•"
             continue
@@ -136,7 +144,8 @@ def text_of_value(one: Field, value: Value) -> str:
 
 def _control(key: str, one: Field, values: Values, draft: Draft, options: tuple[Option, ...] | None) -> Control:
     now = text_of_value(one, values.get(one.name, one.absent_value))
-    text = draft.texts[one.name] if one.name in draft.changed else now
+    # A password is not sent back.
+    text = draft.texts[one.name] if one.name in draft.changed and one.kind != "password" else now
     kind = _KINDS.get(one.kind, "text")
     amount, _blank, unit = text.rpartition(" ") if kind == "size" else (text, "", "")
     if kind == "text" and options is not None and (text == "" or any(option.value == text for option in options)):

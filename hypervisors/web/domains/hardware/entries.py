@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -30,6 +31,11 @@ class Entry:
     mark: str = ""
     # Of these a machine has many, and seldom does anybody look at one.
     is_minor: bool = False
+
+    @property
+    def query(self) -> str:
+        """Of the addresses that show it."""
+        return f"?{urlencode({'show': self.show})}"
 
     @property
     def mark_word(self) -> str:

@@ -36,6 +36,14 @@ class Listing:
     sha256: str
     is_active: bool
 
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """As the list shows them."""
+        return [
+            {"css": "vp-hardware-sections", "label": _("The machine"), "entries": self.sections},
+            {"css": "vp-hardware-devices", "label": _("Devices"), "entries": self.devices},
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PendingLine:

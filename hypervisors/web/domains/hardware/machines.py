@@ -1,16 +1,14 @@
 """A machine's hardware as its row tells it: what runs, what is stored for the next start, and how the two differ."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
+from functools import cached_property, lru_cache
 
 from hypervisors.libvirtxml.hardware.devices import Device, list_devices
 from hypervisors.libvirtxml.hardware.differences import Difference, pending_differences
 from hypervisors.models import Domain, DomainDefinition, Operation
 
-_MOST_REMEMBERED = 256
-_remembered: "OrderedDict[tuple[bytes, bytes], tuple[Difference, ...]]" = OrderedDict()
+# Each part of a machine's page asks anew, and definitions seldom change.
+_MOST_REMEMBERED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class MachineHardware:
         """What waits for the next start; nothing for one that is off."""
         if not self.live_xml or not self.domain.persistent:
             return ()
-        return remembered_differences(self.live_xml, self.stored_xml)
+        return _differences(self.live_xml, self.stored_xml)
 
     @cached_property
     def leaving(self) -> frozenset[str]:
@@ -70,16 +68,7 @@ def hardware_of(domain: Domain) -> MachineHardware:
     )
 
 
-def remembered_differences(live_xml: str, stored_xml: str) -> tuple[Difference, ...]:
-    """Every part of the machine's page asks for them, and they seldom change."""
-    key = (sha256(live_xml.encode()).digest(), sha256(stored_xml.encode()).digest())
-    if key not in _remembered:
-        _remembered[key] = _differences(live_xml, stored_xml)
-        while len(_remembered) > _MOST_REMEMBERED:
-            _remembered.popitem(last=False)
-    return _remembered[key]
-
-
+@lru_cache(maxsize=_MOST_REMEMBERED)
 def _differences(live_xml: str, stored_xml: str) -> tuple[Difference, ...]:
     try:
         return pending_differences(live_xml, stored_xml)
@@ -88,6 +77,7 @@ def _differences(live_xml: str, stored_xml: str) -> tuple[Difference, ...]:
         return ()
 
 
+@lru_cache(maxsize=_MOST_REMEMBERED)
 def _devices(xml: str) -> tuple[Device, ...]:
     try:
         return list_devices(xml) if xml else ()
