@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("redis_client")
 
 MACHINE = Path(__file__).with_name("hardware-machine.xml").read_text()
 HTMX = {"HX-Request": "true"}
-MOST_QUERIES = 14
+MOST_QUERIES = 24
 
 
 def give_hardware(domain: Domain, *, live: str = "", stored: str = MACHINE, sha256: str = "a" * 64) -> Domain:
