@@ -5,6 +5,7 @@ on one host. Ours is measured from the request, as a page files it, to the line;
 """
 
 import argparse
+import json
 import logging
 import os
 import statistics
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ _MOST_SECONDS = 120.0
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m bench.installs", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, for bench/run")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vmportal-bench-") as scratch, _lab(Path(scratch)) as host:
         stack = Stack(Path(scratch) / "data")
         stack.start()
@@ -41,6 +45,8 @@ def main() -> None:
             figures = _measured(host)
         finally:
             stack.stop()
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([asdict(figure) for figure in figures]))
     print("\n".join(figure.row() for figure in figures))
 
 

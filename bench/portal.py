@@ -50,6 +50,8 @@ def main() -> None:
         browser.close()
     if not arguments.no_console:
         figures += _console()
+    if not arguments.no_lab:
+        figures += _installs()
     now = datetime.datetime.now(tz=datetime.UTC)
     conditions = (
         f"Measured on {now:%Y-%m-%d} on {os.cpu_count()} cores in plain emulation; load {os.getloadavg()[1]:.1f}."
@@ -116,6 +118,13 @@ def _on_lab(stack: Stack, size: int, directory: Path, browser: Browser) -> list[
         plan = find_lab_plan(LAB, None)
         if plan is not None:
             take_down(plan)
+
+
+def _installs() -> list[Figure]:
+    """In a process of its own, which is set up for one stack's database."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        subprocess.run([sys.executable, "-m", "bench.installs", "--json", file.name], check=True)
+        return [Figure(**values) for values in json.loads(Path(file.name).read_text())]
 
 
 def _console() -> list[Figure]:
