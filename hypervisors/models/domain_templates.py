@@ -1,13 +1,16 @@
 """Templates: virtual machines that never run, and from whose frozen disks others are made."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from django.contrib.auth.models import User
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from hypervisors.errors import NotPossible
 from hypervisors.models.domains import Domain
 from hypervisors.models.hypervisor_pools import HypervisorPool
 from hypervisors.models.rights import Requester
@@ -55,3 +58,19 @@ class DomainTemplate(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("template", args=[self.pk])
+
+
+def checked_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept as `DomainTemplate.defaults`; None and "" are left out. Raises: errors.NotPossible."""
+    found: dict[str, Any] = {}
+    for key, least, most in (("vcpus", 1, 512), ("memory_kib", 16 * 1024, 16 * 1024**3)):
+        value = given.get(key)
+        if value in (None, ""):
+            continue
+        if not isinstance(value, int) or not least <= value <= most:
+            raise NotPossible(gettext("That many vCPUs, or so much memory, cannot be."))
+        found[key] = value
+    if given.get("network"):
+        found["network"] = str(given["network"])[:255]
+    found["cloud_init"] = bool(given.get("cloud_init"))
+    return found

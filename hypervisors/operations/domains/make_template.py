@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from hypervisors.errors import NotPossible
 from hypervisors.libvirtxml.template_marker import TemplateMarker
 from hypervisors.models import Domain, DomainTemplate
+from hypervisors.models.domain_templates import checked_defaults
 from hypervisors.operations.domains.deletion.plan import users_apart_from
 from hypervisors.operations.domains.domain_operations import DomainOperation, saved, still_on, transient, with_snapshots
 from hypervisors.operations.domains.linked_clones import own_volumes
@@ -73,7 +74,7 @@ class MakeTemplate(DomainOperation):
             name=name,
             version=next_version(domain, name),
             description=description,
-            defaults=_defaults(given),
+            defaults=checked_defaults(given),
             storage_pool_id=volumes[0].storage_pool_id,
         )
 
@@ -103,18 +104,3 @@ def next_version(domain: Domain, name: str) -> int:
         return 1
     same = DomainTemplate.objects.filter(hypervisor_pool=domain.hypervisor.hypervisor_pool_id, name=name)
     return int(same.exclude(domain=domain).aggregate(latest=Max("version"))["latest"] or 0) + 1
-
-
-def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, least, most in (("vcpus", 1, 512), ("memory_kib", 16 * 1024, 16 * 1024**3)):
-        value = given.get(key)
-        if value in (None, ""):
-            continue
-        if not isinstance(value, int) or not least <= value <= most:
-            raise NotPossible(_("That many vCPUs, or so much memory, cannot be."))
-        found[key] = value
-    if given.get("network"):
-        found["network"] = str(given["network"])[:255]
-    found["cloud_init"] = bool(given.get("cloud_init"))
-    return found

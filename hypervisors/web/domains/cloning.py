@@ -55,12 +55,9 @@ class CloneForm(OperationForm):
     )
     start = forms.BooleanField(label=gettext_lazy("Start it"), required=False)
 
-    def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
-        super().__init__(*args, domain=domain, **kwargs)
-        for name in ("linked", "storage_pool_id", "network"):
-            self.fields[name].widget.attrs["class"] = "form-select"
-        self._field("storage_pool_id").choices = _storage_pools(domain)
-        self._field("network").choices = _networks(domain)
+    def prepare(self) -> None:
+        self._field("storage_pool_id").choices = _storage_pools(self.domain)
+        self._field("network").choices = _networks(self.domain)
 
     def names(self) -> list[str]:
         """Raises: errors.NotPossible."""
@@ -85,10 +82,9 @@ class CloneForm(OperationForm):
         return self.fields[name]
 
 
-class MakeTemplateForm(OperationForm):
-    """What the template is called, and what machines made of it get unless told otherwise."""
+class TemplateForm(OperationForm):
+    """What machines made of a template get unless told otherwise."""
 
-    name = forms.CharField(label=gettext_lazy("Name of the template"), max_length=255, strip=True)
     description = forms.CharField(
         label=gettext_lazy("Description"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 2})
     )
@@ -97,15 +93,22 @@ class MakeTemplateForm(OperationForm):
     network = forms.ChoiceField(label=gettext_lazy("Network"), required=False)
     cloud_init = forms.BooleanField(label=gettext_lazy("Its guest has cloud-init"), required=False)
 
-    def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
-        super().__init__(*args, domain=domain, **kwargs)
+    def prepare(self) -> None:
         network: Any = self.fields["network"]
-        network.choices, network.widget.attrs["class"] = _networks(domain), "form-select"
+        choices, kept = _networks(self.domain), self.initial.get("network", "")
+        # One that the host does not have now stays what it is.
+        network.choices = choices if kept in dict(choices) else [*choices, (kept, visible(kept))]
 
     def parameters(self) -> dict[str, Any]:
         given = dict(self.cleaned_data)
         memory_mib = given.pop("memory_mib")
         return given | {"memory_kib": memory_mib * _KIB_PER_MIB if memory_mib else None}
+
+
+class MakeTemplateForm(TemplateForm):
+    """And what it is called."""
+
+    name = forms.CharField(label=gettext_lazy("Name of the template"), max_length=255, strip=True)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -177,17 +180,17 @@ def _clone_initial(domain: Domain) -> dict[str, Any]:
     template = DomainTemplate.objects.filter(domain=domain).first()
     if template is None:
         return {"name": f"{domain.name}-clone", "count": 1}
-    defaults = template.defaults
-    memory_kib = defaults.get("memory_kib")
+    return {"name": "", "count": 1, "linked": "1", "start": True, **initial_defaults(template)}
+
+
+def initial_defaults(template: DomainTemplate) -> dict[str, Any]:
+    """As the fields of the forms."""
+    memory_kib = template.defaults.get("memory_kib")
     return {
-        "name": "",
-        "count": 1,
-        "linked": "1",
-        "vcpus": defaults.get("vcpus"),
+        "vcpus": template.defaults.get("vcpus"),
         "memory_mib": memory_kib // _KIB_PER_MIB if memory_kib else None,
-        "network": defaults.get("network", ""),
-        "cloud_init": defaults.get("cloud_init", False),
-        "start": True,
+        "network": template.defaults.get("network", ""),
+        "cloud_init": template.defaults.get("cloud_init", False),
     }
 
 

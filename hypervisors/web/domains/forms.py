@@ -13,6 +13,8 @@ from hypervisors.models import Domain
 from hypervisors.operations.domains.describe import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
 from hypervisors.operations.domains.names import checked_name
 
+_CLASSES: dict[type[forms.Widget], str] = {forms.CheckboxInput: "form-check-input", forms.Select: "form-select"}
+
 
 class OperationForm(forms.Form):
     """Its cleaned data are the operation's parameters. `heading` and `submit`: the words of its dialog."""
@@ -23,12 +25,14 @@ class OperationForm(forms.Form):
     def __init__(self, *args: Any, domain: Domain, **kwargs: Any) -> None:
         self.domain = domain
         super().__init__(*args, **kwargs)
+        self.prepare()
         for name, field in self.fields.items():
-            field.widget.attrs["class"] = (
-                "form-check-input" if isinstance(field, forms.BooleanField) else "form-control"
-            )
+            field.widget.attrs["class"] = _CLASSES.get(type(field.widget), "form-control")
             if self.is_bound and name in self.errors:
                 field.widget.attrs["class"] += " is-invalid"
+
+    def prepare(self) -> None:
+        """Where a field's choices depend on the domain, they are set here: before anything is checked."""
 
 
 class RenameForm(OperationForm):

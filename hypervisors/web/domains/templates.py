@@ -3,16 +3,21 @@
 from itertools import groupby
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from hypervisors.access import can
+from hypervisors.access import can, require
+from hypervisors.administration.domain_templates import CHANGE_TEMPLATE, change_template
+from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, DomainTemplate
 from hypervisors.operations.domains.linked_clones import linked_clones, own_volumes
 from hypervisors.operations.engine.registry import operation_type
 from hypervisors.operations.engine.requests import possible_kinds
 from hypervisors.privileges import Privilege
+from hypervisors.web.boosting import wants_part
+from hypervisors.web.domains.cloning import TemplateForm, initial_defaults
+from hypervisors.web.permissions import person
 
 
 @require_safe
@@ -55,7 +60,32 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "templates/page.html", context)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def template_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET: the dialog. POST: what it says, and what new machines get."""
+    rows = DomainTemplate.objects.visible_to(request.user).select_related("domain__hypervisor")
+    found = get_object_or_404(rows, pk=pk)
+    require(request.user, Privilege.DOMAIN_CREATE, found.domain, what=CHANGE_TEMPLATE)
+    initial = {"description": found.description, **initial_defaults(found)}
+    form, error = TemplateForm(request.POST or None, domain=found.domain, initial=initial), ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            change_template(person(request), found, form.parameters())
+        except NotPossible as refusal:
+            error = str(refusal)
+        else:
+            return _changed(request, found)
+    context = {"template": found, "domain": found.domain, "form": form, "error": error}
+    return render(request, f"templates/edit.html{'#dialog' if wants_part(request) else ''}", context)
+
+
+def _changed(request: HttpRequest, template: DomainTemplate) -> HttpResponse:
+    url = template.get_absolute_url()
+    return HttpResponse(status=204, headers={"HX-Redirect": url}) if wants_part(request) else redirect(url)
+
+
 urlpatterns = [
     path("templates/", templates, name="templates"),
     path("templates/<row:pk>/", template, name="template"),
+    path("templates/<row:pk>/edit/", template_edit, name="template_edit"),
 ]

@@ -94,6 +94,7 @@ ROWS = {
     "vms/<uuid:uuid>/clone/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/template/": "shrrriii shrrriii shhhhhii shhhhhii",
     "templates/": "siiiiiii smmmmmmm",
+    "templates/<row:pk>/edit/": "shrrriii shrrriii shhhhhii shhhhhii",
     "templates/<row:pk>/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",
     "vms/<uuid:uuid>/delete/": "shrrriii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/leftovers/": "shrrriii smmmmmmm shhhhhii smmmmmmm",

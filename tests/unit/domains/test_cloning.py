@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from hypervisors.errors import Conflict, NotPermitted, NotPossible
-from hypervisors.models import Domain, DomainTemplate, Hypervisor, Operation, StoragePool, Volume
+from hypervisors.models import AuditRecord, Domain, DomainTemplate, Hypervisor, Network, Operation, StoragePool, Volume
 from hypervisors.operations.domains.cloning.plan import clone_plan
 from hypervisors.operations.domains.cloning.requests import request_clones
 from hypervisors.operations.engine.requests import request_operation, why_not
@@ -231,12 +231,20 @@ def test_the_dialog_of_a_template_begins_with_its_defaults(operator: Client, mac
     page = operator.get(url, headers=HTMX).content.decode()
     for text in ('value="3"', 'value="1024"', "Linked", "checked"):
         assert text in page, text
+    Network.objects.create(
+        hypervisor=machine.hypervisor, uuid=uuid4(), name="lan", active=True, autostart=True, forward_mode="nat"
+    )
+    pool = StoragePool.objects.get()
     given = {"name": "n-{n}", "count": "2", "linked": "1", "cloud_init": "on", "user": "ada", "memory_mib": "512"}
-    assert operator.post(url, given, headers=HTMX).status_code == 204
+    given |= {"network": "lan", "storage_pool_id": str(pool.pk)}
+    answer = operator.post(url, given, headers=HTMX)
+    assert answer.status_code == 204, answer.content.decode()
     children = Operation.objects.filter(kind="clone_domain")
     assert sorted(child.parameters["name"] for child in children) == ["n-1", "n-2"]
     first = children[0].parameters
     assert (first["memory_kib"], first["cloud_init"]["user"]) == (512 * 1024, "ada")
+    assert first["network"] == "lan"
+    assert {disk["storage_pool_id"] for disk in first["disks"] if disk["volume_name"]} == {pool.pk}
     assert "debian" in operator.get("/templates/").content.decode()
     page = operator.get(f"/templates/{template.pk}/").content.decode()
     assert "3 vCPUs" in page
@@ -250,6 +258,39 @@ def test_the_dialog_makes_a_template(operator: Client, machine: Domain) -> None:
     assert operator.post(url, given, headers=HTMX).status_code == 204
     operation = Operation.objects.get()
     assert operation.parameters["defaults"] == {"vcpus": 2, "memory_kib": 2**20, "cloud_init": False}
+
+
+def test_what_a_template_gives_can_be_changed_and_that_is_audited(
+    operator: Client, client: Client, bob: User, machine: Domain
+) -> None:
+    machine.is_template = True
+    machine.save()
+    assert machine.hypervisor is not None
+    template = DomainTemplate.objects.create(
+        hypervisor_pool=machine.hypervisor.hypervisor_pool,
+        name="debian",
+        domain=machine,
+        defaults={"vcpus": 3, "network": "gone-lan", "cloud_init": True},
+    )
+    url = f"/templates/{template.pk}/edit/"
+    assert f'href="{url}"' in operator.get(f"/templates/{template.pk}/").content.decode()
+    dialog = operator.get(url, headers=HTMX).content.decode()
+    # A network that its host does not have now stays chosen.
+    for text in ('value="3"', '<option value="gone-lan" selected>', "checked"):
+        assert text in dialog, text
+    given = {"description": "With all", "vcpus": "4", "memory_mib": "2048", "network": "gone-lan"}
+    assert operator.post(url, given | {"vcpus": "0"}, headers=HTMX).status_code == 200
+    answer = operator.post(url, given, headers=HTMX)
+    assert answer.status_code == 204, answer.content.decode()
+    assert answer.headers["HX-Redirect"] == f"/templates/{template.pk}/"
+    template.refresh_from_db()
+    assert template.description == "With all"
+    assert template.defaults == {"vcpus": 4, "memory_kib": 2**21, "network": "gone-lan", "cloud_init": False}
+    record = AuditRecord.objects.get(action="change_template", outcome="done")
+    assert (record.before["vcpus"], record.after["vcpus"]) == (3, 4)
+    bind(bob, "viewer")
+    client.force_login(bob)
+    assert client.post(url, given).status_code == 403
 
 
 def test_an_empty_list_of_templates_says_how_one_is_made(operator: Client, client: Client, bob: User) -> None:
