@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import models
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.models.hypervisors import Hypervisor
@@ -35,6 +36,10 @@ def shown_domain_state(state: str, *, vanished: bool, saved: bool) -> str:
     if vanished:
         return "vanished"
     return "saved" if saved and state == DomainState.SHUTOFF else state
+
+
+# As libvirt writes it into the XML of a domain that runs.
+CONNECTED_AGENT = "name='org.qemu.guest_agent.0' state='connected'"
 
 
 class Domain(models.Model):
@@ -105,6 +110,11 @@ class Domain(models.Model):
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE_DOMAIN_STATES
+
+    @cached_property
+    def has_guest_agent(self) -> bool:
+        """Whether an agent was connected when it was last read. One query, once."""
+        return DomainDefinition.objects.filter(domain=self, live_xml__contains=CONNECTED_AGENT).exists()
 
 
 class DomainDefinition(models.Model):

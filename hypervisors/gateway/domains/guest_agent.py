@@ -6,6 +6,7 @@ own domain's agent calls alone, each for as long as libvirt was told to wait.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -56,9 +57,13 @@ def read_guest(connection: Connection, uuid: UUID) -> GuestFacts:
         domain.agentSetResponseTimeout(READ_SECONDS)
         try:
             said: dict[str, Any] = domain.guestInfo(0, 0)
+            addresses = _addresses(connection, uuid, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
         except ValueError as error:
             raise OperationRefused(f"Could not {what}: it says what is no text.") from error
-    addresses = _addresses(connection, uuid, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+        finally:
+            # It holds for whoever asks next: a freeze before a snapshot takes longer than a question.
+            with suppress(libvirt.libvirtError):
+                domain.agentSetResponseTimeout(ACTION_SECONDS)
     return facts_of(said, addresses)
 
 
@@ -103,7 +108,7 @@ def list_ssh_keys(connection: Connection, uuid: UUID, user: str) -> list[str]:
     """The keys with which the guest lets them in. Raises: errors.HypervisorError."""
     with translated(f"read the SSH keys of {user}"):
         keys = _patient(connection, uuid).authorizedSSHKeysGet(user, 0) or []
-    return [_text(key, most=2000) for key in keys[:_MOST_KEYS]]
+    return [text for key in keys[:_MOST_KEYS] if (text := _text(key, most=2000))]
 
 
 def add_ssh_key(connection: Connection, uuid: UUID, user: str, key: str) -> None:
@@ -121,7 +126,7 @@ def remove_ssh_key(connection: Connection, uuid: UUID, user: str, key: str) -> N
 
 
 def _patient(connection: Connection, uuid: UUID) -> Any:
-    """The domain, whose agent has a minute for what comes. The next reading makes that seconds again."""
+    """The domain, whose agent has a minute for what comes."""
     domain = connection.raw.lookupByUUID(uuid.bytes)
     domain.agentSetResponseTimeout(ACTION_SECONDS)
     return domain

@@ -30,6 +30,7 @@ from hypervisors.inventory.sessions.concurrency_limits import READING
 from hypervisors.inventory.sessions.connection_workers import ConnectionWorker
 from hypervisors.inventory.sessions.host_claims import HostClaims
 from hypervisors.inventory.sessions.states import SessionState
+from hypervisors.models.domains import CONNECTED_AGENT
 from hypervisors.states import HypervisorStatus
 
 _HEARTBEAT_SECONDS = 2.0
@@ -179,4 +180,4 @@ class Follower(ConnectionWorker):
 
 def _has_agent(facts: DomainFacts) -> bool:
     """Whether an agent is connected, as libvirt writes it."""
-    return "name='org.qemu.guest_agent.0' state='connected'" in facts.live_xml
+    return CONNECTED_AGENT in facts.live_xml

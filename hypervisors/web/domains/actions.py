@@ -110,7 +110,8 @@ def guest_actions(domain: Domain, user: Requester) -> list[DomainAction]:
     """What a guest's agent can be asked for, as far as the person's role allows."""
     found = [cast("DomainOperation", operation_type(kind)) for kind in _GUEST_KINDS]
     reasons = possible_kinds(domain)
-    return [_action(one, domain, reasons.get(one.kind, "")) for one in found if can(user, one.privilege, domain)]
+    actions = [_action(one, domain, reasons.get(one.kind, "")) for one in found if can(user, one.privilege, domain)]
+    return [replace(action, word=f"{action.word}…") if action.has_form else action for action in actions]
 
 
 def _types() -> list[DomainOperation]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from hypervisors.access import can
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import Domain, DomainDefinition, GuestFacts
+from hypervisors.models.domains import CONNECTED_AGENT
 from hypervisors.models.rights import Requester
 from hypervisors.operations.domains.guest.agents import has_agent_channel
 from hypervisors.operations.engine.requests import request_operation
@@ -20,25 +21,24 @@ from hypervisors.web.domains.actions import guest_actions
 from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
-_CONNECTED = "name='org.qemu.guest_agent.0' state='connected'"
 _CHANNEL = {"type": "unix", "target_type": "virtio", "target_name": "org.qemu.guest_agent.0"}
 
 
 def guest_context(machine: Domain, user: Requester) -> dict[str, Any]:
-    """`state`: "told", "waited", "silent" (an agent that does not answer), "absent", "no_channel"; "": nothing to say.
+    """`state`: "told", "waited", "silent" (an agent that does not answer), or one of _without_agent's; "": nothing.
 
     Of a machine that is off, what its guest last said.
     """
     definition = DomainDefinition.objects.filter(domain=machine).only("live_xml", "inactive_xml").first()
     row = GuestFacts.objects.filter(domain=machine).first()
     has_said = row is not None and row.answered_at is not None
-    is_connected = definition is not None and _CONNECTED in definition.live_xml
+    is_connected = definition is not None and CONNECTED_AGENT in definition.live_xml
     if not machine.is_active or definition is None:
         state = "told" if has_said else ""
     elif is_connected:
         state = "silent" if row is not None and row.problem else "told" if has_said else "waited"
     else:
-        state = "absent" if has_agent_channel(definition) else "no_channel"
+        state = _without_agent(definition)
     facts = row.facts if row is not None and has_said else {}
     return {
         "state": state,
@@ -54,10 +54,10 @@ def guest_context(machine: Domain, user: Requester) -> dict[str, Any]:
 
 @require_POST
 def add_agent_channel(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Gives the machine the channel through which an agent is asked: at once where it runs."""
+    """Gives the machine the channel through which an agent is asked: at once where it runs and has room for one."""
     seen = Domain.objects.visible_to(request.user).select_related("hypervisor")
     machine = get_object_or_404(seen, uuid=uuid)
-    when = "now" if machine.is_active else "next_start"
+    when = "now" if machine.is_active and _has_room(machine) else "next_start"
     parameters = {"device_type": "channel", "values": dict(_CHANNEL), "when": when}
     try:
         operation = request_operation(user=person(request), kind="add_device", subject=machine, parameters=parameters)
@@ -65,6 +65,18 @@ def add_agent_channel(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
     text = _("%(name)s: channel for the guest agent") % {"name": machine.name}
     return done(request, text, back=machine, operation=operation)
+
+
+def _has_room(machine: Domain) -> bool:
+    """A channel is plugged into a controller that cannot be added to what runs."""
+    controller = "<controller type='virtio-serial'"
+    return DomainDefinition.objects.filter(domain=machine, live_xml__contains=controller).exists()
+
+
+def _without_agent(definition: DomainDefinition) -> str:
+    if has_agent_channel(definition.live_xml):
+        return "absent"
+    return "next_start" if has_agent_channel(definition.inactive_xml) else "no_channel"
 
 
 def _with_share(system: dict[str, Any]) -> dict[str, Any]:

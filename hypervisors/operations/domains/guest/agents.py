@@ -2,12 +2,11 @@
 
 from django.utils.translation import gettext as _
 
-from hypervisors.models import Domain, DomainDefinition
+from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import RUNNING, not_answering
 from hypervisors.operations.domains.single_calls import SingleCall
 
 _CHANNEL = "name='org.qemu.guest_agent.0'"
-_CONNECTED = f"{_CHANNEL} state='connected'"
 
 
 class GuestCall(SingleCall):
@@ -23,19 +22,13 @@ class GuestCall(SingleCall):
 
 
 def no_agent(domain: Domain) -> str:
-    if domain.pk and not is_agent_connected(domain):
-        return _("No guest agent answers in it.")
-    return ""
-
-
-def is_agent_connected(domain: Domain) -> bool:
     """As the watcher saw it last."""
-    return DomainDefinition.objects.filter(domain=domain, live_xml__contains=_CONNECTED).exists()
+    return "" if domain.has_guest_agent else _("No guest agent answers in it.")
 
 
-def has_agent_channel(definition: DomainDefinition) -> bool:
-    """Whether an agent could be connected, as it runs, else as it starts."""
-    return _CHANNEL in (definition.live_xml or definition.inactive_xml).replace('"', "'")
+def has_agent_channel(xml: str) -> bool:
+    """Whether an agent could be connected to a machine of this definition."""
+    return _CHANNEL in xml
 
 
 AGENT_OBSTACLES = (RUNNING, not_answering, no_agent)

@@ -19,7 +19,7 @@ from hypervisors.operations.domains.moving.steps import is_same_file
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
 from hypervisors.operations.storage.latest_volume_users import users_now
-from hypervisors.operations.storage.volume_users import in_use_text
+from hypervisors.operations.storage.volume_users import in_use_text, overlays_of
 
 _CALL_SECONDS = 60.0
 
@@ -111,10 +111,14 @@ class Commit(MergeStep):
     def _check(self, run: Run) -> None:
         own = {path.rpartition("/")[2] for path in self._paths}
         for volume in self._written:
+            others = [one.name for one in overlays_of(volume) if not self._is_own(one.path)]
             users, overlays = users_now(run, volume, apart_from=run.operation.domain, even_when_busy=True)
-            reason = in_use_text(users, [name for name in overlays if name not in own])
+            reason = in_use_text(users, [*others, *(name for name in overlays if name not in own)])
             if reason:
                 raise NotPossible(reason)
+
+    def _is_own(self, path: str) -> bool:
+        return any(is_same_file(path, own) for own in self._paths)
 
     def _begin(self, run: Run) -> None:
         run.ask(
