@@ -73,8 +73,11 @@ def checked_values(given: object, fields: tuple[Field, ...]) -> tuple[dict[str, 
             raise NotPossible(_("There is no field “%(name)s”.") % {"name": str(name)[:60]})
         if not isinstance(value, str | int | bool):
             raise NotPossible(_("The field “%(name)s” is something else.") % {"name": name})
-        is_secret = known[name].is_secret or known[name].kind == "password"
-        (secrets if is_secret else values)[str(name)] = value
+        if not (known[name].is_secret or known[name].kind == "password"):
+            values[str(name)] = value
+        elif value != "":
+            # "" leaves a password as it is.
+            secrets[str(name)] = value
     return values, secrets
 
 
