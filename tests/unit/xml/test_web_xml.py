@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from hypervisors.errors import NotPossible
 from hypervisors.inventory.xml_versions import note_versions
 from hypervisors.models import (
     Domain,
@@ -21,6 +22,7 @@ from hypervisors.models import (
 )
 from hypervisors.models.xml_versions import digest
 from hypervisors.operations.engine.records import without_secrets
+from hypervisors.operations.engine.requests import request_operation
 from hypervisors.states import HypervisorStatus
 from tests.roles import bind
 from tests.rows import define, domain_xml
@@ -157,6 +159,25 @@ def test_a_disk_of_another_machine_is_refused(editor: Editor, hypervisor: Hyperv
     # Read only it may be had, for nothing is written to it.
     editor.apply(with_disk("/images/a.qcow2", "<readonly/>"))
     assert editor.asked() is not None
+
+
+def test_so_is_it_in_xml_that_a_machine_is_made_of(editor: Editor, hypervisor: Hypervisor, alice: User) -> None:
+    volume(hypervisor, "a.qcow2")
+    define(editor.domain, inactive_xml=domain_xml("/images/a.qcow2"))
+    pasted = with_disk("/images/a.qcow2").replace(UUID, str(uuid4())).replace("web1", "new").replace("00:01'", "00:02'")
+    given = {"kind": "create_domain_from_xml", "subject": hypervisor, "user": alice}
+    with pytest.raises(NotPossible, match="It is in use: vda of “web1”"):
+        request_operation(**given, parameters={"xml": pasted})
+    request_operation(**given, parameters={"xml": pasted.replace("/images/a.qcow2", "/images/b.qcow2")})
+
+
+def test_a_disk_that_all_share_may_be_had(editor: Editor, hypervisor: Hypervisor, make_domain: Any) -> None:
+    volume(hypervisor, "a.qcow2")
+    define(
+        make_domain(name="db1"), inactive_xml=domain_xml("/images/a.qcow2").replace("<target", "<shareable/><target")
+    )
+    assert "It is in use" in text_of(editor.send(with_disk("/images/a.qcow2")))
+    assert "It is in use" not in text_of(editor.send(with_disk("/images/a.qcow2", "<shareable/>")))
 
 
 def test_a_raw_disk_is_not_read_as_another_format(editor: Editor, hypervisor: Hypervisor) -> None:
