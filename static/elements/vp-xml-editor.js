@@ -240,12 +240,14 @@ function notWellFormed(state) {
   const tree = ensureSyntaxTree(state, state.doc.length, PARSE_MS);
   let found = null;
   tree?.iterate({
-    enter: ({ name, type, from, node }) => {
+    enter: ({ name, type, from, to, node }) => {
       if (found) return false;
       if (!(name in FAULTS) && !type.isError) return true;
       // What is never closed is marked where it begins, not at the end of everything.
-      const at = name === "MissingCloseTag" ? node.parent?.from ?? from : from;
-      found = { line: state.doc.lineAt(at).number, text: word(FAULTS[name] ?? "xml_broken") };
+      const isUnclosed = name === "MissingCloseTag" || (type.isError && from === to && node.parent?.name === "Element");
+      const at = isUnclosed ? node.parent.from : from;
+      const what = isUnclosed ? "xml_unclosed" : FAULTS[name] ?? "xml_broken";
+      found = { line: state.doc.lineAt(at).number, text: word(what) };
       return false;
     },
   });
