@@ -19,6 +19,7 @@ from hypervisors.libvirtxml.hardware.definitions import (
 from hypervisors.libvirtxml.hardware.device_types import DeviceType, device_type, device_type_of
 from hypervisors.libvirtxml.hardware.fields import Value, Values
 from hypervisors.libvirtxml.hardware.identities import identified
+from hypervisors.libvirtxml.hardware.network_cards import as_defined
 from hypervisors.libvirtxml.hardware.paths import append_child, remove_child, write_at
 from hypervisors.libvirtxml.hardware.serial_consoles import check_is_no_second_name, remove_second_name
 from hypervisors.libvirtxml.hardware.summaries import summary
@@ -126,7 +127,8 @@ def _new(kind: DeviceType) -> etree._Element:
     return element
 
 
-def _device(name: str, element: etree._Element) -> Device:
+def _device(name: str, found: etree._Element) -> Device:
+    element = as_defined(found)
     kind = device_type_of(element)
     values = read_values(element, kind.fields)
     return Device(

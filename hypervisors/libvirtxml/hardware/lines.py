@@ -74,7 +74,7 @@ def _token(value: Value, column: Field) -> str:
 
 
 def _joined(tokens: list[str]) -> str:
-    while tokens and not tokens[-1]:
+    while len(tokens) > 1 and not tokens[-1]:
         tokens = tokens[:-1]
     return shlex.join(tokens)
 

@@ -9,7 +9,7 @@ from hypervisors.libvirtxml.hardware.devices import build_device, parse_one_devi
 from hypervisors.libvirtxml.hardware.fields import Value
 from tests.unit.libvirtxml.hardware.field_values import drawn_values
 
-_FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+_FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @pytest.mark.parametrize("type_key", DEVICE_TYPES)

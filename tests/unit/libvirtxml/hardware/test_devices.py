@@ -8,10 +8,12 @@ from hypervisors.libvirtxml.hardware.devices import (
     completed_device,
     find_device,
     list_devices,
+    parse_one_device,
     with_changed_device,
     with_device,
     without_device,
 )
+from hypervisors.libvirtxml.hardware.differences import pending_differences
 
 DOMAIN = """<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>web1</name>
@@ -117,3 +119,37 @@ def test_a_serial_port_and_its_console_are_one() -> None:
     assert "".join(without_device(domain, "serial:0").split()) == "".join(with_nothing_changed(DOMAIN).split())
     with pytest.raises(ValueError, match="first serial port"):
         without_device(domain, "console:0")
+
+
+def test_a_card_on_a_bridged_network_is_on_the_network_while_it_runs_too() -> None:
+    """So that what is changed while it runs does not move it to the bridge."""
+    running = (
+        "<interface type='bridge'><mac address='52:54:00:00:00:09'/>"
+        "<source network='plain' portgroup='open' portid='1' bridge='br0'/><target dev='vnet1'/></interface>"
+    )
+    card = parse_one_device(running)
+    assert (card.values["type"], card.values["source_network"], card.values["portgroup"]) == (
+        "network",
+        "plain",
+        "open",
+    )
+    changed = build_device("interface", {"link": "down"}, card.xml)
+    assert '<source network="plain" portgroup="open"/>' in changed
+    assert '<interface type="network">' in changed
+    stored = (
+        "<interface type='network'><mac address='52:54:00:00:00:09'/>"
+        "<source network='plain' portgroup='open'/></interface>"
+    )
+    assert pending_differences(in_domain(running), in_domain(stored)) == ()
+
+
+def in_domain(device: str) -> str:
+    return f"<domain><devices>{device}</devices></domain>"
+
+
+def test_a_server_that_is_a_socket_outlives_the_change_of_something_else() -> None:
+    disk = (
+        "<disk type='network'><source protocol='nbd'><host transport='unix' socket='/run/nbd'/></source>"
+        "<target dev='vda' bus='virtio'/></disk>"
+    )
+    assert 'socket="/run/nbd"' in build_device("disk", {"cache": "none"}, disk)

@@ -16,7 +16,7 @@ from tests.unit.libvirtxml.hardware.field_values import PLAIN_NAMES, drawn_value
 
 _SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 _FEW = settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),

@@ -33,7 +33,7 @@ DOMAIN = """<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qem
   </devices>
   <qemu:commandline><qemu:arg value='-no-hpet'/></qemu:commandline>
 </domain>"""
-_FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+_FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 _SMALL = (
     "<domain><memory>1024</memory><currentMemory>1024</currentMemory><vcpu>1</vcpu>"
     "<os><type>hvm</type></os><clock offset='utc'/><devices/></domain>"
