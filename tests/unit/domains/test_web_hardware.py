@@ -14,7 +14,7 @@ from lxml import html
 
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
 from hypervisors.libvirtxml.hardware.sections import SECTIONS
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, Operation, StoragePool, Volume
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, NodeDevice, Operation, StoragePool, Volume
 from hypervisors.states import DomainState
 from hypervisors.web.domains.hardware.device_labels import DEVICE_LABELS, OWN_LABELS
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES
@@ -220,6 +220,22 @@ def test_a_new_card_is_asked_for_with_all_of_its_form(
     found = asked()
     assert (found.kind, found.parameters["device_type"]) == ("add_device", "interface")
     assert (found.parameters["values"]["source_network"], found.parameters["values"]["model"]) == ("lab", "virtio")
+
+
+def test_a_device_of_the_host_is_picked_by_its_name_and_says_who_has_it(
+    operator: Client, machine: Domain, make_domain: Callable[..., Domain], hypervisor: Hypervisor
+) -> None:
+    make_domain(name="db1", parsed={"host_devices": ["pci 0000:03:00.0"]})
+    for place, product in (("0000:03:00.0", "Network <card>"), ("0000:04:00.0", "Other card")):
+        NodeDevice.objects.create(
+            hypervisor=hypervisor, name=place, capability="pci", product=product, host_device=f"pci {place}"
+        )
+    form = part(operator, machine, "add:hostdev_pci")
+    assert "Network &lt;card&gt; · 0000:03:00.0 · held by db1" in form
+    fields = form_of(operator, machine, "add:hostdev_pci") | {"host-device": "pci 0000:04:00.0"}
+    assert change(operator, machine, fields).status_code == 204
+    values = asked().parameters["values"]
+    assert [values[name] for name in ("domain", "bus", "slot", "function")] == ["0x0000", "0x04", "0x00", "0x0"]
 
 
 def test_a_new_disk_is_asked_for_with_its_volume(operator: Client, machine: Domain, hypervisor: Hypervisor) -> None:

@@ -22,6 +22,7 @@ from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.hardware.conflicts import conflicts_of
 from hypervisors.web.domains.hardware.controls import Draft, draft_of
 from hypervisors.web.domains.hardware.disk_sources import disk_parameters
+from hypervisors.web.domains.hardware.host_devices import picked_values
 from hypervisors.web.domains.hardware.machines import MachineHardware, hardware_of
 from hypervisors.web.domains.hardware.pages import pane_context, whole_page
 from hypervisors.web.domains.hardware.panes import (
@@ -135,7 +136,7 @@ def _parameters(machine: MachineHardware, part: Part, draft: Draft, posted: Mapp
     if posted.get("tab") == XML and part.kind != SECTION:
         return common | about | {"xml": posted.get("xml", ""), "values": {}}
     _check_errors(draft)
-    values = part.after(draft)
+    values = part.after(draft) | (picked_values(part.key, posted.get("host-device", "")) if part.kind == ADD else {})
     source = _source(part, posted)
     if source:
         values = {name: value for name, value in values.items() if not _is_source(name)}

@@ -23,6 +23,8 @@ _KINDS = {
     "password": "password",
     "lines": "area",
 }
+# Of these not all are known: what is known is proposed, and others can be typed.
+_OPEN = frozenset({"source_bridge", "source_dev"})
 # Longer choices are cut in half a line.
 _LONG = 36
 _CODE = frozenset({"mac", "path", "lines"})
@@ -148,7 +150,7 @@ def _control(key: str, one: Field, values: Values, draft: Draft, options: tuple[
     text = draft.texts[one.name] if one.name in draft.changed and one.kind != "password" else now
     kind = _KINDS.get(one.kind, "text")
     amount, _blank, unit = text.rpartition(" ") if kind == "size" else (text, "", "")
-    if kind == "text" and options is not None and (text == "" or any(option.value == text for option in options)):
+    if kind == "text" and options and one.name not in _OPEN:
         kind = "select"
     return Control(
         name=one.name,

@@ -25,6 +25,7 @@ from hypervisors.web.domains.hardware.choices import (
 from hypervisors.web.domains.hardware.controls import Control, Draft, controls
 from hypervisors.web.domains.hardware.disk_sources import DiskSource, disk_source
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES, device_name
+from hypervisors.web.domains.hardware.host_devices import CAPABILITIES, host_device_options, interface_options
 from hypervisors.web.domains.hardware.layouts import FieldGroup, groups_of
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.processors import model_options
@@ -78,6 +79,9 @@ class Pane:
     source: DiskSource | None = None
     media: tuple[Option, ...] | None = None
     chosen_medium: str = ""
+    # Devices of the host that a new one can be, and which was picked.
+    host_devices: tuple[Option, ...] = ()
+    picked: str = ""
     boot: BootOrder | None = None
     xml: str = ""
     timing: Timing = field(default_factory=Timing)
@@ -202,6 +206,8 @@ def _with_fields(
         source=source,
         media=media,
         chosen_medium=posted.get("disk-volume", ""),
+        host_devices=host_device_options(domain, part.key, user) if pane.is_new and part.key in CAPABILITIES else (),
+        picked=posted.get("host-device", ""),
         boot=boot_order(hardware, made["order"]) if part.show == "section:boot" else None,
     )
 
@@ -210,7 +216,11 @@ def _options(hardware: MachineHardware, key: str, user: User | AnonymousUser) ->
     if key == "interface":
         domain = hardware.domain
         filters = filter_options(domain, user)
-        networks = {"source_network": network_options(domain, user), "source_bridge": bridge_options(domain, user)}
+        networks = {
+            "source_network": network_options(domain, user),
+            "source_bridge": bridge_options(domain, user),
+            "source_dev": interface_options(domain, user),
+        }
         # Where none is known, a name can still be typed.
         return networks | ({"filter": filters} if filters else {})
     if key == "processor":
