@@ -3,16 +3,18 @@
 Its UUID is chosen before anything is done: by that alone a worker that adopts the operation knows it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible
 from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.libvirtxml.network_builder import build_network
+from hypervisors.libvirtxml.network_host_files import reaches_into_host
 from hypervisors.libvirtxml.network_specs import NetworkSpec
 from hypervisors.models import Hypervisor
 from hypervisors.operations.engine.reachability import why_unreachable
@@ -69,6 +71,13 @@ class CreateNetwork(OperationType[Hypervisor]):
             start=bool(given.get("start", True)),
             autostart=bool(given.get("autostart", True)),
         )
+
+    def also_needs(
+        self, hypervisor: Hypervisor, parameters: CreateNetworkParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """Options of dnsmasq are programs that its root runs: who gives them manages the host."""
+        reaches = bool(parameters.xml) and reaches_into_host(parameters.xml)
+        return ((Privilege.HYPERVISOR_MANAGE, hypervisor),) if reaches else ()
 
     def subject_name(self, hypervisor: Hypervisor, parameters: CreateNetworkParameters) -> str:
         return parameters.name

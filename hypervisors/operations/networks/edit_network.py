@@ -1,9 +1,10 @@
 """Change a network's definition, guarded by the digest of what the person saw, without unplugging anybody."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -11,6 +12,7 @@ from hypervisors.errors import Conflict, HypervisorError, NotPossible
 from hypervisors.gateway.networks.networks import read_network
 from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.libvirtxml.network_builder import edit_network
+from hypervisors.libvirtxml.network_host_files import reaches_into_host
 from hypervisors.libvirtxml.network_reader import definition_digest, read_network_spec
 from hypervisors.libvirtxml.network_spec_checks import spec_problems
 from hypervisors.libvirtxml.network_specs import NetworkSpec
@@ -24,6 +26,7 @@ from hypervisors.operations.networks.network_operations import (
     find_subject,
     gone_text,
 )
+from hypervisors.privileges import Privilege
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,13 @@ class EditNetwork(NetworkOperation):
         except ValueError as error:
             raise NotPossible(str(error)) from error
         return EditNetworkParameters(digest=digest, xml=xml)
+
+    def also_needs(
+        self, network: Network, parameters: EditNetworkParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """Options of dnsmasq are programs that its root runs: who gives new ones manages the host."""
+        reaches = reaches_into_host(parameters.xml, before=network.definition_xml)
+        return ((Privilege.HYPERVISOR_MANAGE, network.hypervisor),) if reaches else ()
 
     def _check_place(self, network: Network, xml: str, seen: str) -> None:
         """Raises: errors.NotPossible, ValueError."""

@@ -122,7 +122,7 @@ def test_a_network_is_changed_under_a_running_guest_that_keeps_its_link(portal: 
         assert bridge == row.bridge
         _edit(portal, host)
         assert plugged_into(host, guest) == bridge
-        assert is_reached(host, ADDRESS)
+        wait_until(lambda: is_reached(host, ADDRESS), seconds=60)
         row = becomes(portal, LAN.name, pending=["domain"])
         restarted = do(portal, row, "restart_network")
         assert (restarted.state, restarted.outcome) == (OperationState.SUCCEEDED, "It is restarted.")

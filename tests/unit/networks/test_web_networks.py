@@ -13,7 +13,8 @@ from hypervisors.libvirtxml.domain_references import text_in_xml
 from hypervisors.libvirtxml.network_builder import build_network
 from hypervisors.libvirtxml.network_reader import definition_digest
 from hypervisors.libvirtxml.network_specs import AddressRange, NetworkAddress, NetworkSpec
-from hypervisors.models import Domain, Hypervisor, Network, Operation
+from hypervisors.models import Domain, Hypervisor, Network, Operation, Role, RoleBinding
+from hypervisors.privileges import Privilege
 from hypervisors.states import HypervisorStatus
 from tests.roles import bind
 from tests.rows import define
@@ -197,6 +198,34 @@ def test_one_may_make_them_where_one_manages_networks_and_nowhere_else(
     assert far.name not in client.get(NEW, follow=True).content.decode()
     assert client.post(NEW, filled(far)).status_code == 404
     assert not Operation.objects.exists()
+
+
+def test_who_gives_dnsmasq_options_manages_the_host(
+    client: Client, charlie: User, hypervisor: Hypervisor, make_network: Callable[..., Network]
+) -> None:
+    """By them root runs whatever they name."""
+    role = Role.objects.create(
+        key="nets",
+        name="nets",
+        privileges=[Privilege.NETWORK_VIEW, Privilege.NETWORK_MANAGE, Privilege.HYPERVISOR_VIEW],
+    )
+    RoleBinding.objects.create(user=charlie, role=role, scope="everything")
+    client.force_login(charlie)
+    namespace = "xmlns:d='http://libvirt.org/schemas/network/dnsmasq/1.0'"
+    options = "<d:options><d:option value='dhcp-script=/tmp/x'/></d:options>"
+    xml = f"<network {namespace}><name>evil</name>{options}</network>"
+    values = filled(hypervisor, view="xml", xml=xml)
+    assert client.post(NEW, values).status_code == 403
+    network = make_network()
+    changed = network.definition_xml.replace("<network>", f"<network {namespace}>").replace(
+        "</network>", f"{options}</network>"
+    )
+    given = {"view": "xml", "xml": changed, "digest": definition_digest(network.definition_xml)}
+    assert client.post(f"/networks/{network.pk}/edit/", given).status_code == 403
+    assert not Operation.objects.exists()
+    assert (
+        client.post(NEW, filled(hypervisor, view="xml", xml="<network><name>good</name></network>")).status_code == 302
+    )
 
 
 def test_the_list_says_how_many_are_plugged_in_with_a_pinned_number_of_queries(
