@@ -11,7 +11,7 @@ an external one merges the two. So
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -38,6 +38,8 @@ class TreeRow:
     lane: int = 0
     # Whether a lane begins with it.
     is_fork: bool = False
+    # Lanes further out that go on below it: others that were taken from the same one follow.
+    rails: tuple[int, ...] = ()
 
 
 class Hindrance(StrEnum):
@@ -78,7 +80,8 @@ class SnapshotTree:
         waiting = self._branches("", lane=0)
         while waiting:
             row = waiting.pop()
-            found.append(row)
+            rails = {later.lane - 1 for later in waiting if later.is_fork}
+            found.append(replace(row, rails=tuple(sorted(rails))))
             if row.node is not None:
                 waiting += self._branches(row.node.name, lane=row.lane)
         return found

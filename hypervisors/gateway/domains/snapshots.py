@@ -11,6 +11,7 @@ from uuid import UUID
 
 import libvirt
 
+from hypervisors.errors import HypervisorError, OperationRefused
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
 from hypervisors.libvirtxml.domain_snapshots import ParsedSnapshot, SnapshotSpec, build_snapshot, describe_snapshot
@@ -94,9 +95,18 @@ def revert_to_snapshot(connection: Connection, uuid: UUID, name: str, *, state: 
     """
     flags = {"running": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING, "paused": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED}
     flag = flags.get(state, 0) | (libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE if force else 0)
-    _on_domain(
-        connection, uuid, "revert to the snapshot", lambda domain: domain.revertToSnapshot(_find(domain, name), flag)
-    )
+    try:
+        _on_domain(
+            connection,
+            uuid,
+            "go back to the snapshot",
+            lambda domain: domain.revertToSnapshot(_find(domain, name), flag),
+        )
+    except HypervisorError as error:
+        if error.libvirt_code == libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
+            said = f"{error} With a new QEMU process, by force, it can."
+            raise OperationRefused(said, libvirt_code=error.libvirt_code) from error
+        raise
 
 
 def delete_snapshot(connection: Connection, uuid: UUID, name: str) -> None:

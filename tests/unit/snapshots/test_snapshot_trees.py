@@ -51,6 +51,13 @@ def test_the_tree_is_shown_from_the_oldest_on_and_ends_whatever_the_parents_say(
     assert _shown(_tree(text, current)) == shown
 
 
+def test_lanes_that_go_on_below_are_told() -> None:
+    rows = _tree("i1 i2<i1 i3<i2 i4<i3 i5<i3 i6<i1", "i6").rows()
+    told = {row.node.name if row.node else "here": row.rails for row in rows}
+    # i1 forks into i2 and i6; below i2, i3 forks into i4 and i5.
+    assert told == {"i1": (), "i2": (0,), "i3": (0,), "i4": (0, 1), "i5": (0,), "i6": (), "here": ()}
+
+
 def test_a_very_long_chain_is_no_deep_recursion() -> None:
     chain = " ".join(["i0", *(f"i{n}<i{n - 1}" for n in range(1, 256))])
     tree = _tree(chain, "i255")

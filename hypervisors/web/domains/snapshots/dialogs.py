@@ -28,9 +28,7 @@ from hypervisors.web.permissions import person
 
 # Beside each mode: what it is good for.
 MODE_HINTS = {
-    "internal": gettext_lazy(
-        "One file stays one file. Can be gone back to everywhere; the machine stands still for it."
-    ),
+    "internal": gettext_lazy("One file stays one file, and every host can go back to it."),
     "external": gettext_lazy("Taken at once. What is written later goes to new files; to delete it merges them."),
     "external_memory": gettext_lazy("The guest runs on while its memory is written to a file beside its disk."),
 }
