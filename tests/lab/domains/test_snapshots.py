@@ -17,6 +17,7 @@ from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
 from hypervisors.models import (
     Domain,
     DomainSnapshot,
+    Operation,
     OperationLock,
     SnapshotNote,
     SnapshotSchedule,
@@ -25,6 +26,7 @@ from hypervisors.models import (
 )
 from hypervisors.operations.domains.snapshotting.plan import snapshot_plan
 from hypervisors.operations.domains.snapshotting.scheduling import look_after_schedules
+from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.states import OperationState
 from tests.lab.portals import Portal, PortalGuest, ended, wait_for_operation
 from tests.watching import wait_until
@@ -218,14 +220,27 @@ def test_kinds_that_others_have_mixed_are_left_alone_with_the_reason(portal: Por
         assert _disk(guest) == str(overlay)
 
 
-def test_a_worker_killed_while_it_takes_one_is_followed_by_one_that_ends_it(
+def test_one_with_memory_is_cancelled_half_way_and_outlives_a_worker_that_dies_half_way(
     portal: Portal, workers: dict[str, Worker]
 ) -> None:
+    host = portal.hosts[0]
     with _guest(portal, start=True) as guest:
         before = set(_files(portal))
+        # So slowly that it takes half a minute: MiB a second.
+        host.virsh("migrate-setspeed", guest.uuid, "2")
+        operation = guest.ask("create_snapshot", name="never", mode="external_memory")
+        wait_for_operation(operation, lambda row: row.progress.get("percent", 0) > 0)
+        request_cancel(Operation.objects.get(pk=operation.pk), user=portal.alice)
+        operation = ended(operation)
+        assert operation.state == OperationState.CANCELLED, operation.outcome
+        _has(guest)
+        assert set(_files(portal)) == before
+        guest.wait_until_it_counts()
+
         operation = guest.ask("create_snapshot", name="kept", mode="external_memory")
-        wait_for_operation(operation, lambda row: any(step["name"] == "take" for step in row.steps))
+        wait_for_operation(operation, lambda row: row.progress.get("percent", 0) > 0)
         workers["storage"].kill()
+        host.virsh("migrate-setspeed", guest.uuid, "1000")
         workers["storage"].start()
         operation = ended(operation, seconds=150)
         assert operation.state == OperationState.SUCCEEDED, operation.outcome
