@@ -7,6 +7,7 @@ import pytest
 
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, DomainSnapshot, StoragePool, Volume
+from hypervisors.operations.domains.deletion.plan import deletion_plan
 from hypervisors.operations.domains.snapshotting.names import checked_snapshot_name, file_name
 from hypervisors.operations.domains.snapshotting.parameters import checked_parameters
 from hypervisors.operations.domains.snapshotting.plan import snapshot_plan
@@ -198,3 +199,14 @@ def test_one_with_snapshots_is_not_renamed_nor_made_a_template(make_domain: Call
     domain = make_domain(has_snapshots=True)
     for kind in ("rename", "make_template"):
         assert "has snapshots" in why_not(domain, kind)
+
+
+def test_a_deletion_takes_the_memory_of_snapshots_along(domain: Domain, volume: Volume) -> None:
+    _is_off(domain, _xml(_disk("vda", volume.path)))
+    memory = Volume.objects.create(storage_pool=volume.storage_pool, name="m.save", path="/images/m.save")
+    Volume.objects.create(storage_pool=volume.storage_pool, name="other.save", path="/images/other.save")
+    assert deletion_plan(domain).files == ()
+    DomainSnapshot.objects.create(domain=domain, name="e1", kind="external", memory_path=memory.path)
+    plan = deletion_plan(domain)
+    assert plan.files == (memory,)
+    assert any("m.save" in text for text in plan.goes_along)

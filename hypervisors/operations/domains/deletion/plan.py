@@ -72,9 +72,14 @@ def deletion_plan(domain: Domain) -> DeletionPlan:
             disks.setdefault(disk.source, []).append(disk)
     volumes = _Volumes(domain)
     planned = [_planned(domain, same, volumes) for same in disks.values()]
-    files = tuple(_own_files(domain))
+    memories = tuple(_snapshot_memories(domain))
+    files = (*_own_files(domain), *memories)
     own = {file.pk for file in files}
-    along = [_("the file “%(name)s” of its first boot") % {"name": file.name} for file in files]
+    along = [
+        (_("the memory of a snapshot, “%(name)s”") if file in memories else _("the file “%(name)s” of its first boot"))
+        % {"name": file.name}
+        for file in files
+    ]
     return DeletionPlan(
         disks=tuple(disk for disk in planned if disk.volume is None or disk.volume.pk not in own),
         goes_along=(*_goes_along(domain, parses), *along),
@@ -95,6 +100,15 @@ def _own_files(domain: Domain) -> Iterator[Volume]:
         for volume in volumes.select_related("storage_pool__hypervisor"):
             if not users_apart_from(domain, volume):
                 yield volume
+
+
+def _snapshot_memories(domain: Domain) -> list[Volume]:
+    """The files that its snapshots keep its memory in: without it they are of no use."""
+    paths = list(domain.snapshots.exclude(memory_path="").values_list("memory_path", flat=True))
+    pools = StoragePool.objects.present().filter(hypervisor=domain.hypervisor_id)
+    volumes = Volume.objects.present().filter(storage_pool__in=pools.values("pk"), path__in=paths)
+    found = volumes.select_related("storage_pool__hypervisor") if paths else ()
+    return [volume for volume in found if not volume_users(volume)]
 
 
 def find_volume(domain: Domain, disk: Disk) -> Volume | None:

@@ -22,6 +22,7 @@ from hypervisors.operations.domains.snapshotting.taking import find_snapshot
 from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
+from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,11 @@ def _delete_file(run: Run, path: str) -> bool:
     if place is None:
         return False
     pool, name = place
+    volume = Volume.objects.select_related("storage_pool__hypervisor").filter(storage_pool=pool, name=name).first()
+    if volume is not None and why_in_use(volume):
+        # Whoever took it by hand chose where its memory goes.
+        logger.warning("The memory of a snapshot is left at %s: others name that file.", path)
+        return False
     try:
         run.ask(lambda connection: delete_volume(connection, pool.uuid, name), seconds=_DELETE_SECONDS)
     except UNASKABLE:
