@@ -38,6 +38,8 @@ class TreeRow:
     lane: int = 0
     # Whether a lane begins with it.
     is_fork: bool = False
+    # Whether its lane ends with it.
+    is_end: bool = False
     # Lanes further out that go on below it: others that were taken from the same one follow.
     rails: tuple[int, ...] = ()
 
@@ -81,9 +83,9 @@ class SnapshotTree:
         while waiting:
             row = waiting.pop()
             rails = {later.lane - 1 for later in waiting if later.is_fork}
-            found.append(replace(row, rails=tuple(sorted(rails))))
-            if row.node is not None:
-                waiting += self._branches(row.node.name, lane=row.lane)
+            branches = self._branches(row.node.name, lane=row.lane) if row.node is not None else []
+            found.append(replace(row, rails=tuple(sorted(rails)), is_end=len(branches) != 1))
+            waiting += branches
         return found
 
     def below(self, name: str) -> list[SnapshotNode]:

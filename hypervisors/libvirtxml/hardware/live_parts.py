@@ -28,6 +28,8 @@ _FILLED: Mapping[str, frozenset[str]] = {
     "shmem": frozenset({"server_path"}),
     "interface": frozenset({"driver"}),
     "tpm": frozenset({"version"}),
+    # We have running guests say how much memory they use (inventory/sessions/memory_reports.py).
+    "memballoon": frozenset({"stats_period_seconds"}),
 }
 # What a card on a network has from there, from its port group or its forward mode.
 _FROM_NETWORK = frozenset({

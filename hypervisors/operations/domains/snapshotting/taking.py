@@ -3,6 +3,7 @@
 from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,7 +19,8 @@ from hypervisors.gateway.domains.snapshots import (
     take_snapshot,
     thaw_guest,
 )
-from hypervisors.gateway.storage.volumes import read_volume
+from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
+from hypervisors.gateway.storage.volumes import delete_volume, read_volume
 from hypervisors.inventory.domains.snapshots import snapshot_time
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.inventory.storage.origins import note_origin
@@ -36,6 +38,7 @@ from hypervisors.states import ACTIVE_DOMAIN_STATES
 _PICTURE_SECONDS, _THAW_SECONDS = 15.0, 30.0
 _MOST_PICTURE_BYTES = 512 * 1024
 _DELETE_SECONDS = 3600.0
+_REFRESH_SECONDS = 120.0
 _WAIT_SECONDS = 0.5
 
 
@@ -112,6 +115,11 @@ class Take(Step):
         try:
             self._wait(run, call, has_job=bool(spec.memory_path))
             call.result()
+        except UNASKABLE:
+            raise
+        except VmportalError:
+            self._clear_memory(run)
+            raise
         finally:
             if quiesce:
                 self._thaw(run)
@@ -134,6 +142,7 @@ class Take(Step):
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         name = intent["name"]
         run.ask(lambda connection: delete_snapshot(connection, run.uuid, name), seconds=_DELETE_SECONDS)
+        self._clear_memory(run)
 
     def leftover(self, intent: Made, made: Made) -> str:
         return _("The snapshot “%(name)s” is there.") % {"name": intent["name"]}
@@ -148,6 +157,15 @@ class Take(Step):
         while not call.wait(_WAIT_SECONDS):
             if run.lost.is_set():
                 raise NotAnswered(_("Somebody else goes on with it."))
+
+    def _clear_memory(self, run: Run) -> None:
+        """libvirt takes its overlays back, and not always what was written of the memory."""
+        files = [file for file in self._parameters.new_files if not file.target]
+        pools = storage_pools_by_id(files)
+        with suppress(VmportalError):
+            if find_snapshot(run, self._parameters.name) is None:
+                for file in files:
+                    _delete_file(run, pools[file.storage_pool_id].uuid, file.name)
 
     def _thaw(self, run: Run) -> None:
         """libvirt does it too: this is for when it could not."""
@@ -214,6 +232,12 @@ def _picture(run: Run) -> bytes:
     except VmportalError:
         return b""
     return png if len(png) <= _MOST_PICTURE_BYTES else b""
+
+
+def _delete_file(run: Run, pool_uuid: UUID, name: str) -> None:
+    """libvirt does not know of it before it has looked."""
+    run.ask(lambda connection: refresh_storage_pool(connection, pool_uuid), seconds=_REFRESH_SECONDS)
+    run.ask(lambda connection: delete_volume(connection, pool_uuid, name))
 
 
 def _check_absent(run: Run, storage_pool: StoragePool, file: NewFile) -> None:

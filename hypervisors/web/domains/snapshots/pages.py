@@ -42,6 +42,7 @@ class Line:
     snapshot: DomainSnapshot | None
     lane: int
     is_fork: bool
+    is_end: bool
     is_chosen: bool
     rails: tuple[int, ...] = ()
     note: SnapshotNote | None = None
@@ -103,6 +104,7 @@ def _line(
         snapshot=snapshot,
         lane=min(row.lane, _MOST_LANES),
         is_fork=row.is_fork,
+        is_end=row.is_end,
         is_chosen=snapshot is not None and snapshot == chosen,
         rails=tuple(rail for rail in row.rails if rail < _MOST_LANES),
         note=notes.get(snapshot.name) if snapshot else None,

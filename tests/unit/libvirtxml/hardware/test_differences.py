@@ -40,6 +40,16 @@ def test_what_only_runs_does_not_wait(name: str) -> None:
     assert pending_differences(*pair(name)) == ()
 
 
+def test_that_a_guest_is_asked_for_its_memory_while_it_runs_does_not_wait() -> None:
+    live, inactive = (
+        f"<domain><devices><memballoon model='virtio'>{stats}</memballoon></devices></domain>"
+        for stats in ("<stats period='5'/>", "")
+    )
+    assert pending_differences(live, inactive) == ()
+    # The other way round somebody wants it from the next start on.
+    assert pending_differences(inactive, live) != ()
+
+
 def test_what_was_plugged_in_while_it_ran_is_the_same_device_and_the_rest_waits() -> None:
     assert pending_differences(*pair("plugged_in")) == (
         Difference(part="vcpu", section="processor", name="vcpus_current", now="2", then="1"),
