@@ -160,6 +160,7 @@ def test_a_schedule_is_added_changed_and_removed(operator: Client, alice: User, 
     [
         ({"frequency": "hours"}, "Say after how many hours."),
         ({"at_time": ""}, "Say at what time."),
+        ({"at_time": "3 o'clock"}, "Say it like 03:00"),
         ({"stem": "a/b"}, "A name cannot contain"),
         ({"keep": "0"}, "greater than or equal to 1"),
         ({"frequency": "yearly"}, "valid choice"),

@@ -45,8 +45,13 @@ class ScheduleForm(OperationForm):
     every_hours = forms.IntegerField(
         label=gettext_lazy("Hours between two"), min_value=1, max_value=168, required=False
     )
+    # In words of its own: the browsers' own control takes three stops of the Tab key, and says "AM".
     at_time = forms.TimeField(
-        label=gettext_lazy("At"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+        label=gettext_lazy("At"),
+        required=False,
+        input_formats=["%H:%M"],
+        error_messages={"invalid": gettext_lazy("Say it like 03:00 or 15:30.")},
+        widget=forms.TimeInput(attrs={"inputmode": "numeric", "autocomplete": "off"}, format="%H:%M"),
     )
     weekday = forms.TypedChoiceField(
         label=gettext_lazy("On"), choices=list(WEEKDAYS.items()), coerce=int, required=False
