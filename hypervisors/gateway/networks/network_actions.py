@@ -3,9 +3,7 @@
 When a network is stopped, guests' cards are plugged into nothing, until the guests are started anew.
 """
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +11,8 @@ import libvirt
 
 from hypervisors import errors
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.failures import is_missing, message_of, translate
+from hypervisors.gateway.failure_rules import rule, translated_by
+from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.networks.networks import definition_of
 from hypervisors.libvirtxml.network_changes import LiveUpdate
 
@@ -108,61 +107,38 @@ def _find(connection: Connection, uuid: UUID) -> Any:
         raise
 
 
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        raise _translate(error, what) from error
+def _translated(what: str) -> AbstractContextManager[None]:
+    return translated_by(_RULES, what)
 
 
-def _translate(error: libvirt.libvirtError, what: str) -> errors.HypervisorError:
-    general = translate(error, what)
-    if isinstance(general, errors.ConnectionLost | errors.NotFound):
-        return general
-    said = message_of(error)
-    for pattern, kind, advice in _RULES:
-        if pattern.search(said):
-            return kind(f"{general} {advice}", libvirt_code=error.get_error_code())
-    return general
-
-
-def _rule(
-    pattern: str, kind: type[errors.OperationRefused], advice: str
-) -> tuple[re.Pattern[str], type[errors.OperationRefused], str]:
-    return re.compile(pattern, re.IGNORECASE), kind, advice
-
-
-# libvirt has few codes (1, 9, 38, 55) for many reasons here, so its text decides. The first match wins.
+# The first match wins.
 _RULES = [
-    _rule(
+    rule(
         "already exists with uuid|already defined|is already defined with uuid",
         errors.NameTaken,
         "A network of this host has that name already.",
     ),
-    _rule(
+    rule(
         "already in use by interface",
         errors.NetworkConflict,
         "The host is in such a network already: choose other addresses.",
     ),
-    _rule(
+    rule(
         "bridge name .* already in use",
         errors.NetworkConflict,
         "Choose another name for the bridge, or leave it to libvirt.",
     ),
-    _rule(
+    rule(
         "no usable vf",
         errors.DeviceMissing,
         "The interface has no virtual functions: switch SR-IOV on for it on the host (sriov_numvfs).",
     ),
-    _rule(
-        "qdisc kind is unknown", errors.OperationRefused, "The host's kernel cannot limit traffic: sch_htb, sch_sfq."
-    ),
-    _rule("failed to find .*dnsmasq|dnsmasq.*no such file", errors.OperationRefused, "Install dnsmasq-base there."),
-    _rule(
+    rule("qdisc kind is unknown", errors.OperationRefused, "The host's kernel cannot limit traffic: sch_htb, sch_sfq."),
+    rule("failed to find .*dnsmasq|dnsmasq.*no such file", errors.OperationRefused, "Install dnsmasq-base there."),
+    rule(
         "no such device|cannot get interface|unable to get index for interface|not a bridge",
         errors.DeviceMissing,
         "Check its name on that host.",
     ),
-    _rule("connections? in use|in use by .* domains?", errors.OperationRefused, "Guests are plugged into it."),
+    rule("connections? in use|in use by .* domains?", errors.OperationRefused, "Guests are plugged into it."),
 ]
