@@ -100,8 +100,13 @@ class VpXmlEditor extends HTMLElement {
   #isWriting = false;
 
   connectedCallback() {
+    // What is swapped in may get its textarea a moment later.
+    queueMicrotask(() => this.#begin());
+  }
+
+  #begin() {
     this.#area = this.querySelector("textarea");
-    if (!this.#area) return;
+    if (!this.#area || !this.isConnected || this.#view) return;
     // Letters that are typed here are no shortcuts.
     this.classList.add("vp-no-keys");
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
