@@ -4,9 +4,9 @@ import re
 
 from lxml import etree
 
-from hypervisors.libvirtxml.hardware.fields import Field, Values, when
+from hypervisors.libvirtxml.hardware.fields import Field, Value, Values, when
 from hypervisors.libvirtxml.hardware.parts.section import Section
-from hypervisors.libvirtxml.hardware.paths import remove_at
+from hypervisors.libvirtxml.hardware.paths import read_at, remove_at
 
 _EFI = when(firmware="efi")
 _MANUAL = when(firmware="")
@@ -51,6 +51,20 @@ _LIFECYCLE_FIELDS = (
 )
 
 
+# Of these machines alone, none at all is a BIOS.
+_WITH_BIOS = ("q35", "i440fx", "")
+
+
+def _read_system(root: etree._Element) -> dict[str, Value]:
+    """Where neither a firmware nor its file is named, it is the machine's own BIOS; "" is one chosen by hand."""
+    is_named = root.find("os/loader") is not None or read_at(root, "os/@firmware")
+    return {} if is_named or not _has_bios(root) else {"firmware": "bios"}
+
+
+def _has_bios(root: etree._Element) -> bool:
+    return _family(read_at(root, "os/type/@machine") or "") in _WITH_BIOS
+
+
 def _check_system(values: Values) -> None:
     if values.get("enrolled_keys") == "yes" and values.get("secure_boot") != "yes":
         raise ValueError("Keys that are enrolled are for secure boot: switch it on.")
@@ -71,8 +85,11 @@ def _settle_system(root: etree._Element, before: Values, after: Values) -> None:
     if before.get("firmware") == "efi" and after.get("firmware") != "efi":
         remove_at(root, "os/nvram")
         remove_at(root, "os/firmware")
-    if after.get("firmware") == "" and not after.get("loader"):
+    if not after.get("loader") and after.get("firmware") in ("", "bios"):
         remove_at(root, "os/loader")
+    if after.get("firmware") == "bios" and _has_bios(root):
+        # Said in so many words, it is looked for among the host's descriptions of firmware, which rarely have one.
+        remove_at(root, "os/@firmware")
 
 
 def _check_family(before: str, after: str) -> None:
@@ -95,6 +112,6 @@ def _check_kernel(values: Values) -> None:
         raise ValueError("What is handed to a kernel needs a kernel that is booted directly.")
 
 
-SYSTEM = Section(key="system", fields=_SYSTEM_FIELDS, check=_check_system, settle=_settle_system)
+SYSTEM = Section(key="system", fields=_SYSTEM_FIELDS, read=_read_system, check=_check_system, settle=_settle_system)
 KERNEL = Section(key="kernel", fields=_KERNEL_FIELDS, check=_check_kernel)
 LIFECYCLE = Section(key="lifecycle", fields=_LIFECYCLE_FIELDS)
