@@ -10,7 +10,8 @@ class VpHardware extends HTMLElement {
   sent = "";
   ended = new Map();
   typedAtFirst = "";
-  known = new Set();
+  before = new Set();
+  isAdded = false;
 
   connectedCallback() {
     this.addEventListener("input", this.typed);
@@ -42,6 +43,11 @@ class VpHardware extends HTMLElement {
 
   get list() {
     return this.querySelector("#vm-hardware-list");
+  }
+
+  // What the list names.
+  get shows() {
+    return [...this.list.querySelectorAll("a[data-show]")].map((link) => link.dataset.show);
   }
 
   get isTyped() {
@@ -101,7 +107,10 @@ class VpHardware extends HTMLElement {
 
   arrivedPart(event) {
     this.opened();
-    if (event.detail.requestConfig?.elt?.matches?.("a[data-show]")) this.setAttribute("data-chosen", "");
+    if (event.detail.requestConfig?.elt?.matches?.("a[data-show]")) {
+      this.setAttribute("data-chosen", "");
+      this.isAdded = false;
+    }
     const error = this.pane.querySelector("[aria-invalid], .alert-danger");
     if (error) (error.matches("[aria-invalid]") ? error : this.pane.querySelector(".alert-danger")).focus?.();
   }
@@ -109,9 +118,7 @@ class VpHardware extends HTMLElement {
   // --- what changed meanwhile
 
   arrivedList() {
-    const links = [...this.list.querySelectorAll("a[data-show]")].map((link) => link.dataset.show);
-    const made = this.isAdded ? links.find((show) => !this.known.has(show)) : undefined;
-    this.known = new Set(links);
+    const made = this.isAdded ? this.shows.find((show) => !this.before.has(show)) : undefined;
     this.mark();
     if (made) {
       this.isAdded = false;
@@ -154,7 +161,7 @@ class VpHardware extends HTMLElement {
   accepted = ({ detail, target }) => {
     if (!detail.task || !target.closest?.("#hardware-pane")) return;
     this.sent = detail.task;
-    this.known = new Set([...this.list.querySelectorAll("a[data-show]")].map((link) => link.dataset.show));
+    this.before = new Set(this.shows);
     if (this.ended.has(this.sent)) this.settle(this.ended.get(this.sent));
   };
 
@@ -180,8 +187,10 @@ class VpHardware extends HTMLElement {
 
   // The list may have been fetched before the operation was over.
   arrivedListSoon() {
-    if (this.isAdded) this.list.soon?.();
-    else this.open(this.part.dataset.show);
+    if (this.isAdded) {
+      this.arrivedList();
+      this.list.soon?.();
+    } else this.open(this.part.dataset.show);
   }
 }
 
