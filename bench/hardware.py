@@ -94,7 +94,7 @@ class _Sides:
         for number in range(PAIRS + 1):
             seconds = {}
             for by in ("portal", "virsh") if number % 2 else ("virsh", "portal"):
-                _waited(lambda: self._sides_with(device_id) == 0)
+                _waited(lambda: self._is_gone(device_id))
                 started = time.perf_counter()
                 if by == "portal":
                     self._ask(type_key, values)
@@ -125,6 +125,16 @@ class _Sides:
         from hypervisors.models import Operation
 
         return self._sides_with(device_id) == 2 and not Operation.objects.unfinished().exists()
+
+    def _is_gone(self, device_id: str) -> bool:
+        """Whether neither has it; libvirt tells nobody that a stored definition lost a device, so it is asked."""
+        from hypervisors.inventory.refresh_requests import request_domain_refresh
+
+        row = self._row()
+        if self._sides_with(device_id):
+            request_domain_refresh(row.hypervisor_id, row.libvirt_uuid)
+            time.sleep(0.2)
+        return self._sides_with(device_id) == 0
 
     def _sides_with(self, device_id: str) -> int:
         from hypervisors.libvirtxml.hardware.devices import find_device

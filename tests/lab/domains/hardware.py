@@ -73,13 +73,13 @@ class HardwareGuest:
 
     def do(self, kind: str, **parameters: Any) -> Operation:
         """It succeeds."""
-        operation = run_to_end(self.ask(kind, **parameters))
+        operation = run_to_end(self.ask(kind, **parameters), seconds=150)
         assert operation.state == OperationState.SUCCEEDED, (kind, parameters, operation.outcome)
         return operation
 
     def fail(self, kind: str, **parameters: Any) -> str:
         """It fails; with what words."""
-        operation = run_to_end(self.ask(kind, **parameters))
+        operation = run_to_end(self.ask(kind, **parameters), seconds=150)
         assert operation.state == OperationState.FAILED, (kind, parameters, operation.state, operation.outcome)
         return operation.outcome
 
