@@ -84,7 +84,7 @@ class SnapshotTree:
             row = waiting.pop()
             rails = {later.lane - 1 for later in waiting if later.is_fork}
             branches = self._branches(row.node.name, lane=row.lane) if row.node is not None else []
-            found.append(replace(row, rails=tuple(sorted(rails)), is_end=len(branches) != 1))
+            found.append(replace(row, rails=tuple(sorted(rails)), is_end=not branches))
             waiting += branches
         return found
 
