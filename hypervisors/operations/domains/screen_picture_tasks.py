@@ -21,6 +21,7 @@ from hypervisors.operations.domains.screen_pictures import (
     is_possible,
     keep_picture,
     keep_problem,
+    release_claim,
 )
 from hypervisors.operations.engine.bounded_calls import NotAnswered, bounded
 
@@ -37,9 +38,12 @@ def take_screen_picture(domain_uuid: str) -> None:
         return
     try:
         picture = _take(endpoint_of(domain.hypervisor), domain.libvirt_uuid)
+    except NotFound:
+        # It was stopped a moment ago, and may be started in the next.
+        release_claim(domain.uuid)
     except VmportalError as error:
         logger.info("%s: %s", domain.name, error)
-        keep_problem(domain.uuid, "no_screen" if isinstance(error, OperationRefused | NotFound) else "no_answer")
+        keep_problem(domain.uuid, "no_screen" if isinstance(error, OperationRefused) else "no_answer")
     else:
         size = {"screen_width": picture.screen_width, "screen_height": picture.screen_height}
         keep_picture(domain.uuid, KeptPicture(png=picture.png, taken_at=time.time(), **size))

@@ -87,6 +87,11 @@ def keep_problem(domain_uuid: UUID, problem: Problem) -> None:
     cache.delete(_claim_key(domain_uuid))
 
 
+def release_claim(domain_uuid: UUID) -> None:
+    """No picture came of it, and another may be asked for at once."""
+    cache.delete(_claim_key(domain_uuid))
+
+
 def _is_fresh(picture: KeptPicture | None) -> bool:
     return picture is not None and time.time() - picture.taken_at < FRESH_SECONDS
 

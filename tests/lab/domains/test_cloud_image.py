@@ -10,8 +10,9 @@ import pytest
 
 from deploy.lab.cloud_image import cached_cloud_image
 from deploy.lab.process import LabError
-from hypervisors.models import Domain, Installation, Operation
+from hypervisors.models import Domain, GuestFacts, Installation, Operation
 from hypervisors.operations.domains.creation.install_phase import look_at_installations
+from hypervisors.operations.engine.requests import request_operation
 from tests.lab.domains.creations import MIB, Creator, creator, run_to_end, small_spec
 from tests.lab.domains.test_creation import succeeded
 from tests.lab.portals import Portal
@@ -87,6 +88,8 @@ def test_each_setting_takes_and_the_seed_goes(made: Creator) -> None:
     # The root file system has grown with the disk.
     assert int(guest.run("/bin/sh", "-c", "df --output=size -m / | tail -1")) > 2500
     wait_until(lambda: _is_agent_seen(), seconds=90)
+    _see_what_the_guest_says()
+    _ask_the_guest(made, guest)
     wait_until(look_at_installations, seconds=60)
     succeeded(run_to_end(Operation.objects.unfinished().get(kind="finish_install")))
     assert f"{NAME}-seed.iso" not in made.volumes()
@@ -96,3 +99,31 @@ def test_each_setting_takes_and_the_seed_goes(made: Creator) -> None:
 def _is_agent_seen() -> bool:
     row = Domain.objects.select_related("definition").filter(name=NAME).first()
     return row is not None and "state='connected'" in row.definition.live_xml
+
+
+def _see_what_the_guest_says() -> None:
+    """The watcher has asked its agent."""
+
+    def told() -> GuestFacts | None:
+        row = GuestFacts.objects.filter(domain__name=NAME).first()
+        return row if row is not None and row.facts.get("host_name", "").startswith("cloudy") else None
+
+    row: GuestFacts = wait_until(told, seconds=150)
+    assert "198.51.100.7" in [address for addresses in row.addresses.values() for address in addresses]
+    assert row.facts["os_id"] == "debian"
+    root = next(system for system in row.facts["file_systems"] if system["mount"] == "/")
+    assert root["total_bytes"] > 2000 * MIB > root["used_bytes"] > 100 * MIB
+
+
+def _ask_the_guest(made: Creator, guest: Guest) -> None:
+    """What its agent is asked for takes: the guest itself says so."""
+
+    def ask(kind: str, **parameters: Any) -> Operation:
+        row = Domain.objects.select_related("hypervisor").get(name=NAME)
+        asked = request_operation(user=made.portal.alice, kind=kind, subject=row, parameters=parameters)
+        return succeeded(run_to_end(asked))
+
+    before = guest.run("/bin/grep", "^anna:", "/etc/shadow")
+    operation = ask("set_guest_password", user="anna", password="another: ä 1")
+    assert "another" not in json.dumps(operation.parameters)
+    assert guest.run("/bin/grep", "^anna:", "/etc/shadow") != before
