@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from deploy.lab.guest import Guest
 from hypervisors.errors import Conflict
 from hypervisors.models import Operation
 from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.operations.engine.runner import run_operation
 from hypervisors.states import DomainState, OperationState
 from tests.fakehost.killing import run_and_die
-from tests.lab.domains.creations import MIB, creator, run_to_end
+from tests.lab.domains.creations import MIB, Creator, creator, run_to_end, small_spec
 from tests.lab.domains.hardware import EXOTIC, METADATA, HardwareGuest, hardware_guest, with_room
 from tests.lab.domains.test_creation import iso_image
-from tests.lab.portals import Portal
+from tests.lab.portals import Portal, PortalGuest
 from tests.watching import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,9 +174,44 @@ def test_a_paused_guest_is_waited_for_and_lets_go_when_it_runs(portal: Portal, t
         assert cancelled.state == OperationState.CANCELLED
         assert "It stays until the guest lets go of it" in cancelled.outcome
         assert (card in guest.ids("interface"), card in guest.ids("interface", stored=False)) == (False, True)
-        guest.host.virsh("resume", guest.uuid)
+        again = guest.ask("remove_device", device_id=card)
+        assert run_operation(again.pk) is not None
+        # What only waits for the guest gives way to what lets it go on.
+        assert run_to_end(guest.guest.ask("resume")).state == OperationState.SUCCEEDED
+        assert Operation.objects.get(pk=again.pk).outcome.startswith("Superseded by “Resume”")
         guest.misses("eth1")
         assert guest.ids("interface") == guest.ids("interface", stored=False)
+
+
+def test_a_new_machine_takes_what_is_plugged_in_later(portal: Portal, tmp_path: Path) -> None:
+    with creator(portal) as made:
+        room = {"vcpus_maximum": 4, "memory_maximum_kib": 1024 * 1024, "spare_root_ports": 8}
+        given = made.given("hw-room", start=True, spec=small_spec("hw-room", **room).to_json())
+        operation = made.create(given)
+        assert operation.state == OperationState.SUCCEEDED, operation.outcome
+        uuid = made.host.virsh("domuuid", "hw-room")
+        guest = HardwareGuest(PortalGuest(portal, _known_as("hw-room", uuid, made)), tmp_path)
+        guest.guest.becomes(state=DomainState.RUNNING)
+        disk = {"storage_pool_id": made.storage_pool.pk, "capacity_bytes": 16 * MIB}
+        for bus in ("virtio", "scsi"):
+            guest.do("add_device", device_type="disk", values={"bus": bus}, new_disk=disk)
+        for device_type, values in (
+            ("interface", CARD),
+            ("rng", {"model": "virtio", "backend": "builtin"}),
+            ("watchdog", {"model": "i6300esb", "action": "none"}),
+            ("memory", {"model": "dimm", "size_kib": 128 * 1024, "node": 0}),
+        ):
+            guest.do("add_device", device_type=device_type, values=values)
+        guest.do("change_section", section="processor", values={"vcpus_current": 3})
+        assert "current='3'" in guest.xml(stored=False)
+        for device_type, count in (("disk", 3), ("interface", 2), ("memory", 1), ("watchdog", 1)):
+            sides = [len(guest.devices(device_type, stored=stored)) for stored in (True, False)]
+            assert sides == [count, count], device_type
+
+
+def _known_as(name: str, uuid: str, made: Creator) -> Guest:
+    disk = str(made.host.lab.pool_path / f"{name}.qcow2")
+    return Guest(name=name, uuid=uuid, host_name=made.host.name, disk_path=disk, serial_log_path="")
 
 
 def _carried_out(operation: Operation) -> Operation:
