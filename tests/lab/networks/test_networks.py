@@ -13,6 +13,7 @@ from lxml import etree
 from deploy.lab.host import Host
 from deploy.lab.process import LabError
 from hypervisors.errors import NotPossible
+from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.libvirtxml.network_reader import definition_digest, read_network_spec
 from hypervisors.libvirtxml.network_specs import AddressRange, NetworkAddress, NetworkSpec
 from hypervisors.models import Hypervisor, Network, Operation
@@ -62,7 +63,7 @@ def becomes(portal: Portal, name: str, **fields: object) -> Network:
         row = rows.first()
         return row if row and all(getattr(row, key) == value for key, value in fields.items()) else None
 
-    row: Network = wait_until(fitting, seconds=60)
+    row: Network = wait_until(fitting, seconds=90)
     return row
 
 
@@ -86,6 +87,8 @@ def plug(host: Host, guest: PortalGuest, directory: Path) -> None:
     card = etree.Element("interface", type="network")
     for tag, values in (("mac", {"address": MAC}), ("source", {"network": LAN.name}), ("model", {"type": "virtio"})):
         etree.SubElement(card, tag, values)
+    # As the lab's own cards: nothing is booted from it.
+    etree.SubElement(card, "rom", enabled="no")
     (directory / "card.xml").write_bytes(etree.tostring(card))
     host.virsh("attach-device", guest.uuid, str(directory / "card.xml"), "--config")
 
@@ -117,6 +120,8 @@ def test_a_network_is_changed_under_a_running_guest_that_keeps_its_link(portal: 
         host.virsh("start", guest.uuid)
         wait_until(lambda: ADDRESS in host.virsh("net-dhcp-leases", "--network", LAN.name), seconds=60)
         wait_until(lambda: is_reached(host, ADDRESS), seconds=60)
+        # An address is given without an event.
+        request_network_refresh(portal.rows[0].pk)
         becomes(portal, LAN.name, leases={MAC: [ADDRESS]})
         bridge = plugged_into(host, guest)
         assert bridge == row.bridge
