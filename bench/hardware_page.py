@@ -47,7 +47,7 @@ def hardware_page_figures(stack: Stack, browser: Browser) -> list[Figure]:
     overview, _zipped, _plain = time_page(stack.port, f"/vms/{uuid}/", cookie)
     times, zipped, plain = time_page(stack.port, f"/vms/{uuid}/hardware/?show=disk:vda", cookie)
     median, beside = statistics.median(times), statistics.median(overview)
-    value = f"{milliseconds(median)}, × {median / beside:.2f} of the overview; {zipped / 1024:.0f} KiB gzipped"
+    value = f"{milliseconds(times)}, × {median / beside:.2f} of the overview; {zipped / 1024:.0f} KiB gzipped"
     what = f"Hardware tab of a VM with {_DEVICES} devices, {plain / 1024:.0f} KiB plain"
     return [Figure(what=what, value=value, target=f"{_TARGET_MS} ms", met=median * 1000 < _TARGET_MS)]
 

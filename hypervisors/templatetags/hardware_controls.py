@@ -1,8 +1,11 @@
 """Fields of the hardware's forms as HTML: a form has sixty, and an included template costs each ten times as much."""
 
+from functools import lru_cache
+
 from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from hypervisors.web.domains.hardware.controls import Control
@@ -15,6 +18,12 @@ _BLANK = mark_safe("")
 @register.simple_tag
 def hardware_control(control: Control) -> SafeString:
     """The field with its label, error and hint; where other fields have other values it does not show."""
+    return _drawn(control, get_language())
+
+
+@lru_cache(maxsize=2000)
+def _drawn(control: Control, language: str | None) -> SafeString:
+    """Most fields of most devices are empty: what is equal looks the same."""
     classes = " ".join(
         [
             "vp-field",
