@@ -19,6 +19,7 @@ from hypervisors.models import AuditRecord, Domain, DomainDefinition, GuestFacts
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.states import DomainState
 from tests.roles import bind
+from tests.rows import define
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 MAC = "52:54:00:00:00:01"
@@ -169,3 +170,18 @@ def test_who_may_only_look_is_offered_nothing(client: Client, charlie: User, mac
     page = client.get(f"/vms/{machine.uuid}/").content.decode()
     assert "operations/trim_filesystems/" not in page
     assert client.post(f"/vms/{machine.uuid}/operations/sync_time/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("controller", "when"), [("", "next_start"), ("<controller type='virtio-serial' index='0'/>", "now")]
+)
+def test_the_channel_is_added_at_once_where_there_is_room_for_it(
+    operator: Client, machine: Domain, controller: str, when: str
+) -> None:
+    xml = f"<domain type='qemu'><name>web1</name><devices>{controller}</devices></domain>"
+    define(machine, live_xml=xml, inactive_xml=xml)
+    answer = operator.post(f"/vms/{machine.uuid}/guest/channel/", headers={"HX-Request": "true"})
+    assert answer.status_code == 204, answer.content
+    operation = Operation.objects.get()
+    assert (operation.kind, operation.parameters["when"]) == ("add_device", when)
+    assert operation.parameters["values"]["target_name"] == "org.qemu.guest_agent.0"
