@@ -38,6 +38,16 @@ SCREENS = {
     "new storage pool": "/storage/pools/create/",
     "edit a storage pool": "{storage}edit/",
     "delete a storage pool": "{storage}delete/",
+    "networks": "/networks/",
+    "new network": "/networks/create/",
+    "a network": "{network}",
+    "edit a network": "{network}edit/",
+    "map of networks": "/networks/map/",
+    "network filters": "/networks/filters/",
+    "new network filter": "/networks/filters/create/{host}/",
+    "a host's devices": "/hypervisors/{host}/devices/",
+    "a host's secrets": "/hypervisors/{host}/secrets/",
+    "new secret": "/hypervisors/{host}/secrets/create/",
     "maintenance": "/hypervisors/{host}/admin-state/?state=maintenance",
     "add a host": "/hypervisors/add/",
     "images": "/images/",
@@ -93,12 +103,15 @@ def places(page: Page, guest: Guest) -> dict[str, str]:
     pool = page.locator(".vp-pretitle a").last.get_attribute("href")
     page.goto("/storage/")
     shared = page.get_by_role("link", name="shared", exact=True).get_attribute("href")
+    page.goto(f"/hypervisors/{host}/networks/")
+    network = page.get_by_role("link", name="default", exact=True).get_attribute("href")
     assert host is not None
+    assert network is not None
     assert storage is not None
     assert pool is not None
     assert shared is not None
     pool = pool.rstrip("/").rpartition("/")[2]
-    return {"uuid": guest.uuid, "host": host, "storage": storage, "pool": pool, "shared": shared}
+    return {"uuid": guest.uuid, "host": host, "storage": storage, "pool": pool, "shared": shared, "network": network}
 
 
 def serious_faults(page: Page) -> list[str]:
