@@ -67,6 +67,20 @@ def open_part(page: Page, guest: Guest, show: str) -> None:
     expect(page.locator(f'#hardware-pane [data-show="{show}"]').first).to_be_visible(timeout=SEEN_MS)
 
 
+def see_storage(page: Page, guest: Guest, host: Host, show: str, name: str) -> None:
+    """Wait until the form offers it: what a host has is read some time after it is there."""
+
+    def is_offered() -> bool:
+        if name in page.request.get(f"/vms/{guest.uuid}/hardware/part/?show={show}").text():
+            return True
+        host.virsh("pool-refresh", POOL)
+        page.wait_for_timeout(2_000)
+        return False
+
+    open_machine(page, guest)
+    wait_for(page, is_offered, seconds=3 * SECONDS)
+
+
 def listed(page: Page, name: str) -> Locator:
     return page.locator("#vm-hardware-list a").filter(has_text=name)
 
@@ -78,6 +92,7 @@ def apply(page: Page, name: str = "Apply") -> None:
 def test_a_disk_and_a_card_are_plugged_into_a_running_guest_and_the_disk_is_taken_out(
     page: Page, guest: Guest, host: Host
 ) -> None:
+    see_storage(page, guest, host, "add:disk", f">{POOL} · ")
     open_part(page, guest, "section:general")
     page.get_by_role("link", name="Add hardware").click()
     page.locator("#hardware-pane").get_by_role("link", name="Disk", exact=False).first.click()
@@ -126,11 +141,7 @@ def _option(form: Locator, label: str, beginning: str) -> str:
 
 
 def test_a_medium_is_put_into_a_drive_and_taken_out_again(page: Page, guest: Guest, host: Host) -> None:
-    wait_for(
-        page,
-        lambda: "wired.iso" in page.request.get(f"/vms/{guest.uuid}/hardware/?show=disk:sda").text(),
-        seconds=SECONDS,
-    )
+    see_storage(page, guest, host, "disk:sda", "wired.iso")
     open_part(page, guest, "disk:sda")
     expect(page.locator(".vp-media")).to_contain_text("It is empty")
     page.get_by_label("It is empty").select_option(label=_option(page.locator(".vp-media"), "It is empty", "wired.iso"))
