@@ -48,6 +48,18 @@ def test_the_tree_says_where_one_is(operator: Client, domain: Domain, snapshots:
     assert "&lt;b&gt;first" in text
 
 
+def test_its_xml_is_shown_to_who_sees_hosts(
+    operator: Client, client: Client, charlie: User, domain: Domain, snapshots: list[DomainSnapshot]
+) -> None:
+    DomainSnapshot.objects.filter(name="two").update(xml="<domainsnapshot><name>two</name></domainsnapshot>")
+    assert "&lt;domainsnapshot&gt;" in _tab(operator, domain)
+    bind(charlie, "vm-user", domain)
+    client.force_login(charlie)
+    text = _tab(client, domain)
+    assert 'id="snapshot-title"><bdi>two</bdi>' in text
+    assert "domainsnapshot" not in text
+
+
 def test_without_any_it_says_what_they_are_for(operator: Client, domain: Domain) -> None:
     text = _tab(operator, domain)
     assert "No snapshots" in text

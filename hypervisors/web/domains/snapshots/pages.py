@@ -23,6 +23,7 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.pages import page_of, visible_domain
 from hypervisors.web.domains.snapshots.schedules import schedule_lines
+from hypervisors.web.frames import has_inventory
 
 # Deeper forks stand under one another.
 _MOST_LANES = 6
@@ -139,6 +140,8 @@ def _details(
         "revert_reason": busy or why_no_revert(machine, snapshot, tree),
         "delete_reason": busy or (alone and with_children and alone),
         "busy_reason": busy,
+        # It names hosts' files.
+        "xml": snapshot.xml if has_inventory(user) else "",
     }
 
 
