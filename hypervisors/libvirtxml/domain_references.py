@@ -95,10 +95,25 @@ def _references_of(element: etree._Element) -> Iterator[FileReference]:
         yield FileReference(role=role, target=target, format=format_, **names)
     if element.get("protocol") and element.get("name"):
         yield FileReference(role=role, target=target, format=format_, path=element.get("name", ""))
+    for path in _paths_of(element):
+        if not _NEVER_VOLUMES.match(path):
+            yield FileReference(role=role, target=target, format=format_, path=path)
+
+
+def _paths_of(element: etree._Element) -> Iterator[str]:
+    """As they are once links upwards are followed: "/dev/net/../sda" is no device of the network."""
+    if element.tag == "source" and any(True for _disk in element.iterancestors("disk")):
+        # QEMU runs in "/": there a disk's relative path begins.
+        yield from (_absolute(path) for name in ("file", "dev", "dir") if (path := element.get(name, "").strip()))
+        return
     for value in (element.text or "", *(str(value) for value in element.attrib.values())):
-        path = value.strip()
-        if path.startswith("/") and not _NEVER_VOLUMES.match(path):
-            yield FileReference(role=role, target=target, format=format_, path=posixpath.normpath(path))
+        if value.strip().startswith("/"):
+            yield _absolute(value.strip())
+
+
+def _absolute(path: str) -> str:
+    """normpath() leaves two slashes at the beginning as they are."""
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def _place(element: etree._Element) -> tuple[str, str, str]:
@@ -120,6 +135,6 @@ def _format(element: etree._Element | None) -> str:
 
 def _told_references(xml: str) -> Iterator[FileReference]:
     for told in _TOLD_PATH.findall(xml):
-        path = unescape(told.strip(), {"&apos;": "'", "&quot;": '"'})
+        path = _absolute(unescape(told.strip(), {"&apos;": "'", "&quot;": '"'}))
         if not _NEVER_VOLUMES.match(path):
-            yield FileReference(role=_UNREADABLE, path=posixpath.normpath(path))
+            yield FileReference(role=_UNREADABLE, path=path)

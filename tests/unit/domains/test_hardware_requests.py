@@ -34,6 +34,20 @@ REACHING: dict[str, dict[str, Any]] = {
         "device_type": "disk",
         "values": {"bus": "virtio", "type": "block", "source_dev": "/dev/sda"},
     },
+    "a file, from a folder that is in every machine": {
+        "device_type": "disk",
+        "values": {"bus": "virtio", "source_file": "/dev/pts/../../etc/shadow"},
+    },
+    "a terminal of somebody else": {"device_type": "serial", "values": {"type": "pty", "log_file": "/dev/pts/3"}},
+    "a key of the host": {
+        "device_type": "tpm",
+        "values": {
+            "model": "tpm-crb",
+            "backend": "emulator",
+            "version": "2.0",
+            "encryption_secret": "6dd3e4a5-1d76-44ce-961f-f119f5aad935",
+        },
+    },
     "a medium by its path": {"device_type": "cdrom", "values": {"bus": "sata", "source_file": "/etc/shadow"}},
     "a directory": {
         "device_type": "filesystem",
@@ -243,3 +257,8 @@ def test_a_password_is_in_no_record(alice: User, machine: Domain) -> None:
 )
 def test_what_a_machine_has_of_its_own_names_nothing_of_the_host(type_key: str, values: dict[str, Any]) -> None:
     assert names_of_the_host(build_device(type_key, values)) == frozenset()
+
+
+def test_a_card_on_the_hosts_loopback_is_the_hosts() -> None:
+    assert names_of_the_host("<interface type='user'/>")
+    assert not names_of_the_host("<interface type='network'><source network='default'/></interface>")

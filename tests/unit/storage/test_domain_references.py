@@ -28,6 +28,13 @@ def found(inside: str) -> list[str]:
         (f"<os><nvram template='{PATH}'/></os>", ["nvram"]),
         (f"<devices><filesystem><source dir='{PATH}'/></filesystem></devices>", ["source"]),
         ("<os><kernel>/images/./x/../disk1.qcow2</kernel></os>", ["kernel"]),
+        ("<os><kernel>//images/disk1.qcow2</kernel></os>", ["kernel"]),
+        (
+            "<devices><disk><source file='/dev/pts/../../images/disk1.qcow2'/><target dev='vda'/></disk></devices>",
+            ["vda"],
+        ),
+        ("<devices><disk><source file='images/disk1.qcow2'/><target dev='vda'/></disk></devices>", ["vda"]),
+        ("<devices><interface><source dev='images/disk1.qcow2'/></interface></devices>", []),
         (f"<description>it was {PATH} once</description>", []),
         ("<devices><disk><source file='/images/disk1.qcow2.old'/><target dev='vda'/></disk></devices>", []),
         ("<devices><disk><source pool='other' volume='disk1.qcow2'/><target dev='vda'/></disk></devices>", []),

@@ -141,6 +141,8 @@ def _check(values: Values) -> None:
         raise ValueError(f"The driver of a card of this type is one of {', '.join(backends)}.")
     if values["type"] == "vhostuser" and values.get("model") not in VIRTIO_MODELS:
         raise ValueError("A card on a vhost-user socket is a virtio card.")
+    if values.get("virtualport") == "midonet" and not values.get("virtualport_interface"):
+        raise ValueError("A port of Midonet is known by its identity: a UUID.")
     if values.get("vlan_trunk") and not values.get("vlan_tags"):
         raise ValueError("A trunk has VLAN tags.")
     if sum(len(line.split()) > 1 for line in str(values.get("vlan_tags", "")).splitlines()) > 1:

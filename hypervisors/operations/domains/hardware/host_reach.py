@@ -9,15 +9,18 @@ from lxml import etree
 
 from hypervisors.libvirtxml.documents import attribute_at, parse_document
 from hypervisors.libvirtxml.domain_references import FileReference, find_references
+from hypervisors.libvirtxml.hardware.device_types import device_type_of
 from hypervisors.libvirtxml.hardware.fields import Value
 from hypervisors.libvirtxml.hardware.sections import SECTIONS
+from hypervisors.libvirtxml.hardware.values import read_values
 
 # Elements that are a piece of the host, or lead out of the machine, whatever they say.
 _PIECES = frozenset({"hostdev", "filesystem", "shmem", "lease", "vsock", "crypto", "tpm"})
 _CHARACTER_DEVICES = frozenset({"serial", "parallel", "console", "channel", "redirdev", "smartcard", "rng"})
 # Back ends of theirs that end in QEMU itself, or in what the screen's client holds.
 _OWN_BACK_ENDS = frozenset({"", "pty", "null", "vc", "spicevmc", "qemu-vdagent", "unix"})
-_PLUGGED_CARDS = frozenset({"network", "bridge", "direct", "user"})
+# QEMU's own network ("user") leads to whatever listens on the host's loopback.
+_PLUGGED_CARDS = frozenset({"network", "bridge", "direct"})
 # Sections that say how much of the host's processors and memory is whose.
 _SHARED = frozenset({"tuning", "numa"})
 _SHARED_FIELDS = frozenset(
@@ -37,7 +40,7 @@ def names_of_the_host(device_xml: str, *, has_chosen_volume: bool = False) -> fr
             device.remove(element)
         device.set("type", "file")
     references = find_references(etree.tostring(device, encoding="unicode"))
-    return frozenset(_named(device)) | {_reference(one) for one in references}
+    return frozenset((*_named(device), *_paths(device))) | {_reference(one) for one in references}
 
 
 def new_names_of_the_host(before_xml: str, after_xml: str, *, has_chosen_volume: bool = False) -> frozenset[str]:
@@ -45,11 +48,27 @@ def new_names_of_the_host(before_xml: str, after_xml: str, *, has_chosen_volume:
     return names_of_the_host(after_xml, has_chosen_volume=has_chosen_volume) - names_of_the_host(before_xml)
 
 
+def is_piece_of_the_host(device_xml: str) -> bool:
+    """Whether it is a device or a folder of the host. Raises: ValueError when it cannot be read."""
+    device = parse_document(device_xml)
+    return device.tag in _PIECES and not _is_emulated_tpm(device)
+
+
 def section_names_of_the_host(section: str, changes: Mapping[str, Value]) -> bool:
     """Whether what was changed of a section names a file of the host, or takes what is everybody's there."""
     paths = {field.name for field in SECTIONS[section].fields if field.kind == "path"}
     is_shared = section in _SHARED or any(name in _SHARED_FIELDS for name in changes)
     return any(value and name in paths for name, value in changes.items()) or (is_shared and bool(changes))
+
+
+def _paths(device: etree._Element) -> Iterator[str]:
+    """What stands in its fields for paths, whatever it looks like: links upwards, terminals of others."""
+    fields = device_type_of(device).fields
+    values = read_values(device, fields)
+    for field in fields:
+        value = values.get(field.name)
+        if field.kind == "path" and value and not (device.tag == "rng" and value in _RANDOM):
+            yield f"{field.path} {value}"
 
 
 def _reference(one: FileReference) -> str:
@@ -66,6 +85,8 @@ def _named(device: etree._Element) -> Iterator[str]:
         yield f"interface {device.get('type', '')}"
     if tag == "graphics":
         yield from _listens(device)
+    if tag == "tpm":
+        yield from (f"secret {one.get('secret', '')}" for one in device.iterfind("backend/encryption"))
     if tag == "disk" and device.get("type") == "network":
         yield from (etree.tostring(one, encoding="unicode", with_tail=False) for one in device.findall("source"))
 
@@ -93,7 +114,7 @@ def _back_ends(device: etree._Element) -> Iterator[str]:
 
 def _listens(device: etree._Element) -> Iterator[str]:
     for element in device.iter("graphics", "listen"):
-        for name in ("listen", "address", "network", "socket", "port", "tlsPort"):
+        for name in ("listen", "address", "network", "socket", "port", "tlsPort", "websocket"):
             value = element.get(name)
             if value and value != "-1":
                 yield f"listen {name} {value}"
