@@ -19,6 +19,7 @@ from hypervisors.operations.domains.domain_operations import (
 )
 from hypervisors.operations.domains.snapshotting.deleting import ClearFiles, DeleteOne, LookAgain, volume_at
 from hypervisors.operations.domains.snapshotting.existing import asked_snapshot, created_epoch
+from hypervisors.operations.domains.snapshotting.others import why_no_merge
 from hypervisors.operations.domains.snapshotting.reasons import tree_of, why_no_delete
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.runs import Result, Run
@@ -68,6 +69,9 @@ class DeleteSnapshot(DomainOperation):
         if reason:
             raise NotPossible(reason)
         names = tree.to_delete(snapshot.name, with_children=with_children)
+        reason = why_no_merge(domain, names)
+        if reason:
+            raise NotPossible(reason)
         return DeleteSnapshotParameters(
             name=snapshot.name,
             names=names,

@@ -1,9 +1,10 @@
 """Go back to a snapshot: what the machine is and holds becomes what it was then, and what came since is lost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,6 +21,7 @@ from hypervisors.operations.domains.domain_operations import (
     without_snapshots,
 )
 from hypervisors.operations.domains.snapshotting.existing import asked_snapshot, check_same, created_epoch
+from hypervisors.operations.domains.snapshotting.others import returning_devices, why_no_return
 from hypervisors.operations.domains.snapshotting.reasons import (
     refusal_text,
     supports_external_revert,
@@ -70,7 +72,7 @@ class RevertSnapshot(DomainOperation):
 
     def check(self, domain: Domain, given: Mapping[str, Any]) -> RevertSnapshotParameters:
         snapshot = asked_snapshot(domain, given)
-        reason = why_no_revert(domain, snapshot, tree_of(domain.snapshots.all()))
+        reason = why_no_revert(domain, snapshot, tree_of(domain.snapshots.all())) or why_no_return(domain, snapshot)
         if reason:
             raise NotPossible(reason)
         return RevertSnapshotParameters(
@@ -79,6 +81,13 @@ class RevertSnapshot(DomainOperation):
             state=checked_choice(given.get("state") or "", STATES, what=_("state afterwards")),
             force=bool(given.get("force")),
         )
+
+    def also_needs(
+        self, domain: Domain, parameters: RevertSnapshotParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """What was the machine's once is the host's again: to get it back is to be given it anew."""
+        snapshot = asked_snapshot(domain, {"name": parameters.name})
+        return [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if returning_devices(domain, snapshot) else []
 
     def run(self, run: Run) -> Result:
         """Not done twice: what happened since a worker died would be lost too."""
@@ -110,6 +119,7 @@ class RevertSnapshot(DomainOperation):
         )
         if refusal is not None:
             raise NotPossible(refusal_text(refusal, host=run.source.name))
+        _check_nobody_has_it(run)
 
     def _revert(self, run: Run) -> None:
         """Raises: errors.HypervisorError."""
@@ -124,6 +134,15 @@ class RevertSnapshot(DomainOperation):
             if run.lost.is_set():
                 raise NotAnswered(_("Somebody else looks after it."))
         call.result()
+
+
+def _check_nobody_has_it(run: Run) -> None:
+    """Raises: errors.NotPossible when somebody was given a disk meanwhile that it would get back."""
+    domain = run.operation.domain
+    snapshot = domain.snapshots.filter(name=run.parameters.name).first() if domain is not None else None
+    reason = why_no_return(domain, snapshot) if domain is not None and snapshot is not None else ""
+    if reason:
+        raise NotPossible(reason)
 
 
 def _is_current(connection: Connection, run: Run, name: str) -> bool:

@@ -17,6 +17,7 @@ from hypervisors.inventory.storage.origins import forget_origin, note_origin
 from hypervisors.libvirtxml.domain_snapshots import ParsedSnapshot
 from hypervisors.models import Hypervisor, SnapshotNote, StoragePool, Volume
 from hypervisors.operations.domains.snapshotting.existing import check_same
+from hypervisors.operations.domains.snapshotting.others import why_no_merge
 from hypervisors.operations.domains.snapshotting.reasons import refusal_text, tree_of_parsed
 from hypervisors.operations.domains.snapshotting.taking import find_snapshot
 from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
@@ -53,6 +54,10 @@ class LookAgain(Step):
         refusal = tree.why_no_delete(name, with_children=with_children, is_active=is_active)
         if refusal is not None:
             raise NotPossible(refusal_text(refusal))
+        domain = run.operation.domain
+        reason = why_no_merge(domain, self._names) if domain is not None else ""
+        if reason:
+            raise NotPossible(reason)
         return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:

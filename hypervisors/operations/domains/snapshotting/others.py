@@ -1,0 +1,108 @@
+"""What others would lose by a snapshot's being merged or gone back to: from rows alone.
+
+A merge writes into the file below, which others may have been put on top of while it stood still. Going back gives the
+machine all that it had then: disks and devices that may be somebody else's by now.
+"""
+
+import posixpath
+from collections.abc import Collection, Iterator, Sequence
+
+from django.utils.translation import gettext as _
+from lxml import etree
+
+from hypervisors.libvirtxml.documents import parse_document
+from hypervisors.libvirtxml.domain_references import find_references
+from hypervisors.libvirtxml.hardware.devices import list_devices
+from hypervisors.models import Domain, DomainDefinition, DomainSnapshot, Volume
+from hypervisors.operations.domains.deletion.plan import users_apart_from
+from hypervisors.operations.domains.hardware.host_reach import is_piece_of_the_host
+from hypervisors.operations.domains.named_storage import named_volumes
+from hypervisors.operations.storage.volume_users import in_use_text, overlays_of
+
+
+def why_no_merge(domain: Domain, names: Collection[str]) -> str:
+    """Who else needs a file that deleting these snapshots writes into or takes away; "" for nobody."""
+    snapshots = list(domain.snapshots.all())
+    own = _own_files(domain, snapshots)
+    doomed = [one for one in snapshots if one.name in names and one.is_external]
+    return next(filter(None, (_why_needed(domain, one, own) for one in merged_volumes(domain, doomed))), "")
+
+
+def merged_volumes(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> list[Volume]:
+    """The files of these external snapshots, and those that they are on top of."""
+    files = {path for one in snapshots for path in one.overlays.values()}
+    below = {one.backing_path for one in _volumes_at(domain, files) if one.backing_path}
+    then = {
+        reference.path
+        for one in snapshots
+        for xml in _definitions(one)
+        for reference in find_references(xml)
+        if reference.target in one.overlays
+    }
+    return _volumes_at(domain, files | below | then)
+
+
+def why_no_return(domain: Domain, snapshot: DomainSnapshot) -> str:
+    """Who else has by now what the machine would get back; "" for nobody."""
+    if domain.hypervisor is None:
+        return ""
+    own, present = _own_files(domain, list(domain.snapshots.all())), _present_xml(domain)
+    for xml in _definitions(snapshot):
+        for one in named_volumes(domain.hypervisor, xml, before=present):
+            reason = _why_needed(domain, one.volume, own) if one.is_written and not one.is_shared else ""
+            if reason:
+                return reason
+    return ""
+
+
+def returning_devices(domain: Domain, snapshot: DomainSnapshot) -> list[str]:
+    """Devices of the host that it had then, and has no more."""
+    present = {device.id for device in list_devices(_present_xml(domain))} if _present_xml(domain) else set()
+    return [
+        device.id
+        for xml in _definitions(snapshot)
+        for device in list_devices(xml)
+        if is_piece_of_the_host(device.xml) and device.id not in present
+    ]
+
+
+def _why_needed(domain: Domain, volume: Volume, own: Collection[tuple[str, str]]) -> str:
+    overlays = [one.name for one in overlays_of(volume) if _file(one) not in own]
+    reason = in_use_text(users_apart_from(domain, volume), overlays)
+    return _("“%(volume)s”: %(reason)s") % {"volume": volume.name, "reason": reason} if reason else ""
+
+
+def _own_files(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> set[tuple[str, str]]:
+    """What the machine runs from or starts from, and all that its snapshots have set apart."""
+    paths = {path for one in snapshots for path in one.overlays.values()}
+    definition = DomainDefinition.objects.filter(domain=domain).first()
+    for xml in (definition.live_xml, definition.inactive_xml) if definition is not None else ():
+        paths |= {reference.path for reference in find_references(xml)} if xml else set()
+    return {_file(one) for one in _volumes_at(domain, paths)}
+
+
+def _file(volume: Volume) -> tuple[str, str]:
+    """The same for one file of shared storage, whichever host's row tells of it."""
+    return str(volume.storage_pool.storage_key), volume.name
+
+
+def _volumes_at(domain: Domain, paths: Collection[str]) -> list[Volume]:
+    wanted = {posixpath.normpath(path) for path in paths if path} | set(paths)
+    rows = Volume.objects.present().filter(storage_pool__hypervisor=domain.hypervisor_id, path__in=wanted)
+    return list(rows.select_related("storage_pool__hypervisor").order_by("pk"))
+
+
+def _present_xml(domain: Domain) -> str:
+    definition = DomainDefinition.objects.filter(domain=domain).first()
+    return "" if definition is None else definition.inactive_xml or definition.live_xml
+
+
+def _definitions(snapshot: DomainSnapshot) -> Iterator[str]:
+    """The machine as it ran then, and as it was stored. What cannot be read names nothing."""
+    try:
+        root = parse_document(snapshot.xml)
+    except ValueError:
+        return
+    for tag in ("domain", "inactiveDomain"):
+        for element in root.iterfind(tag):
+            yield etree.tostring(element, encoding="unicode", with_tail=False)

@@ -1,0 +1,133 @@
+"""A snapshot is neither merged nor gone back to where somebody else would lose data by it."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from hypervisors.errors import NotPermitted, NotPossible
+from hypervisors.models import Domain, DomainSnapshot, StoragePool, Volume
+from hypervisors.operations.engine.requests import request_operation
+from tests.roles import bind
+from tests.rows import define, domain_xml
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
+
+BASE, OVERLAY = "/images/a.qcow2", "/images/a.one.qcow2"
+USB = (
+    "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1234'/><product id='0x5678'/></source></hostdev>"
+    "</devices>"
+)
+
+
+@pytest.fixture
+def storage_pool(domain: Domain) -> StoragePool:
+    return StoragePool.objects.create(
+        hypervisor=domain.hypervisor,
+        uuid="00000000-0000-4000-8000-000000000001",
+        name="images",
+        pool_type="dir",
+        active=True,
+        autostart=True,
+        target_path="/images",
+    )
+
+
+def _volume(storage_pool: StoragePool, path: str, backing_path: str = "") -> Volume:
+    return Volume.objects.create(
+        storage_pool=storage_pool,
+        name=path.rpartition("/")[2],
+        path=path,
+        volume_type="file",
+        format="qcow2",
+        backing_path=backing_path,
+    )
+
+
+def _other_machine(domain: Domain, *disks: str) -> Domain:
+    other = Domain.objects.create(
+        hypervisor=domain.hypervisor,
+        uuid="11111111-2222-4333-8444-555555555555",
+        name="web2",
+        state="shutoff",
+        state_since=timezone.now(),
+    )
+    define(other, live_xml="", inactive_xml=domain_xml(*disks, name="web2"))
+    return other
+
+
+def _snapshot(domain: Domain, then: str, **values: Any) -> DomainSnapshot:
+    Domain.objects.filter(pk=domain.pk).update(has_snapshots=True)
+    xml = f"<domainsnapshot><name>one</name>{then}</domainsnapshot>"
+    given = {"kind": "internal", "created_at": timezone.now(), "is_current": True} | values
+    return DomainSnapshot.objects.create(domain=domain, name="one", xml=xml, **given)
+
+
+@pytest.fixture
+def external(domain: Domain, storage_pool: StoragePool) -> DomainSnapshot:
+    """Of a machine that goes on in a file on top of its first one."""
+    _volume(storage_pool, BASE)
+    _volume(storage_pool, OVERLAY, backing_path=BASE)
+    define(domain, live_xml="", inactive_xml=domain_xml(OVERLAY))
+    disks = [{"target": "vda", "kind": "external", "overlay": OVERLAY}]
+    return _snapshot(domain, domain_xml(BASE), kind="external", disks=disks)
+
+
+@pytest.fixture
+def internal(domain: Domain, storage_pool: StoragePool) -> DomainSnapshot:
+    """Of a machine that had two disks then, and has one now."""
+    for path in (BASE, "/images/data.qcow2"):
+        _volume(storage_pool, path)
+    define(domain, live_xml="", inactive_xml=domain_xml(BASE))
+    return _snapshot(domain, domain_xml(BASE, "/images/data.qcow2"))
+
+
+def _ask(user: User, domain: Domain, kind: str) -> None:
+    domain.refresh_from_db()
+    request_operation(user=user, subject=domain, kind=kind, parameters={"name": "one"})
+
+
+def test_a_snapshot_that_nobody_else_needs_is_merged(alice: User, domain: Domain, external: DomainSnapshot) -> None:
+    _ask(alice, domain, "delete_snapshot")
+
+
+def test_a_file_that_others_are_on_top_of_is_not_merged_into(
+    alice: User, domain: Domain, external: DomainSnapshot, storage_pool: StoragePool
+) -> None:
+    _volume(storage_pool, "/images/clone.qcow2", backing_path=BASE)
+    with pytest.raises(NotPossible, match=r"“a\.qcow2”: Other volumes are on top of it.*“clone\.qcow2”"):
+        _ask(alice, domain, "delete_snapshot")
+
+
+def test_a_file_that_another_machine_has_is_not_merged_into(
+    alice: User, domain: Domain, external: DomainSnapshot
+) -> None:
+    _other_machine(domain, BASE)
+    with pytest.raises(NotPossible, match=r"“a\.qcow2”: It is in use.*“web2”"):
+        _ask(alice, domain, "delete_snapshot")
+
+
+def test_a_machine_gets_a_disk_back_that_nobody_else_has(alice: User, domain: Domain, internal: DomainSnapshot) -> None:
+    _ask(alice, domain, "revert_snapshot")
+
+
+def test_a_disk_that_another_machine_has_by_now_does_not_go_back(
+    alice: User, domain: Domain, internal: DomainSnapshot
+) -> None:
+    _other_machine(domain, "/images/data.qcow2")
+    with pytest.raises(NotPossible, match=r"“data\.qcow2”: It is in use.*“web2”"):
+        _ask(alice, domain, "revert_snapshot")
+
+
+def test_a_device_of_the_host_comes_back_for_who_manages_that(
+    alice: User, domain: Domain, storage_pool: StoragePool
+) -> None:
+    _volume(storage_pool, BASE)
+    define(domain, live_xml="", inactive_xml=domain_xml(BASE))
+    _snapshot(domain, domain_xml(BASE).replace("</devices>", USB))
+    user = User.objects.create_user("erin", password="erin-has-one-machine")
+    bind(user, "vm-user", domain, granted_by=alice)
+    with pytest.raises(NotPermitted):
+        _ask(user, domain, "revert_snapshot")
+    _ask(alice, domain, "revert_snapshot")
