@@ -7,7 +7,7 @@ from hypervisors.errors import HypervisorError
 from hypervisors.gateway.storage.secrets import delete_secret, is_secret_there
 from hypervisors.inventory.refresh_requests import request_listing_refresh
 from hypervisors.models import HostSecret
-from hypervisors.operations.engine.runs import Result, Run, succeeded
+from hypervisors.operations.engine.runs import Result, Run, failed, succeeded
 from hypervisors.operations.storage.secret_operations import LISTED, SecretOperation, find_secret, secret_users
 
 
@@ -26,6 +26,10 @@ class DeleteSecret(SecretOperation):
         secret = find_secret(run)
         if secret is None:
             return succeeded(_("It was gone already."))
+        # A machine may have been given it since it was asked for.
+        used = why_secret_used(secret_users(secret))
+        if used:
+            return failed(used)
         uuid = secret.uuid
         problem: HypervisorError | None = None
         try:

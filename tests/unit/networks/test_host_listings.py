@@ -17,6 +17,7 @@ from hypervisors.libvirtxml.secrets import SecretSpec, build_secret, parse_secre
 from hypervisors.models import (
     AuditRecord,
     Domain,
+    DomainSnapshot,
     HostSecret,
     Hypervisor,
     NetworkFilter,
@@ -24,6 +25,7 @@ from hypervisors.models import (
     Operation,
     StoragePool,
 )
+from hypervisors.operations.storage.secret_operations import secret_users
 from tests.rows import define
 
 HTMX = {"HX-Request": "true"}
@@ -200,6 +202,29 @@ class TestPages:
         value = {"value": "other"}
         assert operator.post(f"/storage/secrets/{secret.pk}/value/", value, headers=HTMX).status_code == 204
         assert Operation.objects.get().kind == "set_secret_value"
+
+    @pytest.mark.parametrize(
+        "inside",
+        [
+            "<tpm model='tpm-crb'><backend type='emulator'><encryption secret='{uuid}'/></backend></tpm>",
+            "<disk><source><encryption><secret type='passphrase' uuid='{uuid}'/></encryption></source></disk>",
+        ],
+    )
+    def test_a_secret_that_a_guest_was_encrypted_with_stays(
+        self, operator: Client, domain: Domain, hypervisor: Hypervisor, inside: str
+    ) -> None:
+        secret = HostSecret.objects.create(
+            hypervisor=hypervisor, uuid=UUID(int=0xABCDEF), usage_type="vtpm", usage="web1-tpm"
+        )
+        xml = f"<domain><name>web1</name><devices>{inside.format(uuid=secret.uuid)}</devices></domain>"
+        define(domain, live_xml="", inactive_xml=xml)
+        assert secret_users(secret) == [domain.name]
+        assert operator.post(f"/storage/secrets/{secret.pk}/delete/", headers=HTMX).status_code == 422
+        define(domain, live_xml="", inactive_xml="<domain><name>web1</name></domain>")
+        DomainSnapshot.objects.create(
+            domain=domain, name="one", kind="internal", xml=f"<domainsnapshot>{xml}</domainsnapshot>"
+        )
+        assert secret_users(secret) == [domain.name]
 
     def test_strangers_and_those_who_only_look_get_nothing(
         self, client: Client, bob: User, charlie: User, hypervisor: Hypervisor
