@@ -1,4 +1,4 @@
-"""A machine's last screen, and a disk that moves: what a person sees and clicks."""
+"""A machine's last screen, its guest, and a disk that moves: what a person sees and clicks."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -56,6 +56,19 @@ def test_the_last_screen_is_seen_and_stays_dated_when_the_machine_is_off(page: P
     expect(page.locator("vp-last-screen")).not_to_have_attribute("old", "", timeout=60_000)
     page.locator("vp-last-screen a").click()
     expect(page).to_have_url(re.compile("/screen/$"))
+
+
+def test_a_machine_without_an_agent_says_how_to_get_one(page: Page, lab: Lab, guest: Guest) -> None:
+    open_machine(page, guest)
+    card = page.locator(".vp-guest")
+    expect(card).to_contain_text("It has no channel for a guest agent", timeout=SEEN_MS)
+    card.get_by_role("button", name="Add the channel").click()
+    # It has no controller for channels, and none can be added while it runs.
+    expect(card).to_contain_text("from its next start on", timeout=60_000)
+    assert "org.qemu.guest_agent.0" in lab.hosts[0].virsh("dumpxml", "--inactive", guest.uuid)
+    lab.hosts[0].virsh("destroy", guest.uuid)
+    lab.hosts[0].virsh("start", guest.uuid)
+    expect(card).to_contain_text("apt install qemu-guest-agent", timeout=60_000)
 
 
 def test_a_disk_moves_by_click_with_progress(page: Page, lab: Lab, guest: Guest, local: str) -> None:

@@ -30,6 +30,7 @@ from hypervisors.web.domains.screen_pictures import last_screen
 from hypervisors.web.domains.snapshots.problems import schedule_problems
 from hypervisors.web.frames import has_inventory
 from hypervisors.web.operations.pages import history_page
+from hypervisors.web.sequences import note_sequence, noted_sequence
 
 # A guest that has not listened for so long is offered to be forced off.
 _LATE_SECONDS = 15
@@ -128,7 +129,7 @@ def page_of(request: HttpRequest, machine: Domain, tab: str, **context: Any) -> 
     if machine.vanished_at and tab == "overview":
         context["page"] = history_page(machine, request.GET.get("page"))
         context |= leftovers_context(request, machine)
-    context |= {"tabs": _tabs(request, machine, tab), "tab": tab}
+    context |= {"tabs": _tabs(request, machine, tab), "tab": tab, "sequence": noted_sequence(request)}
     return render(request, template, _head(request, machine) | context)
 
 
@@ -249,6 +250,8 @@ def _parsed(machine: Domain) -> dict[str, Any]:
 
 def visible_domain(request: HttpRequest, uuid: UUID) -> Domain:
     """Raises: Http404 for strangers."""
+    if not wants_part(request):
+        note_sequence(request)
     seen = Domain.objects.visible_to(request.user).select_related("hypervisor__hypervisor_pool")
     return get_object_or_404(seen, uuid=uuid)
 

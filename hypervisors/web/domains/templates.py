@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hypervisors.access import can, require
 from hypervisors.administration.domain_templates import CHANGE_TEMPLATE, change_template
+from hypervisors.broadcast import changes_group
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, DomainTemplate
 from hypervisors.operations.domains.linked_clones import linked_clones, own_volumes
@@ -18,23 +19,30 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.cloning import TemplateForm, initial_defaults
 from hypervisors.web.permissions import person
+from hypervisors.web.sequences import sequence_number
 
 
 @require_safe
 def templates(request: HttpRequest) -> HttpResponse:
     """By name, the latest version of each first."""
+    sequence = sequence_number(changes_group(request.user))
     rows = DomainTemplate.objects.visible_to(request.user).present()
     rows = rows.select_related("domain__hypervisor", "hypervisor_pool", "storage_pool", "created_by")
     ordered = sorted(rows, key=lambda one: (one.name.casefold(), one.hypervisor_pool.name, -one.version))
     families = [list(same) for _name, same in groupby(ordered, key=lambda one: (one.name, one.hypervisor_pool_id))]
     # Made elsewhere, or before the database was lost: they say so themselves.
     unlisted = Domain.objects.visible_to(request.user).present().filter(is_template=True, template=None)
-    context = {"families": families, "unlisted": unlisted.select_related("hypervisor").order_by("name")}
+    context = {
+        "sequence": sequence,
+        "families": families,
+        "unlisted": unlisted.select_related("hypervisor").order_by("name"),
+    }
     return render(request, "templates/list.html", context)
 
 
 @require_safe
 def template(request: HttpRequest, pk: int) -> HttpResponse:
+    sequence = sequence_number(changes_group(request.user))
     rows = DomainTemplate.objects.visible_to(request.user)
     rows = rows.select_related("domain__hypervisor", "hypervisor_pool", "storage_pool", "created_by")
     found = get_object_or_404(rows, pk=pk)
@@ -45,6 +53,7 @@ def template(request: HttpRequest, pk: int) -> HttpResponse:
     is_there = found.domain.vanished_at is None and found.domain.is_template
     reasons = possible_kinds(found.domain) if is_there else {}
     context = {
+        "sequence": sequence,
         "template": found,
         "domain": found.domain,
         "is_there": is_there,

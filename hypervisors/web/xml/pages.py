@@ -20,6 +20,7 @@ from hypervisors.operations.engine.requests import request_operation
 from hypervisors.operations.engine.subjects import subject_key, subject_type_of
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.permissions import person
+from hypervisors.web.sequences import note_sequence, noted_sequence
 from hypervisors.web.xml.differences import difference
 from hypervisors.web.xml.reviews import Review, review_of
 from hypervisors.web.xml.subjects import SubjectOf, XmlSubject, typed_text
@@ -33,6 +34,8 @@ def xml_routes(prefix: str, name: str, subject_of: SubjectOf) -> list[URLPattern
 
     def view(function: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         def of_subject(request: HttpRequest, operation_id: UUID | None = None, **place: Any) -> HttpResponse:
+            if not wants_part(request):
+                note_sequence(request)
             subject, render_page = subject_of(request, **place)
             more = {"operation_id": operation_id} if operation_id is not None else {}
             return function(request, subject, render_page, **more)
@@ -91,7 +94,7 @@ def _shown(request: HttpRequest, subject: XmlSubject, render_page: Any, **given:
         if review is not None and not review.malformed:
             part.headers["HX-Reswap"] = "morph:outerHTML show:#xml-review:top"
         return part
-    response: HttpResponse = render_page("xml", context)
+    response: HttpResponse = render_page("xml", context | {"sequence": noted_sequence(request)})
     if review is not None and not review.can_apply:
         response.status_code = 422
     return response
@@ -122,7 +125,7 @@ def _versions(request: HttpRequest, subject: XmlSubject, render_page: Any) -> Ht
         return render(request, "xml/versions_table.html", context)
     if new is not None:
         context["difference"] = difference("" if old is None else old.xml, new.xml)
-    response: HttpResponse = render_page("versions", context)
+    response: HttpResponse = render_page("versions", context | {"sequence": noted_sequence(request)})
     return response
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -43,6 +44,17 @@ def test_each_door_opens_for_those_who_may_see_it(
     assert client.get(f"/vms/{uuid4()}/{door}").status_code == 404
     client.logout()
     assert client.get(url).status_code == 302
+
+
+TABS = ["", "screen/", "hardware/", "snapshots/", "history/", "access/", "xml/", "xml/versions/"]
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_each_tab_carries_the_number_of_the_last_message(
+    as_alice: Client, domain: Domain, redis_client: redis.Redis, tab: str
+) -> None:
+    redis_client.set("vmportal:seq:fleet", 7)
+    assert 'data-seq="7"' in as_alice.get(f"/vms/{domain.uuid}/{tab}").content.decode()
 
 
 def test_the_overview_shows_what_it_is_made_of(as_alice: Client, make_domain: Callable[..., Domain]) -> None:
