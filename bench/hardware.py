@@ -1,6 +1,7 @@
 """A live network card and disk: through vmportal, from the request until its page would show them, against virsh.
 
 `python -m bench.hardware`, as root. Both take turns on one running guest, which lets go of each again.
+That takes it seconds each time, so all of it some eight minutes; each pair is told as it comes.
 """
 
 import argparse
@@ -106,6 +107,7 @@ class _Sides:
                 self._host.virsh("detach-device", self._guest.uuid, str(self._file), "--live", "--config")
             if number:
                 pairs.append((seconds["virsh"], seconds["portal"]))
+                print(f"{what} {number} of {PAIRS}: virsh {seconds['virsh']:.2f} s, portal {seconds['portal']:.2f} s")
         theirs, ours = (statistics.median(values) for values in zip(*pairs, strict=True))
         return Figure(
             what=f"A live {what} to the rows that its page shows, against `virsh attach-device`",
