@@ -1,20 +1,23 @@
 """Steps that copy, on libvirt's test driver: what fails leaves nothing, and what somebody has by now stays."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.utils import timezone
 
 from hypervisors.errors import HypervisorError, NotPossible
 from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.storage.volumes import create_volume, list_volumes
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import Hypervisor, Operation, StoragePool, Volume
+from hypervisors.models import Domain, Hypervisor, Operation, StoragePool, Volume
 from hypervisors.operations.domains.cloning.steps import CopyNvram
 from hypervisors.operations.domains.creation.disk_steps import CopiedDisk
+from hypervisors.operations.domains.moving.steps import Place, PointAtImage
 from hypervisors.operations.engine.claimed_runs import ClaimedRun
 from hypervisors.operations.engine.records import Claim, Heartbeat
 from hypervisors.operations.storage.volume_copies import CopyVolume, CopyVolumeParameters
@@ -102,3 +105,25 @@ def test_uefi_variables_of_a_machine_that_stays_are_not_taken_from_it(storage: S
     step = CopyNvram("web1")
     with pytest.raises(NotPossible, match="nvram of “web1”"):
         step.undo(run_on(storage), {"copy": "/nvram/web1_VARS.fd"}, {})
+
+
+def test_a_copy_of_a_machine_that_ran_meanwhile_is_not_put_in_its_disks_place(storage: StoragePool) -> None:
+    disk = "<disk type='file' device='disk'><source file='/images/source'/><target dev='vda' bus='virtio'/></disk>"
+    define_user(storage, devices=disk)
+    begun = timezone.now()
+    domain = Domain.objects.create(
+        hypervisor=storage.hypervisor,
+        uuid=UUID(bytes=connection_of(storage).raw.lookupByName("web1").UUID()),
+        name="web1",
+        state="shutoff",
+        state_since=begun + timedelta(seconds=5),
+    )
+    run = run_on(storage)
+    run.operation.domain, run.operation.started_at = domain, begun
+    old, new = (Place(path=path, format="qcow2", is_block=False) for path in ("/images/source", "/images/copy"))
+    step = PointAtImage("vda", old, new, is_off=True)
+    with pytest.raises(NotPossible, match="started meanwhile"):
+        step.do(run, {})
+    Domain.objects.update(state_since=begun - timedelta(seconds=5))
+    step.do(run, {})
+    assert step.is_done(run, {})

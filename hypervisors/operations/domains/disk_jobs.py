@@ -7,7 +7,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, StorageBusy
+from hypervisors.errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    HypervisorError,
+    NotFound,
+    OperationRefused,
+    StorageBusy,
+)
 from hypervisors.gateway.domains.block_jobs import DiskJob, end_disk_job, go_over, read_disk_job
 from hypervisors.operations.engine.bounded_calls import NotAnswered
 from hypervisors.operations.engine.runs import Run
@@ -73,14 +80,20 @@ class DiskJobFollower:
                 raise NotAnswered(_("Another worker goes on with it."))
 
     def _look(self) -> DiskJob | None:
-        """None when there is none, or the domain is off."""
+        """None when there is none, or the domain is off. Whatever else the host says tells nothing: it is asked again.
+
+        Raises: NotAnswered, errors.ConnectionFailed, ConnectionLost.
+        """
         uuid, target = self._run.uuid, self._target
         try:
             return self._run.ask(lambda connection: read_disk_job(connection, uuid, target), seconds=_ANSWER_SECONDS)
         except (ConnectionFailed, ConnectionLost, NotAnswered):
             raise
-        except HypervisorError:
+        except (OperationRefused, NotFound):
             return None
+        except HypervisorError as error:
+            # A domain that is busy, for example: its job goes on meanwhile.
+            raise NotAnswered(str(error)) from error
 
     def _end(self) -> None:
         uuid, target = self._run.uuid, self._target

@@ -92,6 +92,19 @@ def test_a_snapshot_that_nobody_else_needs_is_merged(alice: User, domain: Domain
     _ask(alice, domain, "delete_snapshot")
 
 
+def test_a_linked_clones_snapshot_is_merged_above_the_image_that_many_share(
+    alice: User, domain: Domain, external: DomainSnapshot, storage_pool: StoragePool
+) -> None:
+    image = "/images/template.qcow2"
+    _volume(storage_pool, image)
+    _volume(storage_pool, "/images/clone.qcow2", backing_path=image)
+    Volume.objects.filter(path=BASE).update(backing_path=image)
+    below = f"<backingStore type='file'><format type='qcow2'/><source file='{image}'/></backingStore><target"
+    then = external.xml.replace("<target", below)
+    DomainSnapshot.objects.filter(pk=external.pk).update(xml=then)
+    _ask(alice, domain, "delete_snapshot")
+
+
 def test_a_file_that_others_are_on_top_of_is_not_merged_into(
     alice: User, domain: Domain, external: DomainSnapshot, storage_pool: StoragePool
 ) -> None:

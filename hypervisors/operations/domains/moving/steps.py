@@ -15,7 +15,7 @@ from hypervisors.inventory.storage.origins import forget_origin
 from hypervisors.libvirtxml.disk_layers import build_copy_destination, disk_layers, with_disk_source
 from hypervisors.libvirtxml.domains import parse_domain
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import StoragePool, Volume
+from hypervisors.models import Domain, StoragePool, Volume
 from hypervisors.operations.domains.creation.disk_steps import NewDisk
 from hypervisors.operations.domains.disk_jobs import DiskJobFollower, JobEnd
 from hypervisors.operations.domains.domain_operations import IS_OFF
@@ -140,7 +140,7 @@ class PointAtImage(Step):
 
     def do(self, run: Run, intent: Made) -> Made:
         facts = self._facts(run)
-        if self._is_off and facts.state not in IS_OFF:
+        if self._is_off and (facts.state not in IS_OFF or _has_run_since(run)):
             raise NotPossible(_("It was started meanwhile."))
         if not is_same_file(self._path_in(facts), self._new.path):
             if not is_same_file(self._path_in(facts), self._old.path):
@@ -180,6 +180,14 @@ class PointAtImage(Step):
         if named is not None and named.source_kind == "volume":
             return self._old.path
         return layers[0].path if layers else ""
+
+
+def _has_run_since(run: Run) -> bool:
+    """Whether it was started and stopped while it was copied, from outside: what it wrote is not in the copy."""
+    operation = run.operation
+    if operation.domain_id is None or operation.started_at is None:
+        return False
+    return Domain.objects.filter(pk=operation.domain_id, state_since__gt=operation.started_at).exists()
 
 
 class DeleteOldImage(Step):

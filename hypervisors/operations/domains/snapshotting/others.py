@@ -37,7 +37,7 @@ def merged_volumes(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> list[
         for one in snapshots
         for xml in _definitions(one)
         for reference in find_references(xml)
-        if reference.target in one.overlays
+        if reference.target in one.overlays and reference.role != "backing"
     }
     return _volumes_at(domain, files | below | then)
 
@@ -66,8 +66,8 @@ def returning_devices(domain: Domain, snapshot: DomainSnapshot) -> list[str]:
     ]
 
 
-def _why_needed(domain: Domain, volume: Volume, own: Collection[tuple[str, str]]) -> str:
-    overlays = [one.name for one in overlays_of(volume) if _file(one) not in own]
+def _why_needed(domain: Domain, volume: Volume, own: set[tuple[str, str]]) -> str:
+    overlays = [one.name for one in overlays_of(volume) if not own.intersection(_names(one))]
     reason = in_use_text(users_apart_from(domain, volume), overlays)
     return _("“%(volume)s”: %(reason)s") % {"volume": volume.name, "reason": reason} if reason else ""
 
@@ -78,12 +78,12 @@ def _own_files(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> set[tuple
     definition = DomainDefinition.objects.filter(domain=domain).first()
     for xml in (definition.live_xml, definition.inactive_xml) if definition is not None else ():
         paths |= {reference.path for reference in find_references(xml)} if xml else set()
-    return {_file(one) for one in _volumes_at(domain, paths)}
+    return {name for one in _volumes_at(domain, paths) for name in _names(one)}
 
 
-def _file(volume: Volume) -> tuple[str, str]:
-    """The same for one file of shared storage, whichever host's row tells of it."""
-    return str(volume.storage_pool.storage_key), volume.name
+def _names(volume: Volume) -> tuple[tuple[str, str], ...]:
+    """One is the same for a file of shared storage, whichever host's row tells of it, and proved or not."""
+    return (str(volume.storage_pool.storage_key), volume.name), ("", posixpath.normpath(volume.path))
 
 
 def _volumes_at(domain: Domain, paths: Collection[str]) -> list[Volume]:
