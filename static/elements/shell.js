@@ -69,9 +69,18 @@ document.addEventListener("htmx:afterSettle", ({ detail }) => {
 function arrived() {
   showSearch();
   markCurrent();
+  showTab();
   closeMenus();
   root.classList.remove("vp-side-over");
   document.getElementById("main")?.focus({ preventScroll: true });
+}
+
+// Where the tabs are wider than the page, the chosen one is in sight.
+function showTab() {
+  for (const tab of document.querySelectorAll(".vp-tabs > [aria-current]")) {
+    const [place, tabs] = [tab.getBoundingClientRect(), tab.parentElement.getBoundingClientRect()];
+    if (place.right > tabs.right) tab.parentElement.scrollLeft += place.right - tabs.right;
+  }
 }
 
 function markCurrent() {
@@ -311,4 +320,5 @@ function moveLine(step) {
 }
 
 markCurrent();
+showTab();
 showSearch();
