@@ -59,7 +59,8 @@ def _other_machine(domain: Domain, *disks: str) -> Domain:
 
 def _snapshot(domain: Domain, then: str, **values: Any) -> DomainSnapshot:
     Domain.objects.filter(pk=domain.pk).update(has_snapshots=True)
-    xml = f"<domainsnapshot><name>one</name>{then}</domainsnapshot>"
+    stored = then.replace("<domain ", "<inactiveDomain ").replace("</domain>", "</inactiveDomain>")
+    xml = f"<domainsnapshot><name>one</name>{then}{stored}</domainsnapshot>"
     given = {"kind": "internal", "created_at": timezone.now(), "is_current": True} | values
     return DomainSnapshot.objects.create(domain=domain, name="one", xml=xml, **given)
 

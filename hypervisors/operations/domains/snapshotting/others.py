@@ -105,4 +105,5 @@ def _definitions(snapshot: DomainSnapshot) -> Iterator[str]:
         return
     for tag in ("domain", "inactiveDomain"):
         for element in root.iterfind(tag):
+            element.tag = "domain"
             yield etree.tostring(element, encoding="unicode", with_tail=False)
