@@ -138,10 +138,12 @@ def test_a_device_of_the_host_comes_back_for_who_manages_that(
     alice: User, domain: Domain, storage_pool: StoragePool
 ) -> None:
     _volume(storage_pool, BASE)
+    with_device = domain_xml(BASE).replace("</devices>", USB)
     define(domain, live_xml="", inactive_xml=domain_xml(BASE))
-    _snapshot(domain, domain_xml(BASE).replace("</devices>", USB))
+    _snapshot(domain, with_device)
     user = User.objects.create_user("erin", password="erin-has-one-machine")
-    bind(user, "vm-user", domain, granted_by=alice)
+    bind(user, "operator", domain, granted_by=alice)
     with pytest.raises(NotPermitted):
         _ask(user, domain, "revert_snapshot")
-    _ask(alice, domain, "revert_snapshot")
+    define(domain, inactive_xml=with_device)
+    _ask(user, domain, "revert_snapshot")
