@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from deploy.lab.guest import Guest, define_guest, remove_guest
+from deploy.lab.guest import Guest
 from deploy.lab.lab import Lab
 from tests.browser.people import SEEN_MS, open_machine
-from tests.browser.test_accessibility import SCREENS, places
+from tests.browser.test_accessibility import MORE_SCREENS, SCREENS, guest_with_snapshot, places
 
 # On a screen Tab is the guest's; Ctrl+Alt leaves it.
-_WALKED = [screen for screen in SCREENS if screen != "console"]
+_WALKED = {screen: path for screen, path in (SCREENS | MORE_SCREENS).items() if screen != "console"}
 _MOST_STOPS = 300
 # Where the focus is, and whether anything about it, or about the line or box that it is in, tells so.
 _FOCUS = """() => {
@@ -36,17 +36,16 @@ _FOCUS = """() => {
 
 @pytest.fixture(scope="module")
 def guest(lab: Lab) -> Iterator[Guest]:
-    made = define_guest(lab.hosts[0], "walked", start=True)
-    yield made
-    remove_guest(lab.hosts, made)
+    with guest_with_snapshot(lab, "walked") as made:
+        yield made
 
 
 def test_tab_walks_through_every_page_with_the_focus_in_sight(page: Page, guest: Guest) -> None:
     open_machine(page, guest)
     arguments = places(page, guest)
     faults: dict[str, list[str]] = {}
-    for screen in _WALKED:
-        page.goto(SCREENS[screen].format(**arguments))
+    for screen, path in _WALKED.items():
+        page.goto(path.format(**arguments))
         expect(page.get_by_role("heading", level=1).first).to_be_attached()
         if found := walk(page):
             faults[screen] = found
