@@ -62,7 +62,8 @@ const LOOK = EditorView.theme({
     fontSize: "0.78125rem",
     overflow: "hidden",
   },
-  "&.cm-focused": { outline: "2px solid var(--vp-accent)", outlineOffset: "1px" },
+  // The element itself has one, without a moment's wait.
+  "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace", lineHeight: "1.5", overflow: "auto" },
   ".cm-content": { caretColor: "var(--vp-text)" },
   ".cm-cursor": { borderLeftColor: "var(--vp-text)" },
