@@ -1,14 +1,15 @@
 """A page that stays open tells the truth: of what is off, what comes back, and what somebody may see by now."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from deploy.lab.guest import Guest, define_guest, remove_guest
 from deploy.lab.lab import Lab
 from deploy.stack import Stack
-from tests.browser.people import SEEN_MS, confirm, open_machine, row, see_heading_state, see_state
+from tests.browser.people import SEEN_MS, confirm, open_machine, row, see_heading_state, see_state, wait_for
 
 _PASSWORD = "opens-a-page-and-waits"
 
@@ -148,3 +149,16 @@ def test_enter_twice_forces_nothing_off(page: Page, guest: Guest) -> None:
     page.keyboard.press("Enter")
     expect(dialog).to_have_count(0)
     see_state(page, guest.name, "Running")
+
+
+def test_what_changes_before_a_page_hears_of_changes_is_seen(page: Page, lab: Lab, guest: Guest) -> None:
+    held: list[WebSocketRoute] = []
+    page.route_web_socket(re.compile("/ws/live/"), lambda route: held.append(route))
+    open_machine(page, guest)
+    see_heading_state(page, "Running")
+    wait_for(page, lambda: held)
+    lab.hosts[0].virsh("desc", guest.uuid, "--live", "--config", "told while nobody listened")
+    wait_for(page, lambda: "told while nobody listened" in page.request.get(page.url).text())
+    expect(page.locator("#vm-facts")).not_to_contain_text("nobody listened")
+    held[0].connect_to_server()
+    expect(page.locator("#vm-facts")).to_contain_text("told while nobody listened", timeout=SEEN_MS)

@@ -21,6 +21,7 @@ from tests.watching import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = ()
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDpX235ytvSD2WGdcRID3mWlplnMDx455TgVBNFbzCrK anna@desk"
+OTHER_KEY = KEY.replace("anna@desk", "anna@phone")
 NAME = "cloudy"
 
 
@@ -127,3 +128,22 @@ def _ask_the_guest(made: Creator, guest: Guest) -> None:
     operation = ask("set_guest_password", user="anna", password="another: ä 1")
     assert "another" not in json.dumps(operation.parameters)
     assert guest.run("/bin/grep", "^anna:", "/etc/shadow") != before
+    ask("add_guest_ssh_key", user="anna", key=OTHER_KEY)
+    assert set(_keys(guest)) == {KEY, OTHER_KEY}
+    ask("remove_guest_ssh_key", user="anna", key=KEY)
+    assert _keys(guest) == [OTHER_KEY]
+    guest.run("/bin/date", "-s", "2001-01-01")
+    ask("sync_time")
+    assert guest.run("/bin/date", "+%Y") != "2001\n"
+    operation = ask("freeze_filesystems", seconds=1)
+    assert "were frozen, and go on now" in operation.outcome
+    assert guest.ask("guest-fsfreeze-status") == "thawed"
+    guest.ask("guest-fsfreeze-freeze")
+    ask("thaw_filesystems")
+    assert guest.ask("guest-fsfreeze-status") == "thawed"
+    ask("trim_filesystems")
+
+
+def _keys(guest: Guest) -> list[str]:
+    """The agent leaves empty lines between them."""
+    return [line for line in guest.run("/bin/cat", "/home/anna/.ssh/authorized_keys").splitlines() if line]
