@@ -283,7 +283,7 @@ def test_a_migration_is_told_and_the_next_console_is_over_there(
     over_there = Screen(ask(proxy, alice, domain))
     assert over_there.name == "QEMU (moving)"
     type_text(over_there, "echo still here > /dev/ttyS0\n")
-    wait_until(lambda: "still here" in serial(guest), seconds=20)
+    wait_until(lambda: "still here" in serial(guest), seconds=90)
     assert guest.boots() == 1
     over_there.socket.close()
 

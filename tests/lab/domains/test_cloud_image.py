@@ -53,7 +53,7 @@ class Guest:
     def run(self, *command: str) -> str:
         """What the command printed inside, once it has ended."""
         pid = self.ask("guest-exec", path=command[0], arg=list(command[1:]), **{"capture-output": True})["pid"]
-        ended: dict[str, Any] = wait_until(lambda: self._ended(pid), seconds=60)
+        ended: dict[str, Any] = wait_until(lambda: self._ended(pid), seconds=240)
         return base64.b64decode(ended.get("out-data", "")).decode()
 
     def _ended(self, pid: int) -> Any:

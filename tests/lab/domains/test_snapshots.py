@@ -70,6 +70,8 @@ def _row(guest: PortalGuest) -> Domain:
 
 
 def _does(guest: PortalGuest, kind: str, **given: Any) -> str:
+    # While its memory is written QEMU answers nobody, which is known to be over a moment after it is.
+    wait_until(lambda: _row(guest).answering, seconds=60)
     operation = ended(guest.ask(kind, **given))
     assert operation.state == OperationState.SUCCEEDED, operation.outcome
     return operation.outcome
