@@ -114,7 +114,7 @@ def _on_both_databases(tier: str, environment: dict[str, str], pytest_arguments:
 
 # What takes most of the time waits for emulated machines: two runs share two cores well. Each has a lab of its own.
 _LAB = ("tests/lab/domains",)
-_FIRST = ("supervision", "faults", "console", "uploads", "images", "storage", "hardware", "silent_processes")
+_FIRST = ("supervision", "faults", "console", "uploads", "images", "storage", "hardware", "silent_processes", "xml")
 _BROWSER = tuple(f"tests/browser/test_{name}.py" for name in _FIRST)
 
 

@@ -160,6 +160,9 @@ OPEN_TO_STRANGERS = {
     "profile",
     "hypervisors",
     "hypervisor_test_result",
+    "networks",
+    "network_map",
+    "network_filters",
 }
 
 
