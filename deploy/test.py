@@ -106,10 +106,22 @@ def _fakehost(environment: dict[str, str], pytest_arguments: list[str]) -> list[
 
 
 def _on_both_databases(tier: str, environment: dict[str, str], pytest_arguments: list[str]) -> list[Outcome]:
-    command = _pytest_command([f"tests/{tier}"], pytest_arguments)
-    with _redis(environment) as with_redis, _redis(environment) as other_redis, private_postgresql() as url:
+    places = [f"tests/{tier}"]
+    with (
+        _redis(environment) as with_redis,
+        _redis(environment) as other_redis,
+        private_postgresql() as url,
+        tempfile.TemporaryDirectory(prefix="vmportal-failed-") as cache,
+    ):
         other = other_redis | {"DATABASE_URL": url}
-        return _side_by_side([(tier, command, with_redis), (f"{tier}, PostgreSQL", command, other)])
+        runs = [
+            (tier, [*_remembering(places, f"{cache}/sqlite"), *pytest_arguments], with_redis),
+            (f"{tier}, PostgreSQL", [*_remembering(places, f"{cache}/postgresql"), *pytest_arguments], other),
+        ]
+        outcomes = _side_by_side(runs)
+        if pytest_arguments:
+            return outcomes
+        return [_tried_again(*run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
 
 
 # What takes most of the time waits for emulated machines: two runs share two cores well. Each has a lab of its own.
