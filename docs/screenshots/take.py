@@ -79,6 +79,7 @@ def _signed_in(browser: Browser, stack: Stack, scheme: str, width: int, height: 
 def _work(page: Page, stack: Stack, lab: Lab) -> None:
     """Something for the drawer, the storage pool, the audit and the page of a new machine to show."""
     _put_images(lab)
+    _take_snapshots(lab)
     for action in ("Pause", "Resume"):
         page.goto("/vms/?q=web")
         page.get_by_label("Select this page").check()
@@ -110,6 +111,21 @@ def _guest(lab: Lab) -> Guest:
     return next(guest for guest in lab.example_guests if guest.name == "web1")
 
 
+def _other_guest(lab: Lab) -> Guest:
+    """Whose snapshots are shown: one that has any cannot move, so not the one that is shown moving."""
+    return next(guest for guest in lab.example_guests if guest.name == "mail1")
+
+
+def _take_snapshots(lab: Lab) -> None:
+    """Three, of which the last is a branch of its own."""
+    guest = _other_guest(lab)
+    host = next(host for host in lab.hosts if guest.name in host.virsh("list", "--name").split())
+    host.virsh("snapshot-create-as", guest.name, "installed", "--description", "As it came from the installer")
+    host.virsh("snapshot-create-as", guest.name, "before-upgrade", "--description", "The evening before")
+    host.virsh("snapshot-revert", guest.name, "installed")
+    host.virsh("snapshot-create-as", guest.name, "other-mail-server", "--description", "Tried instead")
+
+
 def _storage_path(page: Page) -> str:
     page.goto("/vms/")
     host = page.locator(".vp-host[data-host]").first.get_attribute("data-host")
@@ -134,6 +150,7 @@ def _take_all(page: Page, lab: Lab, suffix: str) -> None:
         page.screenshot(path=HERE / f"{name}-{suffix}.png")
     pages = {"storage": _storage_path(page), "access": f"/vms/{guest.uuid}/access/", "audit": "/audit/"}
     pages["hardware"] = f"/vms/{guest.uuid}/hardware/?show=disk:vda"
+    pages |= {"snapshots": f"/vms/{_other_guest(lab).uuid}/snapshots/", "networks": "/networks/map/"}
     for name, path in pages.items():
         page.goto(path)
         page.wait_for_timeout(2_000)
