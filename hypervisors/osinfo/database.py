@@ -1,5 +1,6 @@
 """The operating system database of this machine: parsed once in a process, anew when its files change."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -9,6 +10,8 @@ from hypervisors.osinfo.entries import read_entries
 from hypervisors.osinfo.files import OWN_ENTRIES, STANDARD_DIRECTORIES, DatabaseFiles, find_files
 from hypervisors.osinfo.inheritance import resolve
 from hypervisors.osinfo.systems import GENERIC, OperatingSystem
+
+logger = logging.getLogger(__name__)
 
 # How often the files' times are looked at.
 _LOOK_SECONDS = 60.0
@@ -82,8 +85,14 @@ def database() -> Database:
 
 
 def warm_up() -> None:
-    """Read the database in a thread of its own: no request then waits the tenth of a second that it takes."""
-    threading.Thread(target=_database.systems, name="osinfo", daemon=True).start()
+    """Read the database now: no request then waits the tenth of a second that it takes.
+
+    In no thread of its own: who imports this forks, and would leave the thread behind with the lock that it holds.
+    """
+    try:
+        _database.systems()
+    except (OSError, ValueError) as error:
+        logger.warning("The database of operating systems cannot be read yet: %s", error)
 
 
 def all_systems() -> tuple[OperatingSystem, ...]:

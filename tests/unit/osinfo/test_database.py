@@ -1,12 +1,13 @@
 """Where systems are read from: later directories win, and our own entries only fill what is missing."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from hypervisors.osinfo import find_system
+from hypervisors.osinfo import find_system, warm_up
 from hypervisors.osinfo.database import Database
 from hypervisors.osinfo.files import OWN_ENTRIES
 
@@ -122,3 +123,13 @@ def test_every_entry_of_ours_derives_from_what_is_installed() -> None:
         assert system is not None
         assert system.devices, f"{system.short_id} derives from nothing that is known"
         assert system.family in ("linux", "freebsd", "winnt")
+
+
+def test_reading_ahead_is_over_when_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread would be left behind, with the lock, by the fork that comes next."""
+    fresh = Database()
+    monkeypatch.setattr("hypervisors.osinfo.database._database", fresh)
+    threads = threading.active_count()
+    warm_up()
+    assert threading.active_count() == threads
+    assert fresh._files is not None
