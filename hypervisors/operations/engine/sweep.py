@@ -13,7 +13,6 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -24,6 +23,7 @@ from hypervisors.operations.engine.parents import BULK, end_parents_left_open
 from hypervisors.operations.engine.queues import QUEUES
 from hypervisors.operations.engine.records import STALE_SECONDS
 from hypervisors.operations.engine.registry import find_operation_type
+from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.states import OperationState
 
 logger = logging.getLogger(__name__)
@@ -39,17 +39,7 @@ _MOST_AT_ONCE, _MOST_IN_QUEUE = 200, 200
 def run_sweeper(stopping: threading.Event, *, may_sweep: Callable[[], bool] = lambda: True) -> None:
     """Sweep until told to stop, while it may; survives the loss of the database and of Redis."""
     sweeper = Sweeper()
-    while not stopping.wait(SWEEP_SECONDS):
-        if not may_sweep():
-            continue
-        try:
-            sweeper.sweep()
-        except DatabaseError as error:
-            logger.warning("The database does not answer; swept again soon: %s", error)
-            connection.close()
-        except Exception:
-            logger.exception("A sweep broke; swept again soon.")
-    connection.close()
+    repeat(sweeper.sweep, stopping, pause_seconds=SWEEP_SECONDS, may_run=may_sweep, what="the sweep")
 
 
 class Sweeper:

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import DatabaseError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import SharedStorage, StoragePool
 from hypervisors.operations.engine.requests import request_by_system
+from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.operations.storage.prove_sharing import ProveSharing, reachable_sharers
 from hypervisors.states import HypervisorStatus
 
@@ -30,17 +30,13 @@ _MOST_AT_ONCE = 10
 
 def run_sharing_upkeep(stopping: threading.Event, *, may_look: Callable[[], bool] = lambda: True) -> None:
     """Until told to stop, while it may; survives the loss of the database."""
-    while not stopping.wait(_PAUSE_SECONDS):
-        if not may_look():
-            continue
-        try:
-            request_due_proofs()
-        except DatabaseError as error:
-            logger.warning("The database does not answer; sharing is looked at again soon: %s", error)
-            connection.close()
-        except Exception:
-            logger.exception("Looking for storage to prove broke; tried again soon.")
-    connection.close()
+    repeat(
+        request_due_proofs,
+        stopping,
+        pause_seconds=_PAUSE_SECONDS,
+        may_run=may_look,
+        what="the look for storage to prove",
+    )
 
 
 def request_due_proofs() -> int:

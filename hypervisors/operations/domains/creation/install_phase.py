@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ from hypervisors.errors import Conflict, NotPossible
 from hypervisors.inventory.domains.reboots import RebootsAway, last_reboot_at
 from hypervisors.models import Domain, Installation, Operation
 from hypervisors.operations.engine.requests import request_by_vmportal
+from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
 
 logger = logging.getLogger(__name__)
@@ -45,17 +46,9 @@ class Ending:
 
 def run_install_watch(stopping: threading.Event, *, may_watch: Callable[[], bool] = lambda: True) -> None:
     """Look until told to stop, while it may; survives the loss of the database."""
-    while not stopping.wait(LOOK_SECONDS):
-        if not may_watch():
-            continue
-        try:
-            look_at_installations()
-        except DatabaseError as error:
-            logger.warning("The database does not answer; installations are looked at again soon: %s", error)
-            connection.close()
-        except Exception:
-            logger.exception("A look at the installations broke; looked at again soon.")
-    connection.close()
+    repeat(
+        look_at_installations, stopping, pause_seconds=LOOK_SECONDS, may_run=may_watch, what="the look at installations"
+    )
 
 
 def look_at_installations() -> int:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,6 +16,7 @@ from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import DomainSnapshot, SnapshotNote, SnapshotSchedule
 from hypervisors.operations.domains.snapshotting.reasons import tree_of, why_no_delete
 from hypervisors.operations.engine.requests import request_by_system
+from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.planning.snapshot_trees import SnapshotNode, to_remove
 from hypervisors.states import OperationState
 
@@ -31,17 +32,13 @@ _NOT_READ_YET = timedelta(minutes=10)
 
 def run_snapshot_schedules(stopping: threading.Event, *, may_run: Callable[[], bool] = lambda: True) -> None:
     """Until told to stop, while it may; survives the loss of the database."""
-    while not stopping.wait(_PAUSE_SECONDS):
-        if not may_run():
-            continue
-        try:
-            look_after_schedules()
-        except DatabaseError as error:
-            logger.warning("The database does not answer; schedules are looked at again soon: %s", error)
-            connection.close()
-        except Exception:
-            logger.exception("Looking after the snapshot schedules broke; tried again soon.")
-    connection.close()
+    repeat(
+        look_after_schedules,
+        stopping,
+        pause_seconds=_PAUSE_SECONDS,
+        may_run=may_run,
+        what="the look at snapshot schedules",
+    )
 
 
 def look_after_schedules(now: datetime | None = None) -> None:
