@@ -18,12 +18,15 @@ class VpConfirm extends HTMLElement {
   }
 
   ask = async (event) => {
-    const { confirm, confirmName, confirmHost, confirmTitle, confirmText, confirmYes, confirmDanger } = event.detail.elt.dataset;
+    const { confirm, confirmName, confirmHost, confirmTitle, confirmText, confirmYes, confirmDanger, confirmOf } = event.detail.elt.dataset;
     if (!confirm) return;
     event.preventDefault();
     const about = { name: confirmName, host: confirmHost, title: confirmTitle };
     const isMeant = await this.confirmed({ title: confirm, about, text: confirmText, yes: confirmYes, danger: Boolean(confirmDanger) });
-    if (isMeant) event.detail.issueRequest(true);
+    if (!isMeant) return;
+    // What it was asked about is another by now: that is to be answered.
+    if (event.detail.elt.dataset.confirmOf !== confirmOf) await this.ask(event);
+    else event.detail.issueRequest(true);
   };
 
   confirmed({ title, about = {}, text = "", names = [], yes, danger = false }) {

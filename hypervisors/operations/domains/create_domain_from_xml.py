@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import NotPossible
-from hypervisors.gateway.domains.definitions import find_domain
+from hypervisors.errors import NotFound, NotPossible
+from hypervisors.gateway.domains.typed_definitions import read_with_passwords
 from hypervisors.libvirtxml.pasted_domains import dropped_by_libvirt, read_pasted_domain, with_uuid
 from hypervisors.models import Domain, Hypervisor
 from hypervisors.operations.domains.creation.define_steps import DefineDomain, StartDomain
@@ -108,8 +108,10 @@ class CreateDomainFromXml(OperationType[Hypervisor]):
 
 def _told(run: Run, uuid: UUID, xml: str) -> str:
     """What libvirt has left out, for people."""
-    found = run.ask(lambda connection: find_domain(connection, uuid))
-    dropped = [] if found is None else dropped_by_libvirt(xml, found.xml)
+    try:
+        dropped = dropped_by_libvirt(xml, run.ask(lambda connection: read_with_passwords(connection, uuid)))
+    except NotFound:
+        return ""
     if not dropped:
         return ""
     shown = ", ".join(dropped[:_MOST_TOLD]) + (", …" if len(dropped) > _MOST_TOLD else "")

@@ -15,7 +15,12 @@ from lxml import etree
 from hypervisors.errors import Conflict, HypervisorError, NotPossible
 from hypervisors.gateway.connections import Connection
 from hypervisors.gateway.domains.hardware import sha256_of
-from hypervisors.gateway.domains.typed_definitions import define_typed, is_refused_by_schema, read_stored
+from hypervisors.gateway.domains.typed_definitions import (
+    KeptDefinition,
+    define_typed,
+    is_refused_by_schema,
+    read_stored,
+)
 from hypervisors.inventory.xml_versions import MADE_SHA256
 from hypervisors.libvirtxml.documents import parse_document, text_at
 from hypervisors.libvirtxml.pasted_domains import dropped_by_libvirt
@@ -126,7 +131,7 @@ class _Change:
     def __init__(self, parameters: DefineXmlParameters) -> None:
         self._parameters = parameters
         self._lost_secrets: tuple[str, ...] = ()
-        self._kept = ""
+        self._kept: KeptDefinition | None = None
 
     def make(self, connection: Connection, run: Run) -> None:
         """Raises: errors.Conflict, HypervisorError, ValueError."""
@@ -137,15 +142,16 @@ class _Change:
 
     def is_made(self, connection: Connection, run: Run) -> bool:
         # Where nothing came back it is known only that it is not what it was.
-        return bool(self._kept) or _is_another(connection, run, self._parameters.base_sha256)
+        return self._kept is not None or _is_another(connection, run, self._parameters.base_sha256)
 
     def made(self) -> dict[str, str]:
         """For whoever sees the definition next, so that it is known whose doing it is."""
-        return {MADE_SHA256: sha256_of(self._kept)} if self._kept else {}
+        return {MADE_SHA256: sha256_of(self._kept.shown_xml)} if self._kept else {}
 
     def losses(self) -> list[str]:
         """What is not as it was typed, a sentence each."""
-        dropped = dropped_by_libvirt(self._parameters.xml, self._kept) if self._kept else []
+        # libvirt keeps the passwords that were typed, and does not show them.
+        dropped = dropped_by_libvirt(self._parameters.xml, self._kept.secure_xml) if self._kept else []
         texts = []
         if dropped:
             shown = ", ".join(dropped[:_MOST_TOLD]) + (", …" if len(dropped) > _MOST_TOLD else "")

@@ -1,7 +1,11 @@
-"""Throw away what waits for the next start: what is stored becomes what runs."""
+"""Throw away what waits for the next start: what is stored becomes what runs.
+
+What is thrown away is what somebody was shown: where the stored definition is another by then, nothing is.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -9,7 +13,9 @@ from django.utils.translation import gettext_lazy
 from hypervisors.errors import NotPossible
 from hypervisors.gateway.domains.hardware import Hardware
 from hypervisors.libvirtxml.hardware.differences import pending_differences
+from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import ACTIVE, transient
+from hypervisors.operations.domains.hardware.checks import checked_base, definition_of
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.looking import Look, hardware_of
 from hypervisors.operations.domains.hardware.reverting import reverted
@@ -19,6 +25,13 @@ from hypervisors.operations.engine.steps import run_steps
 from hypervisors.states import OperationState
 
 
+@dataclass(frozen=True, kw_only=True)
+class RevertPendingParameters:
+    """`base_sha256`: of the stored XML (DomainDefinition.inactive_sha256) whose changes are thrown away."""
+
+    base_sha256: str
+
+
 class RevertPending(HardwareChange):
     kind = "revert_pending"
     label = gettext_lazy("Throw pending changes away")
@@ -26,9 +39,17 @@ class RevertPending(HardwareChange):
     question = gettext_lazy("Throw away what waits for the next start of “%s”?")
     warning = gettext_lazy("It will start as it runs now; the changes that were made for its next start are lost.")
     obstacles = (ACTIVE, transient, *HardwareChange.obstacles)
+    Parameters: ClassVar[type[Any]] = RevertPendingParameters
+
+    def check(self, domain: Domain, given: Mapping[str, Any]) -> RevertPendingParameters:
+        base = checked_base(given, definition_of(domain))
+        if not base:
+            raise NotPossible(_("Say which changes are meant: those of which stored definition."))
+        return RevertPendingParameters(base_sha256=base)
 
     def run(self, run: Run) -> Result:
-        result = run_steps(run, [Look("", _decide), Store(_edit)], done="")
+        base = run.parameters.base_sha256
+        result = run_steps(run, [Look(base, _decide), Store(_edit, base_sha256=base)], done="")
         if not isinstance(result, Outcome) or result.state != OperationState.SUCCEEDED:
             return result
         return succeeded(" ".join([_("It starts as it runs now."), *_left(run)]))

@@ -65,10 +65,17 @@ class AutostartForm(OperationForm):
     enabled = forms.BooleanField(required=False)
 
 
+class RevertForm(OperationForm):
+    """Of which stored definition the changes were shown that are thrown away: its digest."""
+
+    base_sha256 = forms.CharField(max_length=64, required=False)
+
+
 FORMS: dict[str, type[OperationForm]] = {
     "rename": RenameForm,
     "describe": DescribeForm,
     "set_autostart": AutostartForm,
+    "revert_pending": RevertForm,
 }
 
 

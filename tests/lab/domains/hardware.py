@@ -68,7 +68,7 @@ class HardwareGuest:
     def ask(self, kind: str, **parameters: Any) -> Operation:
         """Of what the rows show now, unless another `base_sha256` is given."""
         digest = self.mirrored()
-        base = {} if kind in ("change_media", "revert_pending") else {"base_sha256": digest}
+        base = {} if kind == "change_media" else {"base_sha256": digest}
         return self.guest.ask(kind, **(base | parameters))
 
     def do(self, kind: str, **parameters: Any) -> Operation:

@@ -70,12 +70,15 @@ def test_what_libvirt_does_not_know_is_refused_or_told(portal: Portal, tmp_path:
     with portal.guest("xml-odd", start=False) as guest:
         shown = DomainDefinition.objects.get(domain__uuid=guest.uuid).inactive_xml
         typed = shown.replace("<features>", "<odd a='1'/><features>").replace("</name>", "</name><title>new</title>")
+        # A password is kept, and not shown: it is not left out.
+        typed = typed.replace("<graphics type='vnc'", "<graphics type='vnc' passwd='s3cret'", 1)
         refused = guest.do("define_xml", xml=typed, base_sha256=base_of(guest))
         assert refused.state == OperationState.FAILED
         assert "without the schema" in refused.outcome
         operation = guest.do("define_xml", xml=typed, base_sha256=base_of(guest), by_schema=False)
         assert operation.state == OperationState.SUCCEEDED, operation.outcome
-        assert "left out what it does not know: odd, odd@a" in operation.outcome
+        assert "left out what it does not know: odd, odd@a." in operation.outcome
+        assert "passwd='s3cret'" in stored(guest)
         assert "<title>new</title>" in stored(guest)
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from hypervisors.libvirtxml.hardware.differences import pending_differences
 from hypervisors.libvirtxml.hardware.fields import Value
-from tests.lab.domains.hardware import hardware_guest, with_room
+from hypervisors.models import Operation
+from hypervisors.states import OperationState
+from tests.lab.domains.creations import run_to_end
+from tests.lab.domains.hardware import HardwareGuest, hardware_guest, with_room
 from tests.lab.portals import Portal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,9 +88,20 @@ def test_what_can_be_plugged_in_is_and_the_rest_waits(portal: Portal, tmp_path: 
             assert guest.ids(kind) == before, kind
             guest.do("add_device", device_type=kind, values=added, when="next_start")
             assert len(guest.ids(kind)) == len(before) + 1, kind
+        _refuses_to_throw_away_what_was_not_shown(guest)
         outcome = guest.do("revert_pending").outcome
         assert outcome == "It starts as it runs now."
         assert pending_differences(guest.xml(stored=False), guest.xml()) == ()
         guest.stop()
         guest.start()
         assert {kind: guest.ids(kind, stored=False) for kind in PENDING} == running
+
+
+def _refuses_to_throw_away_what_was_not_shown(guest: HardwareGuest) -> None:
+    late = guest.ask("revert_pending")
+    guest.define(guest.secure_xml().replace("<on_crash>destroy<", "<on_crash>preserve<"))
+    stored = guest.xml()
+    assert run_to_end(late).state == OperationState.FAILED
+    assert Operation.objects.get(pk=late.pk).outcome.startswith("It was changed since you opened it")
+    assert guest.xml() == stored
+    assert "preserve" in stored

@@ -332,6 +332,25 @@ def test_what_waits_is_said_on_every_tab_and_can_be_thrown_away(
         assert text in table
 
 
+def test_what_is_thrown_away_is_what_was_shown(operator: Client, make_domain: Callable[..., Domain]) -> None:
+    stored = MACHINE.replace("cache='none'", "cache='unsafe'")
+    machine = give_hardware(make_domain(name="runs", state=DomainState.RUNNING), live=MACHINE, stored=stored)
+    [form] = html.fromstring(operator.get(f"/vms/{machine.uuid}/hardware/pending/", headers=HTMX).content).xpath(
+        "//form[contains(@action, 'revert_pending')]"
+    )
+    shown = {"base_sha256": form.fields["base_sha256"]}
+    assert form.get("data-confirm-of") == form.fields["base_sha256"] == "a" * 64
+    url = form.get("action")
+    assert operator.post(url, headers=HTMX).status_code == 422
+    give_hardware(machine, live=MACHINE, stored=stored.replace("unsafe", "directsync"), sha256="b" * 64)
+    refusal = operator.post(url, shown, headers=HTMX)
+    assert (refusal.status_code, b"It was changed since you opened it" in refusal.content) == (409, True)
+    assert not Operation.objects.exists()
+    give_hardware(machine, live=MACHINE, stored=stored)
+    assert operator.post(url, shown, headers=HTMX).status_code == 204
+    assert (asked().kind, asked().parameters) == ("revert_pending", shown)
+
+
 def test_a_machine_with_forty_devices_costs_no_more_queries_than_one_with_few(
     operator: Client, make_domain: Callable[..., Domain]
 ) -> None:

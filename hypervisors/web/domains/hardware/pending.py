@@ -26,6 +26,7 @@ def pending_context(user: User | AnonymousUser, domain: Domain) -> dict[str, Any
     return {
         "domain": domain,
         "pending": lines,
+        "base_sha256": machine.base_sha256 if machine else "",
         "revert": _action(user, domain, "revert_pending") if may_revert else None,
         "revert_text": _revert_text(lines),
         "restart": _action(user, domain, "shut_down_and_start"),
