@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from hypervisors.libvirtxml.hardware.devices import parse_one_device
 from hypervisors.models import Domain, Operation
 from hypervisors.operations.domains.creation.disk_checks import spec_of_plan
 from hypervisors.operations.domains.creation.disk_steps import NewDisk, TellStorage
@@ -14,6 +15,7 @@ from hypervisors.operations.domains.creation.places import storage_pool_on
 from hypervisors.operations.domains.hardware.adding import Attach, NewDevice, checked_addition
 from hypervisors.operations.domains.hardware.checks import definition_of, host_of, stored_xml, volume_locks
 from hypervisors.operations.domains.hardware.disks import plan_of_new
+from hypervisors.operations.domains.hardware.guards import needs_to_add
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.looking import Look, made_by
 from hypervisors.operations.domains.hardware.outcomes import Words, with_words
@@ -56,7 +58,7 @@ class AddDevice(HardwareChange):
         if parameters.new_disk is not None:
             needs.append((Privilege.DOMAIN_CREATE, host))
         if device.tag == "interface":
-            needs.append((Privilege.NETWORK_VIEW, host))
+            needs += [(Privilege.NETWORK_VIEW, host), *needs_to_add(domain, parse_one_device(device.expected()))]
         return needs
 
     def locks(self, domain: Domain, parameters: AddDeviceParameters) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from hypervisors.operations.domains.hardware.checks import (
     stored_xml,
     volume_locks,
 )
+from hypervisors.operations.domains.hardware.guards import needs_to_change
 from hypervisors.operations.domains.hardware.host_reach import new_names_of_the_host
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.looking import Look
@@ -33,9 +34,8 @@ _WORDS = Words(
     next_start=gettext_lazy("It is changed from the next start on."),
     off=gettext_lazy("It is changed."),
 )
-# Of a network card: what it is plugged into, and what keeps it apart from others there.
+# Of a network card: what it is plugged into.
 _PLUGS = ("type", "source_network", "source_bridge", "source_dev", "source_mode", "portgroup", "vlan_tags")
-_GUARDS = ("filter", "filter_parameters", "isolated", "trusts_guest_filters", "virtualport")
 
 
 class ChangeDevice(HardwareChange):
@@ -61,10 +61,10 @@ class ChangeDevice(HardwareChange):
             needs.append((Privilege.HYPERVISOR_MANAGE, host))
         if has_volume:
             needs.append((Privilege.STORAGE_VIEW, host))
-        for names, privilege in ((_PLUGS, Privilege.NETWORK_VIEW), (_GUARDS, Privilege.NETWORK_MANAGE)):
-            is_other = any(before.values.get(name) != after.values.get(name) for name in names)
-            if before.type_key == "interface" and is_other:
-                needs.append((privilege, host))
+        if before.type_key == "interface":
+            is_replugged = any(before.values.get(name) != after.values.get(name) for name in _PLUGS)
+            needs += [(Privilege.NETWORK_VIEW, host)] if is_replugged else []
+            needs += needs_to_change(domain, before, after, is_whole=bool(parameters.xml))
         return needs
 
     def locks(self, domain: Domain, parameters: ChangeDeviceParameters) -> tuple[str, ...]:

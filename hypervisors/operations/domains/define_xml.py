@@ -30,6 +30,7 @@ from hypervisors.models import Domain, Operation
 from hypervisors.operations.domains.creation.names import machine_with_mac
 from hypervisors.operations.domains.domain_operations import DomainOperation, transient
 from hypervisors.operations.domains.hardware.checks import changed_meanwhile, checked_base, definition_of, host_of
+from hypervisors.operations.domains.hardware.guards import needs_to_become
 from hypervisors.operations.domains.named_storage import named_volumes, storage_problem
 from hypervisors.operations.engine.runs import Outcome, Result, Run, failed, interrupted
 from hypervisors.privileges import Privilege
@@ -69,7 +70,8 @@ class DefineXml(DomainOperation):
     def also_needs(
         self, domain: Domain, parameters: DefineXmlParameters
     ) -> Sequence[tuple[Privilege, models.Model | None]]:
-        return [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)]
+        before = definition_of(domain).inactive_xml
+        return [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor), *needs_to_become(domain, before, parameters.xml)]
 
     def check(self, domain: Domain, given: Mapping[str, Any]) -> DefineXmlParameters:
         definition = definition_of(domain)

@@ -3,10 +3,11 @@
 What is thrown away is what somebody was shown: where the stored definition is another by then, nothing is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,12 +17,14 @@ from hypervisors.libvirtxml.hardware.differences import pending_differences
 from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import ACTIVE, transient
 from hypervisors.operations.domains.hardware.checks import checked_base, definition_of
+from hypervisors.operations.domains.hardware.guards import needs_to_become
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.looking import Look, hardware_of
 from hypervisors.operations.domains.hardware.reverting import reverted
 from hypervisors.operations.domains.hardware.storing import Store
 from hypervisors.operations.engine.runs import Outcome, Result, Run, succeeded
 from hypervisors.operations.engine.steps import run_steps
+from hypervisors.privileges import Privilege
 from hypervisors.states import OperationState
 
 
@@ -47,6 +50,13 @@ class RevertPending(HardwareChange):
             raise NotPossible(_("Say which changes are meant: those of which stored definition."))
         return RevertPendingParameters(base_sha256=base)
 
+    def also_needs(
+        self, domain: Domain, parameters: RevertPendingParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """A network filter that waits for the next start is not thrown away by who could not take it away."""
+        known = definition_of(domain)
+        return needs_to_become(domain, known.inactive_xml, _reverted(known.live_xml, known.inactive_xml))
+
     def run(self, run: Run) -> Result:
         base = run.parameters.base_sha256
         result = run_steps(run, [Look(base, _decide), Store(_edit, base_sha256=base)], done="")
@@ -65,6 +75,14 @@ def _decide(run: Run, hardware: Hardware) -> Mapping[str, Any]:
 
 def _edit(run: Run, xml: str) -> str:
     return reverted(hardware_of(run).live_xml, xml)
+
+
+def _reverted(live_xml: str, inactive_xml: str) -> str:
+    """Raises: errors.NotPossible where rows do not tell."""
+    try:
+        return reverted(live_xml, inactive_xml)
+    except ValueError as error:
+        raise NotPossible(_("What it is made of is not known yet.")) from error
 
 
 def _left(run: Run) -> list[str]:

@@ -21,7 +21,7 @@ from hypervisors.operations.domains.domain_operations import (
     without_snapshots,
 )
 from hypervisors.operations.domains.snapshotting.existing import asked_snapshot, check_same, created_epoch
-from hypervisors.operations.domains.snapshotting.others import returning_devices, why_no_return
+from hypervisors.operations.domains.snapshotting.others import needs_for_former_cards, returning_devices, why_no_return
 from hypervisors.operations.domains.snapshotting.reasons import (
     refusal_text,
     supports_external_revert,
@@ -87,7 +87,8 @@ class RevertSnapshot(DomainOperation):
     ) -> Sequence[tuple[Privilege, models.Model | None]]:
         """What was the machine's once is the host's again: to get it back is to be given it anew."""
         snapshot = asked_snapshot(domain, {"name": parameters.name})
-        return [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if returning_devices(domain, snapshot) else []
+        needs = [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if returning_devices(domain, snapshot) else []
+        return [*needs, *needs_for_former_cards(domain, snapshot)]
 
     def run(self, run: Run) -> Result:
         """Not done twice: what happened since a worker died would be lost too."""

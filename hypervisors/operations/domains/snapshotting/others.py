@@ -15,6 +15,7 @@ from hypervisors.libvirtxml.domain_references import find_references
 from hypervisors.libvirtxml.hardware.devices import list_devices
 from hypervisors.models import Domain, DomainDefinition, DomainSnapshot, Volume
 from hypervisors.operations.domains.deletion.plan import users_apart_from
+from hypervisors.operations.domains.hardware.guards import Needs, needs_to_become
 from hypervisors.operations.domains.hardware.host_reach import is_piece_of_the_host
 from hypervisors.operations.domains.named_storage import named_volumes
 from hypervisors.operations.storage.volume_users import in_use_text, overlays_of
@@ -64,6 +65,12 @@ def returning_devices(domain: Domain, snapshot: DomainSnapshot) -> list[str]:
         for device in list_devices(xml)
         if is_piece_of_the_host(device.xml) and device.id not in present
     ]
+
+
+def needs_for_former_cards(domain: Domain, snapshot: DomainSnapshot) -> Needs:
+    """What the person must be allowed where going back takes a network filter away that was assigned since."""
+    present = _present_xml(domain)
+    return [need for xml in _definitions(snapshot) for need in needs_to_become(domain, present, xml)][:1]
 
 
 def _why_needed(domain: Domain, volume: Volume, own: set[tuple[str, str]]) -> str:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from hypervisors.access import require
-from hypervisors.errors import Conflict, NotPossible
+from hypervisors.errors import Conflict, NotPermitted, NotPossible
 from hypervisors.libvirtxml.hardware.devices import build_device
 from hypervisors.libvirtxml.hardware.sections import change_section
 from hypervisors.models import Operation
@@ -37,7 +37,7 @@ from hypervisors.web.domains.hardware.panes import (
     timing,
     title_of,
 )
-from hypervisors.web.domains.hardware.removals import removal_of
+from hypervisors.web.domains.hardware.removals import beyond_the_role, removal_of, why_not_removed
 from hypervisors.web.domains.hardware.timing import NEXT_START, NOW
 from hypervisors.web.domains.hardware.type_words import type_words
 from hypervisors.web.domains.pages import visible_domain
@@ -68,6 +68,8 @@ def change_hardware(request: HttpRequest, uuid: UUID) -> HttpResponse:
         operation = request_operation(
             user=person(request), subject=domain, kind=part.operation_kind, parameters=parameters
         )
+    except NotPermitted:
+        return _again(request, machine, part, draft, posted, error=beyond_the_role())
     except (Conflict, NotPossible, ValueError) as error:
         return _again(request, machine, part, draft, posted, error=str(error))
     return _asked(request, machine, part, operation)
@@ -81,7 +83,7 @@ def remove_device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     machine = hardware_of(domain)
     given = request.POST if request.method == "POST" else request.GET
     removal = removal_of(machine, given.get("show", ""), wished=given.get("when", ""))
-    error = ""
+    error = why_not_removed(request.user, machine, removal) if request.method != "POST" else ""
     if request.method == "POST" and removal is not None:
         parameters = {
             "device_id": removal.device.id,
@@ -93,6 +95,8 @@ def remove_device(request: HttpRequest, uuid: UUID) -> HttpResponse:
             operation = request_operation(
                 user=person(request), subject=domain, kind="remove_device", parameters=parameters
             )
+        except NotPermitted:
+            error = beyond_the_role()
         except (Conflict, NotPossible) as refusal:
             error = str(refusal)
         else:

@@ -127,7 +127,7 @@ def part_of(hardware: MachineHardware, show: str) -> Part:
         return Part(show=show, kind=PENDING)
     if kind == "add" and key in DEVICE_TYPES:
         found = DEVICE_TYPES[key]
-        return Part(show=show, kind=ADD, key=key, fields=found.fields, values=new_values(key))
+        return Part(show=show, kind=ADD, key=key, fields=found.fields, values=new_values(key, hardware.stored))
     if kind == "section" and key in SECTIONS:
         return Part(show=show, kind=SECTION, key=key, fields=SECTIONS[key].fields, values=_section(hardware, key))
     device = hardware.device(show)

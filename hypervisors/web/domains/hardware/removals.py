@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+from django.contrib.auth.models import AnonymousUser, User
+from django.utils.translation import gettext as _
+
+from hypervisors.access import can
 from hypervisors.libvirtxml.hardware.devices import Device
+from hypervisors.operations.domains.hardware.guards import needs_to_remove
 from hypervisors.web.domains.hardware.entries import device_name
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.timing import Timing, rule_to_remove, timing_of
@@ -38,3 +43,16 @@ def removal_of(hardware: MachineHardware, device_id: str, *, wished: str = "") -
         kept=kept if device.type_key == "disk" else "",
         is_running=hardware.live_device(device_id) is not None,
     )
+
+
+def why_not_removed(user: User | AnonymousUser, hardware: MachineHardware, removal: Removal | None) -> str:
+    """What stands in the question's place for who may not; "" for who may."""
+    needs = needs_to_remove(hardware.domain, removal.device) if removal is not None else ()
+    if all(can(user, privilege, on) for privilege, on in needs):
+        return ""
+    return _("A network filter is assigned to this card: only who manages the networks of its host takes it away.")
+
+
+def beyond_the_role() -> str:
+    """Configuring a machine is not enough: what it needs besides is not named, nor whether it is there."""
+    return _("Your role does not allow this: it takes rights on the machine's host, its storage or its networks.")

@@ -1,6 +1,10 @@
 """What stands in the form of a new device before anybody types."""
 
+from collections.abc import Iterable
+
+from hypervisors.libvirtxml.hardware.card_guards import GUARD_FIELDS, guards_of, is_guarded
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
+from hypervisors.libvirtxml.hardware.devices import Device
 from hypervisors.libvirtxml.hardware.fields import Value
 
 _SUGGESTED: dict[str, dict[str, Value]] = {
@@ -28,6 +32,13 @@ _SUGGESTED: dict[str, dict[str, Value]] = {
 }
 
 
-def new_values(type_key: str) -> dict[str, Value]:
-    """The type's own beginning, with what most people want."""
-    return dict(DEVICE_TYPES[type_key].defaults) | _SUGGESTED.get(type_key, {})
+def new_values(type_key: str, present: Iterable[Device] = ()) -> dict[str, Value]:
+    """The type's own beginning, with what most people want; a card beside guarded ones is guarded as they are."""
+    values = dict(DEVICE_TYPES[type_key].defaults) | _SUGGESTED.get(type_key, {})
+    return values | (_guards_of_first(present) if type_key == "interface" else {})
+
+
+def _guards_of_first(present: Iterable[Device]) -> dict[str, Value]:
+    cards = (one for one in present if one.type_key == "interface" and is_guarded(guards_of(one)))
+    first = next(cards, None)
+    return {name: first.values[name] for name in GUARD_FIELDS if first.values.get(name)} if first else {}
