@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from lxml import etree
 
+from hypervisors.libvirtxml.definitions import DefinitionXml, indented, set_text
 from hypervisors.libvirtxml.documents import child_at
 from hypervisors.libvirtxml.elements import add, add_text
 from hypervisors.libvirtxml.network_reader import (
     address_of,
+    definition_digest,
     dns_host_of,
     network_root,
     port_group_of,
@@ -20,6 +22,7 @@ from hypervisors.libvirtxml.network_reader import (
     read_network_spec,
     static_host_of,
 )
+from hypervisors.libvirtxml.network_spec_checks import name_problem, spec_problems
 from hypervisors.libvirtxml.network_specs import (
     AddressRange,
     Bandwidth,
@@ -46,7 +49,7 @@ def build_network(spec: NetworkSpec) -> str:
     if spec.kind == "ovs":
         add(root, "virtualport", type="openvswitch")
     _write(root, spec, before=None)
-    return _text(root)
+    return indented(root)
 
 
 def edit_network(xml: str, spec: NetworkSpec) -> str:
@@ -58,18 +61,18 @@ def edit_network(xml: str, spec: NetworkSpec) -> str:
     if (spec.kind, spec.name) != (before.kind, before.name) or spec.uuid not in ("", before.uuid):
         raise ValueError("A network's name, UUID and kind stay as they are.")
     _write(root, spec, before=before)
-    return _text(root)
+    return indented(root)
 
 
 def with_identity(xml: str, *, name: str, uuid: str) -> str:
     """The same network under this name and UUID, with a MAC address of its own. Raises: ValueError."""
     root = network_root(xml)
-    _set_text(root, "name", name)
-    _set_text(root, "uuid", uuid)
+    set_text(root, "name", name)
+    set_text(root, "uuid", uuid)
     mac = child_at(root, "mac")
     if mac is not None:
         root.remove(mac)
-    return _text(root)
+    return indented(root)
 
 
 def static_host_element(host: StaticHost) -> etree._Element:
@@ -318,15 +321,18 @@ def _set_attribute(root: etree._Element, tag: str, attribute: str, value: str) -
             root.remove(element)
 
 
-def _set_text(root: etree._Element, tag: str, text: str) -> None:
-    element = child_at(root, tag)
-    (etree.SubElement(root, tag) if element is None else element).text = text
-
-
 def _new(tag: str, **attributes: str) -> etree._Element:
     return etree.Element(tag, attributes)
 
 
-def _text(root: etree._Element) -> str:
-    etree.indent(root)
-    return etree.tostring(root, encoding="unicode", pretty_print=True)
+NETWORK_XML = DefinitionXml(
+    root="network",
+    read=read_network_spec,
+    build=build_network,
+    edit=edit_network,
+    with_identity=with_identity,
+    digest=definition_digest,
+    from_json=NetworkSpec.from_json,
+    problems=spec_problems,
+    name_problem=name_problem,
+)

@@ -1,12 +1,12 @@
 """A network filter's XML, https://libvirt.org/formatnwfilter.html: which of a guest's packets pass."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import parse_document, text_at
+from hypervisors.libvirtxml.definitions import digest_of, indented, root_of
+from hypervisors.libvirtxml.documents import text_at
 from hypervisors.libvirtxml.elements import add
 
 # What libvirt's schema says of a filter's name.
@@ -45,8 +45,7 @@ def build_network_filter(name: str) -> str:
     root = etree.Element("filter", name=name, chain="root")
     rule = add(root, "rule", action="drop", direction="in", priority="500")
     add(rule, "tcp", dstportstart="23")
-    etree.indent(root)
-    return etree.tostring(root, encoding="unicode", pretty_print=True)
+    return indented(root)
 
 
 def with_filter_uuid(xml: str, uuid: str) -> str:
@@ -57,15 +56,12 @@ def with_filter_uuid(xml: str, uuid: str) -> str:
     element = etree.Element("uuid")
     element.text = uuid
     root.insert(0, element)
-    etree.indent(root)
-    return etree.tostring(root, encoding="unicode", pretty_print=True)
+    return indented(root)
 
 
 def filter_digest(xml: str) -> str:
     """The same for the same filter, whatever the spaces between its elements; SHA-256. Raises: ValueError."""
-    root = _filter(xml)
-    etree.indent(root)
-    return hashlib.sha256(etree.tostring(root, method="c14n2")).hexdigest()
+    return digest_of(_filter(xml))
 
 
 def filter_name_problem(name: str) -> str:
@@ -75,7 +71,4 @@ def filter_name_problem(name: str) -> str:
 
 
 def _filter(xml: str) -> etree._Element:
-    root = parse_document(xml)
-    if root.tag != "filter":
-        raise ValueError("A network filter's XML begins with <filter>.")
-    return root
+    return root_of(xml, "filter", "network filter")

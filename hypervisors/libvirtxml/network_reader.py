@@ -1,11 +1,11 @@
 """A network's XML read into a spec, and what identifies its definition, https://libvirt.org/formatnetwork.html."""
 
-import hashlib
 from ipaddress import ip_interface
 
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, child_at, number, parse_document, text_at
+from hypervisors.libvirtxml.definitions import digest_of, root_of
+from hypervisors.libvirtxml.documents import attribute_at, child_at, number, text_at
 from hypervisors.libvirtxml.network_kinds import MACVTAP_MODES
 from hypervisors.libvirtxml.network_specs import (
     AddressRange,
@@ -108,17 +108,12 @@ def port_group_of(element: etree._Element) -> PortGroup:
 
 def network_root(xml: str) -> etree._Element:
     """Raises: ValueError."""
-    root = parse_document(xml)
-    if root.tag != "network":
-        raise ValueError("A network's XML begins with <network>.")
-    return root
+    return root_of(xml, "network", "network")
 
 
 def definition_digest(xml: str) -> str:
     """The same for the same definition, whatever the spaces between its elements; SHA-256. Raises: ValueError."""
-    root = network_root(xml)
-    etree.indent(root)
-    return hashlib.sha256(etree.tostring(root, method="c14n2")).hexdigest()
+    return digest_of(network_root(xml))
 
 
 def _with_prefix(ip: etree._Element) -> str:

@@ -3,12 +3,11 @@
 https://libvirt.org/formatstorage.html#storage-pool-xml. What a spec does not know survives an edit.
 """
 
-import hashlib
-
 from lxml import etree
 
-from hypervisors.libvirtxml.documents import attribute_at, child_at, number, parse_document, text_at
-from hypervisors.libvirtxml.storage_pool_specs import SourceHost, StoragePoolSpec
+from hypervisors.libvirtxml.definitions import DefinitionXml, digest_of, indented, root_of, set_text
+from hypervisors.libvirtxml.documents import attribute_at, child_at, number, text_at
+from hypervisors.libvirtxml.storage_pool_specs import SourceHost, StoragePoolSpec, name_problem, spec_problems
 
 # What libvirt tells of an active storage pool, and nobody defines.
 _TOLD = ("capacity", "allocation", "available")
@@ -21,7 +20,7 @@ def build_storage_pool(spec: StoragePoolSpec) -> str:
     if spec.uuid:
         etree.SubElement(root, "uuid").text = spec.uuid
     _write(root, spec)
-    return _text(root)
+    return indented(root)
 
 
 def read_storage_pool_spec(xml: str) -> StoragePoolSpec:
@@ -56,7 +55,7 @@ def edit_storage_pool(xml: str, spec: StoragePoolSpec) -> str:
     if (spec.pool_type, spec.name) != (before.pool_type, before.name) or spec.uuid not in ("", before.uuid):
         raise ValueError("A storage pool's name, UUID and type stay as they are.")
     _write(root, spec, before)
-    return _text(root)
+    return indented(root)
 
 
 def definition_of(xml: str) -> str:
@@ -64,29 +63,24 @@ def definition_of(xml: str) -> str:
     root = _pool(xml)
     for child in [child for child in root if child.tag in _TOLD]:
         root.remove(child)
-    return _text(root)
+    return indented(root)
 
 
 def definition_digest(xml: str) -> str:
     """The same for the same definition, whatever the spaces between its elements; SHA-256. Raises: ValueError."""
-    root = _pool(definition_of(xml))
-    etree.indent(root)
-    return hashlib.sha256(etree.tostring(root, method="c14n2")).hexdigest()
+    return digest_of(_pool(definition_of(xml)))
 
 
 def with_identity(xml: str, *, name: str, uuid: str) -> str:
     """The same storage pool under this name and UUID. Raises: ValueError."""
     root = _pool(xml)
-    _set_text(root, "name", name)
-    _set_text(root, "uuid", uuid)
-    return _text(root)
+    set_text(root, "name", name)
+    set_text(root, "uuid", uuid)
+    return indented(root)
 
 
 def _pool(xml: str) -> etree._Element:
-    root = parse_document(xml)
-    if root.tag != "pool":
-        raise ValueError("A storage pool's XML begins with <pool>.")
-    return root
+    return root_of(xml, "pool", "storage pool")
 
 
 def _write(root: etree._Element, spec: StoragePoolSpec, before: StoragePoolSpec | None = None) -> None:
@@ -106,7 +100,7 @@ def _write(root: etree._Element, spec: StoragePoolSpec, before: StoragePoolSpec 
         if is_new(name):
             _set_attribute(source, tag, attribute, str(getattr(spec, name)))
     if is_new("source_name"):
-        _set_text(source, "name", spec.source_name)
+        set_text(source, "name", spec.source_name)
     if is_new("initiator"):
         _set_initiator(source, spec.initiator)
     if is_new("auth_username", "secret_uuid", "secret_usage"):
@@ -165,17 +159,6 @@ def _set_attribute(source: etree._Element, tag: str, attribute: str, value: str)
     element.set(attribute, value)
 
 
-def _set_text(parent: etree._Element, tag: str, text: str) -> None:
-    element = child_at(parent, tag)
-    if not text:
-        if element is not None:
-            parent.remove(element)
-        return
-    if element is None:
-        element = etree.SubElement(parent, tag)
-    element.text = text
-
-
 def _set_initiator(source: etree._Element, name: str) -> None:
     element = child_at(source, "initiator")
     if element is not None:
@@ -209,11 +192,19 @@ def _set_target(root: etree._Element, path: str) -> None:
         if not path:
             return
         target = etree.SubElement(root, "target")
-    _set_text(target, "path", path)
+    set_text(target, "path", path)
     if len(target) == 0:
         root.remove(target)
 
 
-def _text(root: etree._Element) -> str:
-    etree.indent(root)
-    return etree.tostring(root, encoding="unicode", pretty_print=True)
+STORAGE_POOL_XML = DefinitionXml(
+    root="pool",
+    read=read_storage_pool_spec,
+    build=build_storage_pool,
+    edit=edit_storage_pool,
+    with_identity=with_identity,
+    digest=definition_digest,
+    from_json=StoragePoolSpec.from_json,
+    problems=spec_problems,
+    name_problem=name_problem,
+)

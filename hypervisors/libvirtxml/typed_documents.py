@@ -1,6 +1,8 @@
 """XML that a person typed or pasted: read as data, never trusted, and where it breaks is said by its line."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 
 from lxml import etree
 
@@ -10,6 +12,11 @@ MOST_BYTES = 512 * 1024
 _DECLARED_ENCODING = re.compile(r"""\A\ufeff?\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([^"']*)["']""")
 # What brings entities and other files in; refused before a parser sees it.
 _DECLARATIONS = ("<!DOCTYPE", "<!ENTITY")
+
+
+# What libvirt fills in, moves or renames by itself: that it differs says nothing.
+_LIBVIRTS_OWN = frozenset({"address", "alias", "seclabel", "currentMemory", "uuid", "controller", "id"})
+_OF_WHAT_RUNS = frozenset({"id", "connections"})
 
 
 class MalformedXml(ValueError):
@@ -39,6 +46,12 @@ def written(root: etree._Element) -> str:
     return etree.tostring(root, encoding="unicode", with_tail=False)
 
 
+def dropped_by_libvirt(typed: str, kept: str) -> list[str]:
+    """What is in the one and not in the other, as paths: "devices/disk/geometry", "features/hyperv/x@state"."""
+    missing = Counter(_paths(read_typed(typed))) - Counter(_paths(parse_document(kept)))
+    return sorted(missing)
+
+
 def _check_text(xml: str) -> None:
     """What can be refused without a parser. Raises: MalformedXml."""
     if not xml.strip():
@@ -62,3 +75,17 @@ def _as_malformed(error: ValueError) -> MalformedXml:
         said = re.sub(r", line \d+, column \d+.*$", "", str(cause.msg or ""))
         return MalformedXml(f"This XML cannot be read: line {cause.lineno}: {said}.", cause.lineno)
     return MalformedXml(str(error))
+
+
+def _paths(root: etree._Element) -> Iterator[str]:
+    for element in root.iter(etree.Element):
+        steps = [step for step in reversed([element, *element.iterancestors()]) if step is not root]
+        tags = [etree.QName(step).localname for step in steps]
+        if any(tag in _LIBVIRTS_OWN for tag in tags):
+            continue
+        path = "/".join(tags)
+        if path:
+            yield path
+        yield from (
+            f"{path}@{etree.QName(name).localname}" for name in element.attrib if str(name) not in _OF_WHAT_RUNS
+        )

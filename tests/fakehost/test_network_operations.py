@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 
 from hypervisors.errors import NotPermitted, NotPossible
 from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.networks.network_actions import set_network_autostart
+from hypervisors.gateway.definitions import Definitions
+from hypervisors.gateway.networks.network_actions import NETWORKS
 from hypervisors.gateway.networks.networks import NetworkFacts, list_networks
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.inventory.networks.mirror import NetworkMirror
@@ -19,7 +20,7 @@ from hypervisors.libvirtxml.network_specs import AddressRange, NetworkAddress, N
 from hypervisors.models import Hypervisor, Network, Operation, OperationLock
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.operations.engine.runner import run_operation
-from hypervisors.operations.networks import network_definitions, network_steps
+from hypervisors.operations.networks import network_definitions
 from hypervisors.states import OperationState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -86,7 +87,7 @@ def test_what_cannot_start_is_not_left_defined(host: FakeHost, alice: User, monk
     def refuse(*_given: Any) -> None:
         raise NotPossible("No.")
 
-    monkeypatch.setattr(network_steps, "start_network", refuse)
+    monkeypatch.setattr(Definitions, "start", refuse)
     given = {"spec": SPEC.to_json()}
     operation = ended(request_operation(user=alice, kind="create_network", subject=host.row, parameters=given))
     assert operation.state == OperationState.FAILED
@@ -103,9 +104,22 @@ def test_it_is_stopped_started_restarted_and_deleted(host: FakeHost, alice: User
     assert host.networks()[row.name].active
     assert do(host.mirror(), "set_network_autostart", alice).state == OperationState.SUCCEEDED
     assert not host.networks()[row.name].autostart
-    set_network_autostart(host.connection, row.uuid, autostart=True)
+    NETWORKS.set_autostart(host.connection, row.uuid, autostart=True)
     assert do(host.mirror(), "delete_network", alice).state == OperationState.SUCCEEDED
     assert row.name not in host.networks()
+
+
+def test_what_libvirt_leaves_out_of_typed_xml_is_named(host: FakeHost, alice: User) -> None:
+    xml = "<network connections='7'><name>typed</name><odd/><ip address='10.9.9.1' prefix='24' hue='red'/></network>"
+    asked = request_operation(
+        user=alice, kind="create_network", subject=host.row, parameters={"xml": xml, "start": False}
+    )
+    left_out = "libvirt left out what it does not know: ip@hue, odd."
+    assert ended(asked).outcome == f"It is created. {left_out}"
+    row = host.mirror("typed")
+    typed = row.definition_xml.replace("</network>", "<domain name='typed.lan'/><stranger/></network>")
+    operation = do(row, "edit_network", alice, digest=definition_digest(row.definition_xml), xml=typed)
+    assert operation.outcome.endswith("libvirt left out what it does not know: stranger.")
 
 
 def test_entries_are_added_and_removed(host: FakeHost, alice: User) -> None:

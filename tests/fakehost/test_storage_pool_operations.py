@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from hypervisors.errors import Conflict, FolderMissing, HypervisorError, NotPermitted, NotPossible
 from hypervisors.gateway.connections import cached_connection
+from hypervisors.gateway.definitions import Definitions
 from hypervisors.gateway.storage.storage_pools import StoragePoolFacts, list_storage_pool_uuids, read_storage_pool
 from hypervisors.gateway.storage.volumes import create_volume, list_volumes
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
@@ -25,7 +26,6 @@ from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, 
 from hypervisors.operations.engine import records
 from hypervisors.operations.engine.requests import request_cancel, request_of_many, request_operation, why_not
 from hypervisors.operations.engine.runner import run_operation
-from hypervisors.operations.storage import storage_pool_steps
 from hypervisors.states import DomainState, HypervisorStatus, OperationState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -253,7 +253,7 @@ def test_a_folder_that_is_not_there_is_said_with_what_to_choose(
     def missing(*_arguments: Any) -> None:
         raise FolderMissing("Could not start the storage pool: cannot open directory '/srv/images'.")
 
-    monkeypatch.setattr(storage_pool_steps, "start_storage_pool", missing)
+    monkeypatch.setattr(Definitions, "start", missing)
     operation = run_to_end(ask(host, alice))
     assert operation.state == OperationState.FAILED
     assert "The folder is not there on host1. Choose “Create the folder”, or make it there first." in operation.outcome
@@ -265,12 +265,26 @@ def test_what_cannot_be_undone_is_named(host: FakeHost, alice: User, monkeypatch
     def refuse(*_arguments: Any) -> None:
         raise HypervisorError("The host refuses.")
 
-    monkeypatch.setattr(storage_pool_steps, "start_storage_pool", refuse)
-    monkeypatch.setattr(storage_pool_steps, "undefine_storage_pool", refuse)
+    monkeypatch.setattr(Definitions, "start", refuse)
+    monkeypatch.setattr(Definitions, "undefine", refuse)
     operation = run_to_end(ask(host, alice))
     assert operation.outcome == (
         "The host refuses. What could not be undone: The storage pool “images” stays defined. The host refuses."
     )
+
+
+def test_what_libvirt_leaves_out_of_typed_xml_is_named(host: FakeHost, alice: User) -> None:
+    xml = "<pool type='dir'><name>typed</name><odd/><target><path>/typed</path></target></pool>"
+    operation = run_to_end(
+        request_operation(
+            user=alice, kind="create_storage_pool", subject=host.row, parameters={"xml": xml, "start": False}
+        )
+    )
+    assert operation.outcome == "It is created. libvirt left out what it does not know: odd."
+    row = host.mirror("typed")
+    typed = row.definition_xml.replace("/typed<", "/typed2<").replace("</pool>", "<stranger/></pool>")
+    operation = do(row, "edit_storage_pool", alice, digest=definition_digest(row.definition_xml), xml=typed)
+    assert operation.outcome.endswith("libvirt left out what it does not know: stranger.")
 
 
 def test_it_is_stopped_started_and_autostarted(host: FakeHost, alice: User) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.definitions import if_there
 from hypervisors.gateway.failures import is_missing
 
 
@@ -42,9 +43,4 @@ def delete_network_filter(connection: Connection, uuid: UUID) -> None:
 
 
 def _find(connection: Connection, uuid: UUID) -> Any:
-    try:
-        return connection.raw.nwfilterLookupByUUID(uuid.bytes)
-    except libvirt.libvirtError as error:
-        if is_missing(error):
-            return None
-        raise
+    return if_there(lambda: connection.raw.nwfilterLookupByUUID(uuid.bytes))

@@ -3,29 +3,17 @@
 libvirt deletes no file when it stops or undefines one. Starting and building may wait as long as the storage does.
 """
 
-from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import libvirt
 
 from hypervisors import errors
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.failure_rules import rule, translated_by
-from hypervisors.gateway.failures import is_missing
+from hypervisors.gateway.definitions import Definitions
+from hypervisors.gateway.failure_rules import rule
 from hypervisors.gateway.storage.storage_pools import definition_xml, read_storage_pool
 from hypervisors.libvirtxml.storage_pools import parse_storage_pool
-
-
-def find_storage_pool_uuid(connection: Connection, name: str) -> UUID | None:
-    """By its name; None when there is none. Raises: errors.HypervisorError."""
-    with _translated(f"look for storage pool {name}"):
-        try:
-            return UUID(bytes=connection.raw.storagePoolLookupByName(name).UUID())
-        except libvirt.libvirtError as error:
-            if is_missing(error):
-                return None
-            raise
 
 
 def find_storage_pool_at(connection: Connection, target_path: str) -> str | None:
@@ -33,7 +21,7 @@ def find_storage_pool_at(connection: Connection, target_path: str) -> str | None
 
     libvirt itself refuses it only when both are started. Raises: errors.HypervisorError.
     """
-    with _translated("look which storage pools there are"):
+    with STORAGE_POOLS.translated("look which storage pools there are"):
         for pool in connection.raw.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             try:
                 if target_path and parse_storage_pool(pool.XMLDesc(0)).target_path.rstrip("/") == target_path:
@@ -44,27 +32,6 @@ def find_storage_pool_at(connection: Connection, target_path: str) -> str | None
     return None
 
 
-def read_definition(connection: Connection, pool_uuid: UUID) -> str | None:
-    """The XML that it is defined by; None when there is no such storage pool. Raises: errors.HypervisorError."""
-    with _translated("read the storage pool's definition"):
-        pool = _find(connection, pool_uuid)
-        return None if pool is None else definition_xml(pool)
-
-
-def define_storage_pool(connection: Connection, xml: str) -> UUID:
-    """Define it, or change the definition of the one that has its UUID. Raises: errors.NameTaken, and others."""
-    with _translated("define the storage pool"):
-        return UUID(bytes=connection.raw.storagePoolDefineXML(xml, 0).UUID())
-
-
-def undefine_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
-    """One that is stopped. One that is not there is gone already: no error."""
-    with _translated("remove the storage pool's definition"):
-        pool = _find(connection, pool_uuid)
-        if pool is not None:
-            pool.undefine()
-
-
 Building = Literal["folder", "format", "overwrite"]
 
 
@@ -73,8 +40,8 @@ def build_storage_pool(connection: Connection, pool_uuid: UUID, building: Buildi
 
     Raises: errors.StorageHoldsData, and others.
     """
-    with _translated("build the storage pool"):
-        _get(connection, pool_uuid).build(_BUILD_FLAGS[building])
+    with STORAGE_POOLS.translated("build the storage pool"):
+        STORAGE_POOLS.get(connection, pool_uuid).build(_BUILD_FLAGS[building])
 
 
 _BUILD_FLAGS = {
@@ -84,56 +51,12 @@ _BUILD_FLAGS = {
 }
 
 
-def start_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
-    """One that is started already stays so: no error. Raises: errors.FolderMissing, StorageConflict, and others."""
-    with _translated("start the storage pool"):
-        pool = _get(connection, pool_uuid)
-        if not pool.isActive():
-            pool.create(0)
-
-
-def stop_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
-    """One that is stopped, or gone, is no error. Raises: errors.StorageBusy while volumes are made, and others."""
-    with _translated("stop the storage pool"):
-        pool = _find(connection, pool_uuid)
-        if pool is not None and pool.isActive():
-            pool.destroy()
-
-
 def delete_storage_behind(connection: Connection, pool_uuid: UUID) -> None:
     """Delete what a stopped storage pool is made of: its empty folder, its volume group. Nothing brings it back."""
-    with _translated("delete the storage behind the storage pool"):
-        pool = _find(connection, pool_uuid)
+    with STORAGE_POOLS.translated("delete the storage behind the storage pool"):
+        pool = STORAGE_POOLS.find(connection, pool_uuid)
         if pool is not None:
             pool.delete(0)
-
-
-def set_storage_pool_autostart(connection: Connection, pool_uuid: UUID, *, autostart: bool) -> None:
-    with _translated("change whether the storage pool starts with its host"):
-        _get(connection, pool_uuid).setAutostart(int(autostart))
-
-
-def is_storage_pool_active(connection: Connection, pool_uuid: UUID) -> bool:
-    """False for one that is not there."""
-    facts = read_storage_pool(connection, pool_uuid)
-    return facts is not None and facts.active
-
-
-def _get(connection: Connection, pool_uuid: UUID) -> Any:
-    return connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
-
-
-def _find(connection: Connection, pool_uuid: UUID) -> Any:
-    try:
-        return _get(connection, pool_uuid)
-    except libvirt.libvirtError as error:
-        if is_missing(error):
-            return None
-        raise
-
-
-def _translated(what: str) -> AbstractContextManager[None]:
-    return translated_by(_RULES, what)
 
 
 # The first match wins.
@@ -199,3 +122,13 @@ _RULES = [
         "A program that this type needs is not installed on the host.",
     ),
 ]
+
+STORAGE_POOLS = Definitions(
+    noun="storage pool",
+    by_uuid=libvirt.virConnect.storagePoolLookupByUUID,
+    by_name=libvirt.virConnect.storagePoolLookupByName,
+    define_xml=libvirt.virConnect.storagePoolDefineXML,
+    definition_of=definition_xml,
+    read=read_storage_pool,
+    rules=_RULES,
+)

@@ -10,7 +10,7 @@ from uuid import UUID
 import libvirt
 
 from hypervisors.gateway.connections import Connection, translated
-from hypervisors.gateway.failures import is_missing
+from hypervisors.gateway.definitions import if_there, xml_of_definition
 from hypervisors.gateway.storage.failures import translated_storage
 from hypervisors.gateway.storage.sizes import is_plausible, plausible
 from hypervisors.libvirtxml.momentary_pools import is_momentary_pool
@@ -49,13 +49,7 @@ def list_storage_pool_uuids(connection: Connection) -> list[UUID]:
 def read_storage_pool(connection: Connection, pool_uuid: UUID) -> StoragePoolFacts | None:
     """One storage pool; None when there is none, or only one of ours for a moment. Raises: errors.HypervisorError."""
     with translated(f"read storage pool {pool_uuid}"):
-        try:
-            pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
-            return None if is_momentary_pool(pool.name()) else _facts(pool)
-        except libvirt.libvirtError as error:
-            if is_missing(error):
-                return None
-            raise
+        return if_there(lambda: _facts_but_momentary(connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)))
 
 
 def refresh_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
@@ -66,13 +60,7 @@ def refresh_storage_pool(connection: Connection, pool_uuid: UUID) -> None:
 
 def definition_xml(pool: "libvirt.virStoragePool") -> str:
     """What it is defined by. Raises: libvirt.libvirtError, ValueError."""
-    try:
-        return definition_of(pool.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE))
-    except libvirt.libvirtError as error:
-        # libvirt's test driver knows no flags.
-        if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
-            raise
-        return definition_of(pool.XMLDesc(0))
+    return definition_of(xml_of_definition(pool, libvirt.VIR_STORAGE_XML_INACTIVE))
 
 
 def _definition(pool: "libvirt.virStoragePool") -> str:
@@ -80,6 +68,10 @@ def _definition(pool: "libvirt.virStoragePool") -> str:
         return definition_xml(pool)
     except ValueError:
         return ""
+
+
+def _facts_but_momentary(pool: "libvirt.virStoragePool") -> StoragePoolFacts | None:
+    return None if is_momentary_pool(pool.name()) else _facts(pool)
 
 
 def _facts(pool: "libvirt.virStoragePool") -> StoragePoolFacts:

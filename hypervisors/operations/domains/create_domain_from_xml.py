@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotFound, NotPossible
 from hypervisors.gateway.domains.typed_definitions import read_with_passwords
-from hypervisors.libvirtxml.pasted_domains import dropped_by_libvirt, read_pasted_domain, with_uuid
+from hypervisors.libvirtxml.pasted_domains import read_pasted_domain, with_uuid
 from hypervisors.models import Domain, Hypervisor
+from hypervisors.operations.definitions.losses import losses_text
 from hypervisors.operations.domains.creation.define_steps import DefineDomain, StartDomain
 from hypervisors.operations.domains.creation.names import is_name_taken, machine_with_mac
 from hypervisors.operations.domains.named_storage import named_volumes, storage_problem
@@ -26,8 +27,6 @@ from hypervisors.operations.engine.steps import Step, run_steps
 from hypervisors.operations.engine.types import OperationType
 from hypervisors.privileges import Privilege
 from hypervisors.states import OperationState
-
-_MOST_TOLD = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +108,6 @@ class CreateDomainFromXml(OperationType[Hypervisor]):
 def _told(run: Run, uuid: UUID, xml: str) -> str:
     """What libvirt has left out, for people."""
     try:
-        dropped = dropped_by_libvirt(xml, run.ask(lambda connection: read_with_passwords(connection, uuid)))
+        return losses_text(xml, run.ask(lambda connection: read_with_passwords(connection, uuid)))
     except NotFound:
         return ""
-    if not dropped:
-        return ""
-    shown = ", ".join(dropped[:_MOST_TOLD]) + (", …" if len(dropped) > _MOST_TOLD else "")
-    return _("libvirt left out what it does not know: %(what)s.") % {"what": shown}

@@ -23,10 +23,10 @@ from hypervisors.gateway.domains.typed_definitions import (
 )
 from hypervisors.inventory.xml_versions import MADE_SHA256
 from hypervisors.libvirtxml.documents import parse_document, text_at
-from hypervisors.libvirtxml.pasted_domains import dropped_by_libvirt
 from hypervisors.libvirtxml.secret_restoring import restore_secrets
 from hypervisors.libvirtxml.typed_documents import read_typed, written
 from hypervisors.models import Domain, Operation
+from hypervisors.operations.definitions.losses import losses_text
 from hypervisors.operations.domains.creation.names import machine_with_mac
 from hypervisors.operations.domains.domain_operations import DomainOperation, transient
 from hypervisors.operations.domains.hardware.checks import changed_meanwhile, checked_base, definition_of, host_of
@@ -37,7 +37,6 @@ from hypervisors.privileges import Privilege
 from hypervisors.states import OperationState
 
 _CALL_SECONDS = 40.0
-_MOST_TOLD = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +152,8 @@ class _Change:
     def losses(self) -> list[str]:
         """What is not as it was typed, a sentence each."""
         # libvirt keeps the passwords that were typed, and does not show them.
-        dropped = dropped_by_libvirt(self._parameters.xml, self._kept.secure_xml) if self._kept else []
-        texts = []
-        if dropped:
-            shown = ", ".join(dropped[:_MOST_TOLD]) + (", …" if len(dropped) > _MOST_TOLD else "")
-            texts.append(_("libvirt left out what it does not know: %(what)s.") % {"what": shown})
+        left_out = losses_text(self._parameters.xml, self._kept.secure_xml) if self._kept else ""
+        texts = [left_out] if left_out else []
         if self._lost_secrets:
             texts.append(
                 _("Passwords that went with what was removed: %(what)s.") % {"what": ", ".join(self._lost_secrets)}

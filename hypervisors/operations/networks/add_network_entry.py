@@ -8,21 +8,15 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import HypervisorError, NotPossible
 from hypervisors.gateway.networks.networks import read_network
-from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.libvirtxml.network_builder import edit_network
 from hypervisors.libvirtxml.network_reader import read_network_spec
 from hypervisors.libvirtxml.network_specs import NetworkSpec
 from hypervisors.models import Network
-from hypervisors.operations.engine.runs import Result, Run, failed
+from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.networks.edit_network import EditNetwork
 from hypervisors.operations.networks.network_definitions import change_network, outcome_text
 from hypervisors.operations.networks.network_entries import with_entry
-from hypervisors.operations.networks.network_operations import (
-    CALL_SECONDS,
-    NetworkOperation,
-    find_subject,
-    gone_text,
-)
+from hypervisors.operations.networks.network_operations import NetworkOperation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +37,7 @@ class NetworkEntryOperation(NetworkOperation):
         """Raises: errors.NotPossible."""
         raise NotImplementedError
 
-    def run(self, run: Run) -> Result:
-        network = find_subject(run)
-        if network is None:
-            return failed(gone_text())
+    def run_on(self, run: Run, network: Network) -> Result:
         uuid, parameters = network.uuid, run.parameters
         problem: HypervisorError | None = None
 
@@ -60,11 +51,9 @@ class NetworkEntryOperation(NetworkOperation):
                 raise
 
         try:
-            run.ask(lambda connection: change_network(connection, uuid, change), seconds=CALL_SECONDS)
+            run.ask(lambda connection: change_network(connection, uuid, change), seconds=self.call_seconds)
         except HypervisorError as error:
             problem = error
-        finally:
-            request_network_refresh(network.hypervisor_id)
         facts = run.ask(lambda connection: read_network(connection, uuid))
         is_so = facts is not None and self._is_so(facts.definition_xml, parameters)
         return run.judge(lambda _connection: is_so, done=outcome_text(facts), problem=problem)

@@ -10,11 +10,10 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible
 from hypervisors.gateway.networks.network_users import read_network_users
-from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.models import Network
 from hypervisors.operations.engine.runs import Result, Run, succeeded
-from hypervisors.operations.engine.steps import Made, run_steps
-from hypervisors.operations.networks.network_operations import CALL_SECONDS, NetworkOperation, find_subject
+from hypervisors.operations.engine.steps import run_steps
+from hypervisors.operations.networks.network_operations import CALL_SECONDS, NetworkOperation
 from hypervisors.operations.networks.network_steps import StopNetwork, UndefineNetwork, of_network
 from hypervisors.operations.networks.network_users import active_names, network_users, why_used
 
@@ -30,16 +29,12 @@ class DeleteNetwork(NetworkOperation):
     def why_not_in_this_state(self, network: Network) -> str:
         return why_used(active_names(network_users(network)))
 
-    def run(self, run: Run) -> Result:
-        network = find_subject(run)
-        if network is None:
-            return succeeded(_("It was gone already."))
-        uuid_of = of_network(network.uuid)
-        result = run_steps(
-            run, [_StopUnused(network.uuid, network.name), UndefineNetwork(uuid_of)], done=_("It is deleted.")
-        )
-        request_network_refresh(network.hypervisor_id)
-        return result
+    def result_without_row(self) -> Result:
+        return succeeded(_("It was gone already."))
+
+    def run_on(self, run: Run, network: Network) -> Result:
+        steps = [_StopUnused(network.uuid, network.name), UndefineNetwork(of_network(network.uuid))]
+        return run_steps(run, steps, done=_("It is deleted."))
 
 
 class _StopUnused(StopNetwork):
@@ -47,10 +42,9 @@ class _StopUnused(StopNetwork):
         super().__init__(of_network(uuid))
         self._name = name
 
-    def do(self, run: Run, intent: Made) -> Made:
+    def check(self, run: Run) -> None:
         name = self._name
         users = run.ask(lambda connection: read_network_users(connection, name), seconds=CALL_SECONDS)
         reason = why_used(sorted(user for user, is_active in users.items() if is_active))
         if reason:
             raise NotPossible(reason)
-        return super().do(run, intent)

@@ -1,34 +1,12 @@
 """Whether a host can have a network beside those that it has, from rows, for pages and requests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_interface
-from typing import Any
 
 from django.utils.translation import gettext as _
 
-from hypervisors.errors import NotPossible
-from hypervisors.libvirtxml.network_reader import read_network_spec
-from hypervisors.libvirtxml.network_spec_checks import name_problem, spec_problems
 from hypervisors.libvirtxml.network_specs import NetworkSpec
 from hypervisors.models import Hypervisor, Network
-
-
-def checked_spec(given: Mapping[str, Any]) -> NetworkSpec:
-    """Of the `spec` or the `xml` that was given. Raises: errors.NotPossible with the first thing that is wrong."""
-    try:
-        if given.get("xml"):
-            spec = read_network_spec(str(given["xml"]))
-            # What else is in it is libvirt's to judge.
-            problems = {"name": name_problem(spec.name)}
-        else:
-            spec = NetworkSpec.from_json(given.get("spec") or {})
-            problems = spec_problems(spec)
-    except ValueError as error:
-        raise NotPossible(str(error)) from error
-    wrong = next((problem for problem in problems.values() if problem), "")
-    if wrong:
-        raise NotPossible(wrong)
-    return spec
 
 
 def why_taken(hypervisor: Hypervisor, spec: NetworkSpec, *, but: Network | None = None) -> str:

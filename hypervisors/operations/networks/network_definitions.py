@@ -3,29 +3,22 @@
 What guests have is left alone: no card is unplugged by it.
 """
 
-from collections.abc import Callable
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from hypervisors.errors import NotFound, OperationRefused
+from hypervisors.errors import OperationRefused
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.networks.network_actions import define_network, update_network
+from hypervisors.gateway.networks.network_actions import NETWORKS, update_network
 from hypervisors.gateway.networks.networks import NetworkFacts, read_network
 from hypervisors.libvirtxml.network_changes import live_updates
-
-# The stored definition as it is now -> as it is to be. May raise errors.Conflict, errors.NotPossible.
-Change = Callable[[str], str]
+from hypervisors.operations.definitions.editing import Change, change_definition
+from hypervisors.operations.networks.network_operations import NetworkOperation
 
 
 def change_network(connection: Connection, uuid: UUID, change: Change) -> tuple[str, ...]:
     """What could not be told to the one that runs, in libvirt's words. Raises: errors.HypervisorError, and Change's."""
-    now = read_network(connection, uuid)
-    if now is None or not now.definition_xml:
-        raise NotFound(_("The network is gone."))
-    wanted = change(now.definition_xml)
-    if wanted != now.definition_xml:
-        define_network(connection, wanted)
+    change_definition(NETWORKS, connection, uuid, change, gone=NetworkOperation.gone)
     return tell_running(connection, uuid)
 
 

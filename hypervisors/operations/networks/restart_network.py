@@ -3,11 +3,10 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.models import Network
-from hypervisors.operations.engine.runs import Result, Run, failed
+from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.operations.engine.steps import run_steps
-from hypervisors.operations.networks.network_operations import NetworkOperation, find_subject, gone_text
+from hypervisors.operations.networks.network_operations import NetworkOperation
 from hypervisors.operations.networks.network_steps import PlugGuestsIn, StartNetwork, StopNetwork, of_network
 from hypervisors.operations.networks.start_network import with_unplugged
 
@@ -26,12 +25,8 @@ class RestartNetwork(NetworkOperation):
             return _("It was started without being defined: libvirt forgets it when it is stopped.")
         return ""
 
-    def run(self, run: Run) -> Result:
-        network = find_subject(run)
-        if network is None:
-            return failed(gone_text())
+    def run_on(self, run: Run, network: Network) -> Result:
         uuid_of = of_network(network.uuid)
         steps = [StopNetwork(uuid_of), StartNetwork(uuid_of), PlugGuestsIn(uuid_of)]
         result = run_steps(run, steps, done=_("It is restarted."))
-        request_network_refresh(network.hypervisor_id)
         return with_unplugged(run, result)

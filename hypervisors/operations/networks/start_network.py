@@ -3,11 +3,10 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.inventory.refresh_requests import request_network_refresh
 from hypervisors.models import Network
-from hypervisors.operations.engine.runs import Outcome, Result, Run, failed, succeeded
+from hypervisors.operations.engine.runs import Outcome, Result, Run, succeeded
 from hypervisors.operations.engine.steps import run_steps
-from hypervisors.operations.networks.network_operations import NetworkOperation, find_subject, gone_text
+from hypervisors.operations.networks.network_operations import NetworkOperation
 from hypervisors.operations.networks.network_steps import PlugGuestsIn, StartNetwork, of_network, unplugged_text
 from hypervisors.states import OperationState
 
@@ -20,13 +19,9 @@ class StartNetworkOperation(NetworkOperation):
     def why_not_in_this_state(self, network: Network) -> str:
         return _("It is started already.") if network.active else ""
 
-    def run(self, run: Run) -> Result:
-        network = find_subject(run)
-        if network is None:
-            return failed(gone_text())
+    def run_on(self, run: Run, network: Network) -> Result:
         uuid_of = of_network(network.uuid)
         result = run_steps(run, [StartNetwork(uuid_of), PlugGuestsIn(uuid_of)], done=_("It is started."))
-        request_network_refresh(network.hypervisor_id)
         return with_unplugged(run, result)
 
 

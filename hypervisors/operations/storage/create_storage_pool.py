@@ -1,24 +1,19 @@
-"""Create a storage pool on a host: define it, make what it needs, start it. Many hosts at once: each by itself.
-
-Its UUID is chosen before anything is done: by that alone a worker that adopts the operation knows it again.
-"""
+"""Create a storage pool on a host: define it, make what it needs, start it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import NotPossible
-from hypervisors.libvirtxml.storage_pool_builder import build_storage_pool, read_storage_pool_spec
-from hypervisors.libvirtxml.storage_pool_specs import StoragePoolSpec, name_problem, spec_problems
+from hypervisors.gateway.storage.storage_pool_actions import STORAGE_POOLS
+from hypervisors.libvirtxml.storage_pool_builder import STORAGE_POOL_XML
+from hypervisors.libvirtxml.storage_pool_specs import StoragePoolSpec
 from hypervisors.models import Hypervisor, StoragePool
-from hypervisors.operations.engine.queues import OPERATIONS_QUEUE
-from hypervisors.operations.engine.reachability import why_unreachable
-from hypervisors.operations.engine.runs import Result, Run
-from hypervisors.operations.engine.steps import Step, run_steps
-from hypervisors.operations.engine.types import OperationType
+from hypervisors.operations.definitions.creation import CreateDefinition, CreateParameters
+from hypervisors.operations.engine.steps import Step
 from hypervisors.operations.storage.storage_pool_steps import (
     AutostartStoragePool,
     BuildStoragePool,
@@ -36,91 +31,40 @@ BUILDINGS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateStoragePoolParameters:
-    """`spec` as JSON, or `xml` that somebody wrote. `building`: "folder", "format", "overwrite", or "" for nothing."""
+class CreateStoragePoolParameters(CreateParameters):
+    """`building`: "folder", "format", "overwrite", or "" for nothing."""
 
-    name: str
-    spec: dict[str, Any] = field(default_factory=dict)
-    xml: str = ""
     building: str = ""
-    start: bool = True
-    autostart: bool = True
-
-    def definition(self) -> str:
-        """Raises: ValueError."""
-        return self.xml or build_storage_pool(StoragePoolSpec.from_json(self.spec))
-
-    def read_spec(self) -> StoragePoolSpec:
-        """Raises: ValueError."""
-        return read_storage_pool_spec(self.xml) if self.xml else StoragePoolSpec.from_json(self.spec)
 
 
-class CreateStoragePool(OperationType[Hypervisor]):
+class CreateStoragePool(CreateDefinition):
     kind = "create_storage_pool"
-    subject_type = "hypervisor"
+    noun = "storage_pool"
     label = gettext_lazy("Create storage pool")
     icon = "database-plus"
     privilege = Privilege.STORAGE_MANAGE
-    queue = OPERATIONS_QUEUE
-    in_bulk = True
-    can_be_cancelled = True
+    definitions = STORAGE_POOLS
+    xml = STORAGE_POOL_XML
+    start_step = StartStoragePool
+    autostart_step = AutostartStoragePool
     Parameters: ClassVar[type[Any]] = CreateStoragePoolParameters
 
-    def why_not(self, hypervisor: Hypervisor) -> str:
-        return why_unreachable(hypervisor)
-
     def locks(self, hypervisor: Hypervisor, parameters: CreateStoragePoolParameters) -> tuple[str, ...]:
-        keys = [f"name:storage_pool:{hypervisor.pk}/{parameters.name}"]
-        path = parameters.read_spec().target_path
-        return (*keys, f"path:{hypervisor.pk}{path}") if path and not path.startswith("/dev") else tuple(keys)
+        keys = super().locks(hypervisor, parameters)
+        path = self.xml.read(self.definition(parameters)).target_path
+        return (*keys, f"path:{hypervisor.pk}{path}") if path and not path.startswith("/dev") else keys
 
-    def check(self, hypervisor: Hypervisor, given: Mapping[str, Any]) -> CreateStoragePoolParameters:
-        spec = checked_spec(given)
+    def own_parameters(self, given: Mapping[str, Any], spec: StoragePoolSpec) -> dict[str, Any]:
         building = str(given.get("building") or "")
         if building not in BUILDINGS["" if spec.type is None else spec.type.building]:
             raise NotPossible(_("A storage pool of this type is not made that way."))
-        reason = why_taken(hypervisor, spec)
-        if reason:
-            raise NotPossible(reason)
-        start = bool(given.get("start", True))
-        return CreateStoragePoolParameters(
-            name=spec.name,
-            spec={} if given.get("xml") else spec.to_json(),
-            xml=str(given.get("xml") or ""),
-            building=building,
-            start=start,
-            autostart=bool(given.get("autostart", True)),
-        )
+        return {"building": building}
 
-    def subject_name(self, hypervisor: Hypervisor, parameters: CreateStoragePoolParameters) -> str:
-        return parameters.name
+    def why_not_there(self, hypervisor: Hypervisor, spec: StoragePoolSpec, *, is_xml: bool) -> str:
+        return why_taken(hypervisor, spec)
 
-    def run(self, run: Run) -> Result:
-        wanted: CreateStoragePoolParameters = run.parameters
-        steps: list[Step] = [DefineStoragePool(wanted.definition()), BuildStoragePool(wanted.building)]
-        if wanted.start:
-            steps.append(StartStoragePool())
-        if wanted.autostart:
-            steps.append(AutostartStoragePool())
-        return run_steps(run, steps, done=_("It is created and started.") if wanted.start else _("It is created."))
-
-
-def checked_spec(given: Mapping[str, Any]) -> StoragePoolSpec:
-    """Of the `spec` or the `xml` that was given. Raises: errors.NotPossible with the first thing that is wrong."""
-    try:
-        if given.get("xml"):
-            spec = read_storage_pool_spec(str(given["xml"]))
-            # What else is in it is libvirt's to judge.
-            problems = {"name": name_problem(spec.name)}
-        else:
-            spec = StoragePoolSpec.from_json(given.get("spec") or {})
-            problems = spec_problems(spec)
-    except ValueError as error:
-        raise NotPossible(str(error)) from error
-    wrong = next((problem for problem in problems.values() if problem), "")
-    if wrong:
-        raise NotPossible(wrong)
-    return spec
+    def first_steps(self, parameters: CreateStoragePoolParameters) -> list[Step]:
+        return [DefineStoragePool(self.definition(parameters)), BuildStoragePool(parameters.building)]
 
 
 def why_taken(hypervisor: Hypervisor, spec: StoragePoolSpec) -> str:

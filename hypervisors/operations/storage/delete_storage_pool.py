@@ -12,26 +12,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import HypervisorError, NotPossible, StorageBusy
-from hypervisors.gateway.storage.storage_pool_actions import (
-    delete_storage_behind,
-    is_storage_pool_active,
-    read_definition,
-    start_storage_pool,
-    stop_storage_pool,
-    undefine_storage_pool,
-)
+from hypervisors.gateway.storage.storage_pool_actions import delete_storage_behind
 from hypervisors.gateway.storage.storage_pool_users import read_storage_pool_users
 from hypervisors.gateway.storage.volume_users import read_overlays
 from hypervisors.gateway.storage.volumes import delete_volume, list_volumes
-from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
 from hypervisors.inventory.storage.uses import overlays_on
 from hypervisors.models import Hypervisor, OperationLock, StoragePool
+from hypervisors.operations.definitions.steps import OnDefined, Stop, Undefine
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.reachability import why_unreachable
 from hypervisors.operations.engine.runs import Result, Run, succeeded
 from hypervisors.operations.engine.steps import Made, Step, run_steps
 from hypervisors.operations.engine.subjects import volume_lock_key
-from hypervisors.operations.storage.storage_pool_operations import CALL_SECONDS, StoragePoolOperation, find_subject
+from hypervisors.operations.storage.storage_pool_operations import CALL_SECONDS, StoragePoolOperation
+from hypervisors.operations.storage.storage_pool_steps import StoragePoolStep
 from hypervisors.operations.storage.storage_pool_users import (
     StoragePoolUser,
     place_of,
@@ -70,17 +64,15 @@ class DeleteStoragePool(StoragePoolOperation):
             raise NotPossible(reason)
         return parameters
 
-    def run(self, run: Run) -> Result:
-        storage_pool = find_subject(run)
-        if storage_pool is None:
-            return succeeded(_("It was gone already."))
+    def result_without_row(self) -> Result:
+        return succeeded(_("It was gone already."))
+
+    def run_on(self, run: Run, storage_pool: StoragePool) -> Result:
         steps: list[Step] = [_Stop(storage_pool), _Undefine(storage_pool)]
         if run.parameters.deletes_volumes:
             steps.insert(0, _DeleteVolumes(storage_pool))
             steps.insert(2, _DeleteStorage(storage_pool))
-        result = run_steps(run, steps, done=_("It is deleted."))
-        request_storage_pool_refresh(storage_pool.hypervisor_id, storage_pool.uuid)
-        return result
+        return run_steps(run, steps, done=_("It is deleted."))
 
 
 def why_contents_stay(storage_pool: StoragePool) -> str:
@@ -109,8 +101,9 @@ def _why_others_need_it(storage_pool: StoragePool) -> str:
     return ""
 
 
-class _PoolStep(Step):
+class _PoolStep(OnDefined, StoragePoolStep):
     def __init__(self, storage_pool: StoragePool) -> None:
+        super().__init__(lambda _run: storage_pool.uuid)
         self._storage_pool = storage_pool
         self._uuid = storage_pool.uuid
 
@@ -161,28 +154,14 @@ def _deletion(storage_pool: StoragePool, name: str) -> Any:
     return lambda connection: delete_volume(connection, storage_pool.uuid, name)
 
 
-class _Stop(_PoolStep):
-    name = "stop"
+class _Stop(Stop, _PoolStep):
     label = gettext_lazy("Stop the storage pool")
+    stays_stopped = gettext_lazy("The storage pool stays stopped.")
 
-    def do(self, run: Run, intent: Made) -> Made:
-        uuid = self._uuid
-        was_active = run.ask(lambda connection: is_storage_pool_active(connection, uuid))
+    def check(self, run: Run) -> None:
         reason = _why_used_now(run, self._storage_pool, on_every_host=False)
         if reason:
             raise NotPossible(reason)
-        run.ask(lambda connection: stop_storage_pool(connection, uuid), seconds=CALL_SECONDS)
-        return {"was_active": was_active}
-
-    def is_done(self, run: Run, intent: Made) -> bool:
-        return not run.ask(lambda connection: is_storage_pool_active(connection, self._uuid))
-
-    def undo(self, run: Run, intent: Made, made: Made) -> None:
-        if made.get("was_active"):
-            run.ask(lambda connection: start_storage_pool(connection, self._uuid), seconds=CALL_SECONDS)
-
-    def leftover(self, intent: Made, made: Made) -> str:
-        return _("The storage pool stays stopped.")
 
 
 class _DeleteStorage(_PoolStep):
@@ -197,18 +176,15 @@ class _DeleteStorage(_PoolStep):
         return False
 
 
-class _Undefine(_PoolStep):
-    name = "undefine"
-    label = gettext_lazy("Remove its definition")
-
+class _Undefine(Undefine, _PoolStep):
     def do(self, run: Run, intent: Made) -> Made:
-        run.ask(lambda connection: undefine_storage_pool(connection, self._uuid))
+        super().do(run, intent)
         if not self.is_done(run, intent):
             raise StorageBusy(_("The storage pool is still there."))
         return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        return run.ask(lambda connection: read_definition(connection, self._uuid)) is None
+        return run.ask(lambda connection: self.definitions.read_definition(connection, self._uuid)) is None
 
 
 def _why_used_now(run: Run, storage_pool: StoragePool, *, on_every_host: bool) -> str:

@@ -29,7 +29,7 @@ from hypervisors.operations.storage.sharing_proofs import (
     note_findings,
     outcome_text,
 )
-from hypervisors.operations.storage.storage_pool_operations import StoragePoolOperation, find_subject
+from hypervisors.operations.storage.storage_pool_operations import StoragePoolOperation
 
 _ANSWER_SECONDS = 30.0
 # A host may have what it saw a moment ago in its cache.
@@ -54,7 +54,7 @@ class ProveSharing(StoragePoolOperation):
         return ""
 
     def run(self, run: Run) -> Result:
-        storage_pool = find_subject(run)
+        storage_pool = self.row_of(run)
         if storage_pool is None or storage_pool.shared_storage is None:
             return failed(_("The storage pool is shared with no other host any more."))
         sharers = list(reachable_sharers(storage_pool.shared_storage.pk))

@@ -9,7 +9,7 @@ from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
 from hypervisors.models import StoragePool
 from hypervisors.operations.engine.runs import Result, Run, failed, succeeded
 from hypervisors.operations.storage.storage_operations import storage_pools_of
-from hypervisors.operations.storage.storage_pool_operations import StoragePoolOperation, find_subject
+from hypervisors.operations.storage.storage_pool_operations import StoragePoolOperation
 
 _REFRESH_SECONDS = 120.0
 
@@ -23,9 +23,9 @@ class RefreshStoragePool(StoragePoolOperation):
         return "" if storage_pool.active else _("It is not started.")
 
     def run(self, run: Run) -> Result:
-        storage_pool = find_subject(run)
+        storage_pool = self.row_of(run)
         if storage_pool is None:
-            return failed(_("The storage pool is gone."))
+            return self.result_without_row()
         read, problems = 0, []
         for one in storage_pools_of(storage_pool):
             try:

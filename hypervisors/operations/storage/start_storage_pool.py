@@ -10,13 +10,10 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import FolderMissing
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.storage.storage_pool_actions import (
-    build_storage_pool,
-    is_storage_pool_active,
-    start_storage_pool,
-)
+from hypervisors.gateway.storage.storage_pool_actions import build_storage_pool
 from hypervisors.models import StoragePool
-from hypervisors.operations.storage.storage_pool_operations import SingleStoragePoolCall
+from hypervisors.operations.definitions.calls import SingleCall
+from hypervisors.operations.storage.storage_pool_operations import StoragePoolOperation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +23,7 @@ class StartStoragePoolParameters:
     makes_folder: bool = False
 
 
-class StartStoragePool(SingleStoragePoolCall):
+class StartStoragePool(SingleCall[StoragePool], StoragePoolOperation):
     kind = "start_storage_pool"
     label = gettext_lazy("Start storage pool")
     icon = "player-play"
@@ -39,14 +36,14 @@ class StartStoragePool(SingleStoragePoolCall):
     def why_not_in_this_state(self, storage_pool: StoragePool) -> str:
         return _("It is started already.") if storage_pool.active else ""
 
-    def act(self, connection: Connection, pool_uuid: UUID, parameters: StartStoragePoolParameters) -> None:
+    def act(self, connection: Connection, uuid: UUID, parameters: StartStoragePoolParameters) -> None:
         try:
-            start_storage_pool(connection, pool_uuid)
+            self.definitions.start(connection, uuid)
         except FolderMissing:
             if not parameters.makes_folder:
                 raise
-            build_storage_pool(connection, pool_uuid, "folder")
-            start_storage_pool(connection, pool_uuid)
+            build_storage_pool(connection, uuid, "folder")
+            self.definitions.start(connection, uuid)
 
-    def is_done(self, connection: Connection, pool_uuid: UUID, parameters: StartStoragePoolParameters) -> bool:
-        return is_storage_pool_active(connection, pool_uuid)
+    def is_done(self, connection: Connection, uuid: UUID, parameters: StartStoragePoolParameters) -> bool:
+        return self.definitions.is_active(connection, uuid)

@@ -1,75 +1,31 @@
-"""What the kinds of operations on storage pools share: why not, and a single call whose outcome is looked at."""
+"""What the kinds of operations on storage pools share, beside what they have in common with networks."""
 
-from typing import Any, ClassVar
-from uuid import UUID
+from django.utils.translation import gettext_lazy
 
-from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-
-from hypervisors.errors import HypervisorError
-from hypervisors.gateway.connections import Connection
+from hypervisors.gateway.storage.storage_pool_actions import STORAGE_POOLS
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
+from hypervisors.libvirtxml.storage_pool_builder import STORAGE_POOL_XML
 from hypervisors.models import StoragePool
-from hypervisors.operations.engine.locks import clock
-from hypervisors.operations.engine.reachability import why_unreachable
-from hypervisors.operations.engine.runs import Result, Run, failed
-from hypervisors.operations.engine.types import OperationType
+from hypervisors.operations.definitions.calls import DefinitionOperation
+from hypervisors.operations.engine.runs import Run
 from hypervisors.privileges import Privilege
 
 # Mounting, scanning and activating take a while; a server that is away takes longer.
 CALL_SECONDS = 120.0
 
 
-class StoragePoolOperation(OperationType[StoragePool]):
+class StoragePoolOperation(DefinitionOperation[StoragePool]):
     subject_type = "storage_pool"
     privilege = Privilege.STORAGE_MANAGE
+    definitions = STORAGE_POOLS
+    xml = STORAGE_POOL_XML
+    call_seconds = CALL_SECONDS
+    gone = gettext_lazy("The storage pool is gone.")
+    gone_since = gettext_lazy("The storage pool is gone; it was last seen at %(time)s.")
 
-    def why_gone(self, storage_pool: StoragePool) -> str:
-        if storage_pool.vanished_at is None:
-            return ""
-        return _("The storage pool is gone; it was last seen at %(time)s.") % {"time": clock(storage_pool.vanished_at)}
+    def row_of(self, run: Run) -> StoragePool | None:
+        rows = StoragePool.objects.select_related("hypervisor", "shared_storage")
+        return rows.filter(pk=int(run.operation.subject_key)).first()
 
-    def why_not(self, storage_pool: StoragePool) -> str:
-        return (
-            self.why_gone(storage_pool)
-            or why_unreachable(storage_pool.hypervisor)
-            or self.why_not_in_this_state(storage_pool)
-        )
-
-    def why_not_in_this_state(self, storage_pool: StoragePool) -> str:
-        """Of one that is there, on a host that answers."""
-        return ""
-
-
-class SingleStoragePoolCall(StoragePoolOperation):
-    """One call; what became true decides, whatever the call said."""
-
-    done: ClassVar[str | Promise] = ""
-    call_seconds: ClassVar[float] = CALL_SECONDS
-
-    def act(self, connection: Connection, pool_uuid: UUID, parameters: Any) -> None:
-        raise NotImplementedError
-
-    def is_done(self, connection: Connection, pool_uuid: UUID, parameters: Any) -> bool:
-        raise NotImplementedError
-
-    def run(self, run: Run) -> Result:
-        storage_pool = find_subject(run)
-        if storage_pool is None:
-            return failed(_("The storage pool is gone."))
-        uuid, parameters = storage_pool.uuid, run.parameters
-        problem: HypervisorError | None = None
-        try:
-            run.ask(lambda connection: self.act(connection, uuid, parameters), seconds=self.call_seconds)
-        except HypervisorError as error:
-            problem = error
-        outcome = run.judge(
-            lambda connection: self.is_done(connection, uuid, parameters), done=str(self.done), problem=problem
-        )
-        request_storage_pool_refresh(storage_pool.hypervisor_id, uuid)
-        return outcome
-
-
-def find_subject(run: Run) -> StoragePool | None:
-    rows = StoragePool.objects.select_related("hypervisor", "shared_storage")
-    return rows.filter(pk=int(run.operation.subject_key)).first()
+    def read_again(self, storage_pool: StoragePool) -> None:
+        request_storage_pool_refresh(storage_pool.hypervisor_id, storage_pool.uuid)

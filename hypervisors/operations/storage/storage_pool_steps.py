@@ -1,29 +1,23 @@
 """The steps of creating a storage pool, each safe when it is adopted, with its undoing."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import FolderMissing, HypervisorError, NameTaken, StorageConflict, StorageHoldsData
+from hypervisors.errors import FolderMissing, HypervisorError, StorageConflict, StorageHoldsData
 from hypervisors.gateway.storage.storage_pool_actions import (
+    STORAGE_POOLS,
     build_storage_pool,
-    define_storage_pool,
     delete_storage_behind,
     find_storage_pool_at,
-    find_storage_pool_uuid,
-    is_storage_pool_active,
-    read_definition,
-    set_storage_pool_autostart,
-    start_storage_pool,
-    stop_storage_pool,
-    undefine_storage_pool,
 )
-from hypervisors.gateway.storage.storage_pools import read_storage_pool
 from hypervisors.inventory.refresh_requests import request_storage_pool_refresh
-from hypervisors.libvirtxml.storage_pool_builder import read_storage_pool_spec, with_identity
+from hypervisors.libvirtxml.storage_pool_builder import STORAGE_POOL_XML
+from hypervisors.operations.definitions import steps
+from hypervisors.operations.definitions.steps import defined, defined_uuid
 from hypervisors.operations.engine.runs import Run
-from hypervisors.operations.engine.steps import Made, Step
+from hypervisors.operations.engine.steps import Made
 from hypervisors.operations.storage.storage_pool_operations import CALL_SECONDS
 
 # Formatting a large disk.
@@ -32,19 +26,23 @@ _BUILD_SECONDS = 600.0
 _MOUNTED_TYPES = frozenset({"fs", "netfs"})
 
 
-class DefineStoragePool(Step):
-    name = "define"
-    label = gettext_lazy("Define the storage pool")
+class StoragePoolStep(steps.DefinitionStep):
+    definitions = STORAGE_POOLS
+    call_seconds = CALL_SECONDS
 
-    def __init__(self, xml: str) -> None:
-        self._xml = xml
-        self._spec = read_storage_pool_spec(xml)
+
+class DefineStoragePool(steps.Define, StoragePoolStep):
+    label = gettext_lazy("Define the storage pool")
+    xml = STORAGE_POOL_XML
+    name_taken = gettext_lazy("There is a storage pool called “%(name)s” on this host already.")
+    stays_defined = gettext_lazy("The storage pool “%(name)s” stays defined.")
+
+    def read_again(self, run: Run, uuid: UUID) -> None:
+        request_storage_pool_refresh(run.source.pk, uuid)
 
     def intend(self, run: Run) -> Made:
-        """Looks that nothing has its name or its place: what has its UUID later is ours."""
-        name, path = self._spec.name, self._spec.target_path
-        if run.ask(lambda connection: find_storage_pool_uuid(connection, name)) is not None:
-            raise NameTaken(_("There is a storage pool called “%(name)s” on this host already.") % {"name": name})
+        """Looks that nothing has its place, either."""
+        intent, path = super().intend(run), self.spec.target_path
         if path and not path.startswith("/dev"):
             there = run.ask(lambda connection: find_storage_pool_at(connection, path))
             if there is not None:
@@ -52,36 +50,10 @@ class DefineStoragePool(Step):
                     _("The storage pool “%(name)s” is at %(path)s already: use that one.")
                     % {"name": there, "path": path}
                 )
-        return {"name": name, "uuid": str(uuid4()), "pool_type": self._spec.pool_type}
-
-    def do(self, run: Run, intent: Made) -> Made:
-        xml = with_identity(self._xml, name=intent["name"], uuid=intent["uuid"])
-        run.ask(lambda connection: define_storage_pool(connection, xml))
-        return {}
-
-    def is_done(self, run: Run, intent: Made) -> bool:
-        return run.ask(lambda connection: read_definition(connection, UUID(intent["uuid"]))) is not None
-
-    def undo(self, run: Run, intent: Made, made: Made) -> None:
-        uuid = UUID(intent["uuid"])
-        run.ask(lambda connection: undefine_storage_pool(connection, uuid), seconds=CALL_SECONDS)
-        request_storage_pool_refresh(run.source.pk, uuid)
-
-    def leftover(self, intent: Made, made: Made) -> str:
-        return _("The storage pool “%(name)s” stays defined.") % {"name": intent["name"]}
+        return {**intent, "pool_type": self.spec.pool_type}
 
 
-class _OnDefined(Step):
-    """A step after the definition."""
-
-    def pool_uuid(self, run: Run) -> UUID:
-        return UUID(_defined(run)["uuid"])
-
-    def pool_type(self, run: Run) -> str:
-        return str(_defined(run)["pool_type"])
-
-
-class BuildStoragePool(_OnDefined):
+class BuildStoragePool(steps.OnDefined, StoragePoolStep):
     """`building` is one of create_storage_pool.BUILDINGS."""
 
     name = "build"
@@ -91,10 +63,10 @@ class BuildStoragePool(_OnDefined):
         self._building = building
 
     def do(self, run: Run, intent: Made) -> Made:
-        uuid = self.pool_uuid(run)
-        if self._building == "folder" and self.pool_type(run) == "dir":
+        uuid = defined_uuid(run)
+        if self._building == "folder" and _pool_type(run) == "dir":
             return {"made_folder": _make_folder(run, uuid)}
-        if self.pool_type(run) in _MOUNTED_TYPES and self._building in ("", "folder"):
+        if _pool_type(run) in _MOUNTED_TYPES and self._building in ("", "folder"):
             run.ask(lambda connection: build_storage_pool(connection, uuid, "folder"), seconds=CALL_SECONDS)
         elif self._building in ("format", "overwrite"):
             self._format(run, uuid)
@@ -117,8 +89,8 @@ class BuildStoragePool(_OnDefined):
     def undo(self, run: Run, intent: Made, made: Made) -> None:
         """A folder that was made here goes, if nothing is in it."""
         if made.get("made_folder"):
-            uuid = self.pool_uuid(run)
-            run.ask(lambda connection: stop_storage_pool(connection, uuid), seconds=CALL_SECONDS)
+            uuid = defined_uuid(run)
+            run.ask(lambda connection: STORAGE_POOLS.stop(connection, uuid), seconds=CALL_SECONDS)
             run.ask(lambda connection: delete_storage_behind(connection, uuid), seconds=CALL_SECONDS)
         elif made.get("formatted"):
             raise HypervisorError(_("It was formatted."))
@@ -129,62 +101,35 @@ class BuildStoragePool(_OnDefined):
         return _("What was on its disk is gone.") if made.get("formatted") else ""
 
 
-class StartStoragePool(_OnDefined):
-    name = "start"
+class StartStoragePool(steps.Start, StoragePoolStep):
     label = gettext_lazy("Start the storage pool")
 
     def do(self, run: Run, intent: Made) -> Made:
-        uuid = self.pool_uuid(run)
         try:
-            run.ask(lambda connection: start_storage_pool(connection, uuid), seconds=CALL_SECONDS)
+            return super().do(run, intent)
         except FolderMissing as error:
-            if self.pool_type(run) != "dir":
+            if _pool_type(run) != "dir":
                 raise
             raise FolderMissing(
                 _("The folder is not there on %(host)s. Choose “Create the folder”, or make it there first. %(error)s")
                 % {"host": run.source.name, "error": error}
             ) from error
-        return {}
-
-    def is_done(self, run: Run, intent: Made) -> bool:
-        uuid = self.pool_uuid(run)
-        return run.ask(lambda connection: is_storage_pool_active(connection, uuid))
-
-    def undo(self, run: Run, intent: Made, made: Made) -> None:
-        uuid = self.pool_uuid(run)
-        run.ask(lambda connection: stop_storage_pool(connection, uuid), seconds=CALL_SECONDS)
-
-    def leftover(self, intent: Made, made: Made) -> str:
-        return _("It stays started.")
 
 
-class AutostartStoragePool(_OnDefined):
-    name = "autostart"
-    label = gettext_lazy("Start it with its host")
-
-    def do(self, run: Run, intent: Made) -> Made:
-        uuid = self.pool_uuid(run)
-        run.ask(lambda connection: set_storage_pool_autostart(connection, uuid, autostart=True))
-        return {}
-
-    def is_done(self, run: Run, intent: Made) -> bool:
-        uuid = self.pool_uuid(run)
-        facts = run.ask(lambda connection: read_storage_pool(connection, uuid))
-        return facts is not None and facts.autostart
+class AutostartStoragePool(steps.Autostart, StoragePoolStep):
+    pass
 
 
 def _make_folder(run: Run, uuid: UUID) -> bool:
     """False when it was there: only what was made here is undone. Leaves the storage pool as it was."""
     try:
-        run.ask(lambda connection: start_storage_pool(connection, uuid), seconds=CALL_SECONDS)
+        run.ask(lambda connection: STORAGE_POOLS.start(connection, uuid), seconds=CALL_SECONDS)
     except FolderMissing:
         run.ask(lambda connection: build_storage_pool(connection, uuid, "folder"), seconds=CALL_SECONDS)
         return True
-    run.ask(lambda connection: stop_storage_pool(connection, uuid), seconds=CALL_SECONDS)
+    run.ask(lambda connection: STORAGE_POOLS.stop(connection, uuid), seconds=CALL_SECONDS)
     return False
 
 
-def _defined(run: Run) -> Made:
-    """What the first step wrote down."""
-    intent: Made = next(entry["intent"] for entry in run.operation.steps if entry["name"] == DefineStoragePool.name)
-    return intent
+def _pool_type(run: Run) -> str:
+    return str(defined(run)["pool_type"])

@@ -8,7 +8,8 @@ from lxml import etree
 from hypervisors.libvirtxml.install_boot import install_boot_xml
 from hypervisors.libvirtxml.install_marker import InstallMarker, build_install_marker, find_install_marker
 from hypervisors.libvirtxml.media import drives_with_media, without_medium
-from hypervisors.libvirtxml.pasted_domains import dropped_by_libvirt, read_pasted_domain, with_uuid
+from hypervisors.libvirtxml.pasted_domains import read_pasted_domain, with_uuid
+from hypervisors.libvirtxml.typed_documents import dropped_by_libvirt
 
 _UUID = UUID("5f1d1f0e-0000-4000-8000-000000000001")
 MACHINE = """<domain type='kvm'><name>web &amp; 1</name>
