@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hypervisors.inventory.addresses import save_card_addresses
 from hypervisors.inventory.storage.references import save_references
 from hypervisors.libvirtxml.domains import parse_domain
 from hypervisors.models import Domain, DomainDefinition, Operation, OperationLock
@@ -27,6 +28,7 @@ def define(domain: Domain, *, live_xml: str | None = None, inactive_xml: str | N
             values |= {f"{at}_xml": xml, f"{at}_parsed": parse_domain(xml).as_json() if xml else {}}
     row, _made = DomainDefinition.objects.update_or_create(domain=domain, defaults=values)
     save_references([(domain.pk, row.live_xml, row.inactive_xml)])
+    save_card_addresses([(domain.pk, row.live_parsed, row.inactive_parsed)])
 
 
 def domain_xml(*disks: str, name: str = "web1") -> str:

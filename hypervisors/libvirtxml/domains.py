@@ -33,8 +33,9 @@ from hypervisors.libvirtxml.domain_devices import (
 )
 from hypervisors.libvirtxml.template_marker import template_name
 
-# Raise it with every change of what parse_domain finds: the watcher then parses anew what it has stored.
-PARSER_VERSION = 3
+# Raise it with every change of what parse_domain finds, or of which rows are written of that: the watcher then parses
+# anew what it has stored.
+PARSER_VERSION = 4
 
 _LIBOSINFO_OS = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}os"
 _GUEST_AGENT_CHANNEL = "org.qemu.guest_agent.0"

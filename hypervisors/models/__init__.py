@@ -1,6 +1,7 @@
 """What vmportal remembers."""
 
 from hypervisors.models.access import AuditRecord, Role, RoleBinding
+from hypervisors.models.addresses import DomainAddress, LeasedAddress
 from hypervisors.models.appliances import Appliance
 from hypervisors.models.domain_copies import DomainCopy
 from hypervisors.models.domain_templates import DomainTemplate
@@ -30,6 +31,7 @@ __all__ = [
     "Appliance",
     "AuditRecord",
     "Domain",
+    "DomainAddress",
     "DomainCopy",
     "DomainDefinition",
     "DomainSnapshot",
@@ -42,6 +44,7 @@ __all__ = [
     "HypervisorCredentials",
     "HypervisorPool",
     "Installation",
+    "LeasedAddress",
     "LoginSession",
     "Network",
     "NetworkFilter",

@@ -33,7 +33,7 @@ def test_search_enter_and_one_click_lead_to_a_screen(page: Page, guest: Guest) -
 
 def test_the_search_proposes_and_is_used_by_keyboard_alone(page: Page, guest: Guest, lab: Lab) -> None:
     open_machine(page, guest)
-    search = page.get_by_role("combobox", name="Search virtual machines and hosts")
+    search = page.get_by_role("combobox", name="Search machines, hosts, networks")
     search.fill(lab.hosts[0].name)
     options = page.get_by_role("option")
     expect(options.first).to_contain_text(lab.hosts[0].name)

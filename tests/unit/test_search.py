@@ -73,5 +73,5 @@ def test_it_takes_a_handful_of_queries(
 ) -> None:
     for number in range(12):
         make_domain(name=f"vm{number}")
-    with django_assert_num_queries(5):  # session, user, rights, machines, hosts
+    with django_assert_num_queries(6):  # session, user, rights, machines, hosts, networks
         operator.get("/search/?q=vm")

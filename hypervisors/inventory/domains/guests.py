@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from hypervisors.broadcast import Change
+from hypervisors.inventory.addresses import save_guest_addresses
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import GuestRead
 from hypervisors.models import Domain, GuestFacts
@@ -78,6 +79,8 @@ def _write(domain: Domain, read: GuestRead) -> None:
     if read.has_answered:
         row.answered_at = at
     row.save()
+    if read.facts is not None:
+        save_guest_addresses(domain.pk, row.addresses)
 
 
 def _find_domain(hypervisor_id: int, uuid: UUID) -> Domain | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
+from hypervisors.inventory.addresses import save_card_addresses
 from hypervisors.inventory.storage.quarantine import judge_named
 from hypervisors.inventory.storage.references import save_references
 from hypervisors.inventory.xml_versions import note_versions
@@ -171,6 +172,7 @@ def save_definitions(definitions: Iterable[tuple[DomainRecord, Definition]]) -> 
         update_fields=[*_DEFINITION_FIELDS, "parser_version"],
         batch_size=_BATCH,
     )
+    save_card_addresses((record.pk, one.live_parsed, one.inactive_parsed) for record, one in definitions)
     note_versions("domain_id", {record.pk: one.inactive_xml for record, one in definitions})
     named_raw = save_references((record.pk, one.live_xml, one.inactive_xml) for record, one in definitions)
     judge_named(named_raw)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from hypervisors.broadcast import Change
 from hypervisors.gateway.networks.networks import NetworkFacts
+from hypervisors.inventory.addresses import save_leased_addresses
 from hypervisors.inventory.isolation import AT_ONCE, Isolation
 from hypervisors.inventory.observations import NetworksListed
 from hypervisors.inventory.rows import bring_up_to_date
@@ -78,9 +79,11 @@ def _replace(hypervisor_id: int, listed: list[dict[str, Any]], isolation: Isolat
                 changes.append(_change(row))
             if row.definition_xml != defined_before:
                 note_versions("network_id", {row.pk: row.definition_xml})
+            save_leased_addresses(row)
     for row in rows:
         if row.vanished_at is None:
             bring_up_to_date(row, {"vanished_at": timezone.now(), "active": False})
+            save_leased_addresses(row)
             changes.append(_change(row))
     return changes
 

@@ -27,6 +27,11 @@ def merged_addresses(told: Mapping[str, Sequence[str]], leased: Mapping[str, lis
 
 def addresses_of(domains: Sequence[OnHost]) -> dict[int, list[str]]:
     """By the domains' keys. Three queries."""
+    return {pk: [one for told in cards.values() for one in told] for pk, cards in cards_of(domains).items()}
+
+
+def cards_of(domains: Sequence[OnHost]) -> dict[int, dict[str, list[str]]]:
+    """By the domains' keys: the addresses of each card by its MAC. Three queries."""
     leases = _by_host(domain.hypervisor_id for domain in domains)
     definitions = DomainDefinition.objects.filter(domain__in=[domain.pk for domain in domains])
     parses = {row.pk: row.parsed for row in definitions.only("live_parsed", "inactive_parsed")}
@@ -35,9 +40,9 @@ def addresses_of(domains: Sequence[OnHost]) -> dict[int, list[str]]:
     return {domain.pk: _of(parses.get(domain.pk, {}), known[domain.pk]) for domain in domains}
 
 
-def _of(parsed: Mapping[str, Any], leases: Mapping[str, list[str]]) -> list[str]:
+def _of(parsed: Mapping[str, Any], known: Mapping[str, list[str]]) -> dict[str, list[str]]:
     macs = [str(interface.get("mac", "")).lower() for interface in parsed.get("interfaces", [])]
-    return [address for mac in macs for address in leases.get(mac, [])]
+    return {mac: known.get(mac, []) for mac in macs if mac}
 
 
 def _by_host(hypervisor_ids: Iterable[int | None]) -> dict[int | None, dict[str, list[str]]]:

@@ -19,6 +19,7 @@ from hypervisors.models import Domain, Hypervisor, Operation
 from hypervisors.models.domains import DomainQuerySet, shown_domain_state
 from hypervisors.models.usage import Metric, latest_ranking
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
+from hypervisors.web.domains.address_search import matches_address
 
 PAGE_SIZES = (50, 100)
 # What a person calls a state, and the states it stands for.
@@ -304,7 +305,7 @@ def _attach_operations(domains: Sequence[ListedDomain]) -> None:
 def _matches(text: str) -> Q:
     by_text = Q(name__icontains=text) | Q(title__icontains=text)
     by_host = Q(hypervisor__in=Hypervisor.objects.filter(name__icontains=text).values("pk"))
-    return by_text | by_host | _matches_uuid(text)
+    return by_text | by_host | _matches_uuid(text) | matches_address(text)
 
 
 def _matches_uuid(text: str) -> Q:
