@@ -2,7 +2,7 @@
 
 import re
 
-from hypervisors.libvirtxml.hardware.fields import NODES, Field, Value
+from hypervisors.libvirtxml.hardware.fields import NODES, Field, MissingValueError, Value
 from hypervisors.libvirtxml.spec_checks import (
     check_between,
     check_line,
@@ -22,7 +22,7 @@ def checked_value(field: Field, given: Value) -> Value:
     """The value in the form that reading gives it. Raises: ValueError."""
     value = _CHECKS[field.kind](field, given)
     if field.required and value == "":
-        raise ValueError(f"The {field.words} is missing.")
+        raise MissingValueError(field)
     return value
 
 

@@ -85,6 +85,7 @@ def with_device(xml: str, device_xml: str) -> str:
     root, element = parse_definition(xml), parse_device(device_xml)
     present = device_elements(root)
     _check_room(device_type_of(element), present)
+    _check_screen(element, present)
     complete(element, present)
     append_child(devices_of(root), element)
     etree.indent(element, level=2)
@@ -96,7 +97,10 @@ def with_changed_device(xml: str, device_id: str, device_xml: str) -> str:
     root, element = parse_definition(xml), parse_device(device_xml)
     old = _found(root, device_id)
     check_is_no_second_name(old, root)
-    complete(element, [device for device in device_elements(root) if device is not old])
+    others = [device for device in device_elements(root) if device is not old]
+    if element.get("type") != old.get("type"):
+        _check_screen(element, others)
+    complete(element, others)
     element.tail = old.tail
     devices_of(root).replace(old, element)
     return serialised(root)
@@ -143,3 +147,10 @@ def _device(name: str, found: etree._Element) -> Device:
 def _check_room(kind: DeviceType, present: list[etree._Element]) -> None:
     if kind.most is not None and sum(device_type_of(device) is kind for device in present) >= kind.most:
         raise ValueError(f"A virtual machine has at most {kind.most} of these devices.")
+
+
+def _check_screen(element: etree._Element, others: list[etree._Element]) -> None:
+    """libvirt defines a machine with two screens of one type, and QEMU does not start it."""
+    kind = element.get("type", "")
+    if element.tag == "graphics" and any(one.tag == "graphics" and one.get("type") == kind for one in others):
+        raise ValueError(f"It has a {kind.upper()} screen already: QEMU starts with one of each type.")

@@ -30,6 +30,14 @@ FieldKind = Literal[
 ]
 
 
+class MissingValueError(ValueError):
+    """A field that has to have a value has none. `field_name` is for who knows its label."""
+
+    def __init__(self, field: "Field") -> None:
+        super().__init__(f"The {field.words} is missing.")
+        self.field_name = field.name
+
+
 @dataclass(frozen=True)
 class Field:
     """`path` leads from the device's element: "driver/@cache", "model" (its text), "timer[@name='rtc']/@present".

@@ -1,6 +1,6 @@
 """Which fields can change while the machine runs. All others wait, and are named."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
 from hypervisors.libvirtxml.hardware.fields import Value, Values
@@ -49,23 +49,31 @@ _SECTION_WORDS = {
 }
 
 
-def waiting_of_device(type_key: str, before: Values, after: Values) -> str:
-    """Why a change of a device waits; empty where it is tried at once."""
+def plain_name(name: str) -> str:
+    """A field's name for who has no labels."""
+    return name.replace("_", " ")
+
+
+def waiting_of_device(
+    type_key: str, before: Values, after: Values, *, name_of: Callable[[str], str] = plain_name
+) -> str:
+    """Why a change of a device waits; empty where it is tried at once. `name_of` says what a field is called."""
     changed = changed_names(before, after)
     waiting = [name for name in changed if name not in _LIVE_FIELDS.get(type_key, ())]
     if type_key == "interface":
-        return _waiting_card(before, after, waiting)
-    if type_key == "graphics" and waiting:
-        return f"QEMU cannot change a screen's {_listed(waiting)} while it runs."
-    return f"QEMU cannot change the {_listed(waiting)} while it runs." if waiting else ""
+        return _waiting_card(before, after, waiting, name_of)
+    whose = "a screen's" if type_key == "graphics" else "the"
+    return f"QEMU cannot change {whose} {_listed(waiting, name_of)} while it runs." if waiting else ""
 
 
-def waiting_of_section(section_key: str, before: Values, after: Values) -> str:
-    """Why a change of a section waits; empty where it is tried at once."""
+def waiting_of_section(
+    section_key: str, before: Values, after: Values, *, name_of: Callable[[str], str] = plain_name
+) -> str:
+    """Why a change of a section waits; empty where it is tried at once. `name_of` says what a field is called."""
     changed = changed_names(before, after)
     waiting = [name for name in changed if name not in _LIVE_SETTINGS.get(section_key, ())]
     if waiting:
-        return _SECTION_WORDS.get(section_key, f"QEMU cannot change the {_listed(waiting)} while it runs.")
+        return _SECTION_WORDS.get(section_key, f"QEMU cannot change the {_listed(waiting, name_of)} while it runs.")
     if section_key == "processor" and changed and _number(after, "vcpus_current") > _number(before, "vcpus_max"):
         return f"It was started with at most {before['vcpus_max']} virtual CPUs."
     if section_key == "memory" and changed and _number(after, "current_memory_kib") > _number(before, "memory_kib"):
@@ -84,13 +92,13 @@ def changed_names(before: Values, after: Values) -> list[str]:
     return [name for name, value in after.items() if not _is_same(before.get(name, ""), value)]
 
 
-def _waiting_card(before: Values, after: Values, waiting: list[str]) -> str:
+def _waiting_card(before: Values, after: Values, waiting: list[str], name_of: Callable[[str], str]) -> str:
     if "mac" in waiting:
         return "A card is known by its MAC address: it gets another with the next start."
     kinds = (before.get("type", "network"), after.get("type", before.get("type", "network")))
     if kinds[0] != kinds[1] and not set(kinds) <= set(_PLUG_TYPES):
         return "Only between networks and bridges can a card be moved while it runs."
-    return f"QEMU cannot change a card's {_listed(waiting)} while it runs." if waiting else ""
+    return f"QEMU cannot change a card's {_listed(waiting, name_of)} while it runs." if waiting else ""
 
 
 def _is_same(before: Value, after: Value) -> bool:
@@ -103,6 +111,6 @@ def _number(values: Values, name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _listed(names: Iterable[str]) -> str:
-    words = [name.replace("_", " ") for name in names]
+def _listed(names: Iterable[str], name_of: Callable[[str], str]) -> str:
+    words = [name_of(name) for name in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

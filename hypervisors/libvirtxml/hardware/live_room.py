@@ -21,7 +21,25 @@ def missing_room(type_key: str, values: Values, root: etree._Element) -> str:
 def _redirection(values: Values, root: etree._Element) -> str:
     if values.get("type") == "spicevmc" and not _has(root, "graphics", "@type", "spice"):
         return "USB redirection goes through a SPICE screen, and it has none."
-    return ""
+    return _usb_device(values, root)
+
+
+def _usb_device(values: Values, root: etree._Element) -> str:
+    has_usb = any(
+        device.tag == "controller" and device.get("type") == "usb" and device.get("model") != "none"
+        for device in device_elements(root)
+    )
+    return "" if has_usb else "It has no USB controller, and QEMU cannot plug one in while it runs."
+
+
+def _on_usb(values: Values, root: etree._Element) -> str:
+    return _usb_device(values, root) if values.get("bus") == "usb" else ""
+
+
+def _port(values: Values, root: etree._Element) -> str:
+    if values.get("target_type") != "virtio" or _has(root, "controller", "@type", "virtio-serial"):
+        return ""
+    return "It has no virtio-serial controller, and QEMU cannot plug one in while it runs."
 
 
 def _directory(values: Values, root: etree._Element) -> str:
@@ -41,6 +59,11 @@ def _memory(values: Values, root: etree._Element) -> str:
 
 
 _NEEDS: dict[str, Callable[[Values, etree._Element], str]] = {
+    "channel": _port,
+    "console": _port,
+    "disk": _on_usb,
+    "hostdev_usb": _usb_device,
+    "input": _on_usb,
     "redirdev": _redirection,
     "filesystem": _directory,
     "memory": _memory,

@@ -3,6 +3,7 @@
 What is said to be possible is tried, and may still be refused by the host or the guest; the rest is not tried.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lxml import etree
@@ -10,7 +11,7 @@ from lxml import etree
 from hypervisors.libvirtxml.hardware.definitions import parse_definition, parse_device
 from hypervisors.libvirtxml.hardware.device_types import device_type_of
 from hypervisors.libvirtxml.hardware.fields import Values
-from hypervisors.libvirtxml.hardware.live_changes import waiting_of_device, waiting_of_section
+from hypervisors.libvirtxml.hardware.live_changes import plain_name, waiting_of_device, waiting_of_section
 from hypervisors.libvirtxml.hardware.live_room import missing_room
 from hypervisors.libvirtxml.hardware.values import read_values
 
@@ -50,9 +51,11 @@ def rule_for_adding(type_key: str, values: Values, live_xml: str) -> LiveRule:
     return _rule(why)
 
 
-def rule_for_changing(type_key: str, before: Values, after: Values) -> LiveRule:
-    """`before` are the values of the running machine's device."""
-    return _rule(waiting_of_device(type_key, before, after))
+def rule_for_changing(
+    type_key: str, before: Values, after: Values, *, name_of: Callable[[str], str] = plain_name
+) -> LiveRule:
+    """`before` are the values of the running machine's device; `name_of` says what a field is called."""
+    return _rule(waiting_of_device(type_key, before, after, name_of=name_of))
 
 
 def rule_for_removing(type_key: str, live_xml: str) -> LiveRule:
@@ -61,9 +64,11 @@ def rule_for_removing(type_key: str, live_xml: str) -> LiveRule:
     return _rule(_never_removed(type_key, read_values(element, device_type_of(element).fields), element))
 
 
-def rule_for_section(section_key: str, before: Values, after: Values) -> LiveRule:
-    """`before` are the values of the running machine."""
-    return _rule(waiting_of_section(section_key, before, after))
+def rule_for_section(
+    section_key: str, before: Values, after: Values, *, name_of: Callable[[str], str] = plain_name
+) -> LiveRule:
+    """`before` are the values of the running machine; `name_of` says what a field is called."""
+    return _rule(waiting_of_section(section_key, before, after, name_of=name_of))
 
 
 def _never_added(type_key: str, values: Values) -> str:

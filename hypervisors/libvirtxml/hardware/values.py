@@ -6,7 +6,7 @@ from lxml import etree
 
 from hypervisors.libvirtxml.documents import size_bytes
 from hypervisors.libvirtxml.hardware.checks import checked_value
-from hypervisors.libvirtxml.hardware.fields import Field, Value, Values, existing_fields
+from hypervisors.libvirtxml.hardware.fields import Field, MissingValueError, Value, Values, existing_fields
 from hypervisors.libvirtxml.hardware.lines import normal_lines, read_lines, split_lines, write_lines
 from hypervisors.libvirtxml.hardware.paths import element_at, make_at, read_at, remove_at, split_path, write_at
 
@@ -70,7 +70,7 @@ def _write_if_changed(element: etree._Element, field: Field, value: Value, befor
         return
     if value == "" or (value == field.absent_value and not is_stated and not field.required):
         if field.required:
-            raise ValueError(f"The {field.words} is missing.")
+            raise MissingValueError(field)
         _remove(element, field)
     else:
         _write(element, field, value)

@@ -14,6 +14,7 @@ from hypervisors.operations.domains.creation.disk_steps import NewDisk, TellStor
 from hypervisors.operations.domains.creation.places import storage_pool_on
 from hypervisors.operations.domains.hardware.adding import Attach, NewDevice, checked_addition
 from hypervisors.operations.domains.hardware.checks import definition_of, host_of, stored_xml, volume_locks
+from hypervisors.operations.domains.hardware.device_names import TYPE_NAMES
 from hypervisors.operations.domains.hardware.disks import plan_of_new
 from hypervisors.operations.domains.hardware.guards import needs_to_add
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
@@ -77,7 +78,8 @@ class AddDevice(HardwareChange):
 
     def title(self, operation: Operation) -> str:
         kind = operation.parameters.get("device_type")
-        return _("Add hardware: %(device)s") % {"device": kind} if kind else str(self.label)
+        name = TYPE_NAMES.get(str(kind), TYPE_NAMES["other"])
+        return _("Add hardware: %(device)s") % {"device": name} if kind else str(self.label)
 
     def run(self, run: Run) -> Result:
         parameters: AddDeviceParameters = run.parameters

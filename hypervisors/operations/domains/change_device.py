@@ -17,6 +17,7 @@ from hypervisors.operations.domains.hardware.checks import (
     stored_xml,
     volume_locks,
 )
+from hypervisors.operations.domains.hardware.device_names import name_by_identity
 from hypervisors.operations.domains.hardware.guards import needs_to_change
 from hypervisors.operations.domains.hardware.host_reach import new_names_of_the_host
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
@@ -81,7 +82,8 @@ class ChangeDevice(HardwareChange):
 
     def title(self, operation: Operation) -> str:
         device_id = operation.parameters.get("device_id")
-        return _("Change hardware: %(device)s") % {"device": device_id} if device_id else str(self.label)
+        name = name_by_identity(str(device_id)) if device_id else ""
+        return _("Change hardware: %(device)s") % {"device": name} if name else str(self.label)
 
     def run(self, run: Run) -> Result:
         parameters: ChangeDeviceParameters = run.parameters

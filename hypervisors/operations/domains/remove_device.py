@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.models import Domain, Operation
 from hypervisors.operations.domains.hardware.checks import checked_base, checked_when, definition_of, device_of
+from hypervisors.operations.domains.hardware.device_names import name_by_identity
 from hypervisors.operations.domains.hardware.guards import needs_to_remove
 from hypervisors.operations.domains.hardware.kinds import HardwareChange
 from hypervisors.operations.domains.hardware.parameters import RemoveDeviceParameters
@@ -42,7 +43,8 @@ class RemoveDevice(HardwareChange):
 
     def title(self, operation: Operation) -> str:
         device_id = operation.parameters.get("device_id")
-        return _("Remove hardware: %(device)s") % {"device": device_id} if device_id else str(self.label)
+        name = name_by_identity(str(device_id)) if device_id else ""
+        return _("Remove hardware: %(device)s") % {"device": name} if name else str(self.label)
 
     def run(self, run: Run) -> Result:
         return remove(run)

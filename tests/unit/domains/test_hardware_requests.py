@@ -11,6 +11,7 @@ from hypervisors.libvirtxml.hardware.devices import build_device
 from hypervisors.models import AuditRecord, Domain, DomainDefinition, Network, Operation, StoragePool, Volume
 from hypervisors.operations.domains.hardware.host_reach import names_of_the_host
 from hypervisors.operations.engine.records import without_secrets
+from hypervisors.operations.engine.registry import operation_type
 from hypervisors.operations.engine.requests import request_operation
 from tests.roles import bind
 from tests.rows import define
@@ -57,7 +58,7 @@ REACHING: dict[str, dict[str, Any]] = {
     "a serial port to a file": {"device_type": "serial", "values": {"type": "file", "source_path": "/etc/crontab"}},
     "a screen for everybody": {
         "device_type": "graphics",
-        "values": {"type": "vnc", "listen_type": "address", "listen_address": "0.0.0.0"},
+        "values": {"type": "spice", "listen_type": "address", "listen_address": "0.0.0.0"},
     },
     "a TPM of the host": {
         "device_type": "tpm",
@@ -236,7 +237,7 @@ def test_a_volume_that_another_machine_has_is_not_given_to_a_second(
 
 
 def test_a_password_is_in_no_record(alice: User, machine: Domain) -> None:
-    values = {"type": "vnc", "password": "s3cr3t-word"}
+    values = {"type": "spice", "password": "s3cr3t-word"}
     operation = ask(alice, machine, "add_device", device_type="graphics", values=values)
     assert operation.parameters["secret_values"] == {"password": "s3cr3t-word"}
     assert "s3cr3t-word" not in str(without_secrets(operation))
@@ -262,3 +263,20 @@ def test_what_a_machine_has_of_its_own_names_nothing_of_the_host(type_key: str, 
 def test_a_card_on_the_hosts_loopback_is_the_hosts() -> None:
     assert names_of_the_host("<interface type='user'/>")
     assert not names_of_the_host("<interface type='network'><source network='default'/></interface>")
+
+
+def test_a_second_screen_of_one_type_is_refused(alice: User, machine: Domain) -> None:
+    """QEMU would not start it any more."""
+    with pytest.raises(NotPossible, match="VNC screen already"):
+        ask(alice, machine, "add_device", device_type="graphics", values={"type": "vnc"})
+
+
+def test_an_operation_is_titled_by_what_people_call_the_device(alice: User, machine: Domain) -> None:
+    added = ask(alice, machine, "add_device", device_type="rng", values={"backend_path": "/dev/urandom"})
+    assert operation_type("add_device").title(added) == "Add hardware: Random numbers"
+    removed = Operation(kind="remove_device", parameters={"device_id": "graphics:vnc:0"})
+    assert operation_type("remove_device").title(removed) == "Remove hardware: Screen"
+    changed = Operation(kind="change_device", parameters={"device_id": "disk:vda"})
+    assert operation_type("change_device").title(changed) == "Change hardware: Disk vda"
+    passed = Operation(kind="remove_device", parameters={"device_id": "hostdev:usb:1"})
+    assert operation_type("remove_device").title(passed) == "Remove hardware: Device of the host"

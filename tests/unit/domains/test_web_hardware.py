@@ -1,40 +1,31 @@
 """The Hardware tab: who sees and changes what, what a form shows and sends, and what they are told who come late."""
 
 from collections.abc import Callable
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from lxml import html
 
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
 from hypervisors.libvirtxml.hardware.sections import SECTIONS
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Network, NodeDevice, Operation, StoragePool, Volume
+from hypervisors.models import Domain, Hypervisor, Network, NodeDevice, Operation, StoragePool, Volume
 from hypervisors.states import DomainState
 from hypervisors.web.domains.hardware.device_labels import DEVICE_LABELS, OWN_LABELS
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES
 from hypervisors.web.domains.hardware.helps import HELPS
 from hypervisors.web.domains.hardware.section_labels import SECTION_LABELS
 from hypervisors.web.domains.hardware.type_words import TYPES
+from tests.hardware_pages import HTMX, MACHINE, change, form_of, give_hardware, part
 from tests.roles import bind
 from tests.rows import define, domain_xml
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
-MACHINE = Path(__file__).with_name("hardware-machine.xml").read_text()
-HTMX = {"HX-Request": "true"}
 MOST_QUERIES = 24
-
-
-def give_hardware(domain: Domain, *, live: str = "", stored: str = MACHINE, sha256: str = "a" * 64) -> Domain:
-    values = {"live_xml": live, "inactive_xml": stored, "inactive_sha256": sha256}
-    DomainDefinition.objects.update_or_create(domain=domain, defaults=values)
-    return domain
 
 
 @pytest.fixture
@@ -43,15 +34,9 @@ def machine(make_domain: Callable[..., Domain]) -> Domain:
     return give_hardware(make_domain(name="web7"))
 
 
-def part(browser: Client, domain: Domain, show: str, **query: str) -> str:
-    answer = browser.get(f"/vms/{domain.uuid}/hardware/part/", {"show": show, **query}, headers=HTMX)
-    assert answer.status_code == 200
-    return answer.content.decode()
-
-
 def test_the_list_names_each_part_of_the_machine(operator: Client, machine: Domain) -> None:
     page = operator.get(f"/vms/{machine.uuid}/hardware/").content.decode()
-    for text in ("Disk vda", "CD drive sda", "Network card 52:54:00:00:00:01", "Screen vnc", "General", "Add hardware"):
+    for text in ("Disk vda", "CD drive sda", "Network card 52:54:00:00:00:01", "Screen VNC", "General", "Add hardware"):
         assert text in page
 
 
@@ -152,17 +137,6 @@ def test_a_volume_of_another_machine_is_named_so_and_cannot_be_chosen(
 
 
 # --- changing
-
-
-def form_of(browser: Client, domain: Domain, show: str, **query: str) -> dict[str, str]:
-    """What a browser would send of the form as it is shown."""
-    page = html.fromstring(part(browser, domain, show, **query))
-    [form] = page.xpath("//form[contains(@class, 'vp-hardware-form')]")
-    return {name: value or "" for name, value in form.form_values()}
-
-
-def change(browser: Client, domain: Domain, fields: dict[str, str]) -> HttpResponse:
-    return browser.post(f"/vms/{domain.uuid}/hardware/change/", fields, headers=HTMX)
 
 
 def asked() -> Operation:

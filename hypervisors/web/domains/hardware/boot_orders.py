@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hypervisors.web.domains.hardware.controls import Control
-from hypervisors.web.domains.hardware.entries import device_name
+from hypervisors.web.domains.hardware.entries import device_detail, device_name
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.type_words import type_words
 
@@ -41,7 +41,7 @@ def boot_order(hardware: MachineHardware, control: Control) -> BootOrder:
                 device_id=name,
                 icon=type_words(bootable[name].type_key).icon,
                 name=device_name(bootable[name]),
-                detail=bootable[name].summary,
+                detail=device_detail(bootable[name]),
                 is_used=name in used,
             )
             for name in names

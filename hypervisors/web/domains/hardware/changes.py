@@ -1,6 +1,7 @@
 """Asking for changes of a machine's hardware; what was typed comes back with what is wrong with it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from hypervisors.access import require
 from hypervisors.errors import Conflict, NotPermitted, NotPossible
 from hypervisors.libvirtxml.hardware.devices import build_device
+from hypervisors.libvirtxml.hardware.fields import MissingValueError
 from hypervisors.libvirtxml.hardware.sections import change_section
 from hypervisors.models import Operation
 from hypervisors.operations.engine.requests import request_operation
@@ -40,6 +42,7 @@ from hypervisors.web.domains.hardware.panes import (
 from hypervisors.web.domains.hardware.removals import beyond_the_role, removal_of, why_not_removed
 from hypervisors.web.domains.hardware.timing import NEXT_START, NOW
 from hypervisors.web.domains.hardware.type_words import type_words
+from hypervisors.web.domains.hardware.words import field_label
 from hypervisors.web.domains.pages import visible_domain
 from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
@@ -70,6 +73,8 @@ def change_hardware(request: HttpRequest, uuid: UUID) -> HttpResponse:
         )
     except NotPermitted:
         return _again(request, machine, part, draft, posted, error=beyond_the_role())
+    except MissingValueError as error:
+        return _again(request, machine, part, _with_missing(draft, error), posted, error=_needed(part, error))
     except (Conflict, NotPossible, ValueError) as error:
         return _again(request, machine, part, draft, posted, error=str(error))
     return _asked(request, machine, part, operation)
@@ -167,6 +172,14 @@ def _source(part: Part, posted: Mapping[str, str]) -> dict[str, Any]:
 
 def _is_source(name: str) -> bool:
     return name in _SOURCE_FIELDS or name.startswith(("source_", "auth_"))
+
+
+def _with_missing(draft: Draft, error: MissingValueError) -> Draft:
+    return replace(draft, errors={**draft.errors, error.field_name: _("This is needed.")})
+
+
+def _needed(part: Part, error: MissingValueError) -> str:
+    return _("“%(field)s” is needed.") % {"field": field_label(part.key, error.field_name)}
 
 
 def _check_errors(draft: Draft) -> None:

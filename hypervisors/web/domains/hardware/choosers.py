@@ -9,9 +9,11 @@ from hypervisors.access import can
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
 from hypervisors.privileges import Privilege
 from hypervisors.web.domains.hardware.machines import MachineHardware
+from hypervisors.web.domains.hardware.suggestions import is_without_usb, new_values
 from hypervisors.web.domains.hardware.timing import rule_to_add
 from hypervisors.web.domains.hardware.type_words import GROUPS, TYPES
 
+_ON_USB = frozenset({"hostdev_usb", "redirdev", "smartcard"})
 # A piece of the host, or what leads out of the machine: only who manages the host gives it.
 _OF_THE_HOST = frozenset({"hostdev_usb", "hostdev_pci", "hostdev_mdev", "filesystem", "shmem", "lease", "vsock"})
 
@@ -43,7 +45,7 @@ def type_choices(hardware: MachineHardware, user: User | AnonymousUser) -> list[
 
 def _choice(hardware: MachineHardware, key: str, *, manages: bool) -> TypeChoice:
     words = TYPES[key]
-    rule = rule_to_add(hardware, key, dict(DEVICE_TYPES[key].defaults)) if hardware.is_active else None
+    rule = rule_to_add(hardware, key, new_values(key, hardware.stored)) if hardware.is_active else None
     return TypeChoice(
         show=f"add:{key}",
         icon=words.icon,
@@ -61,6 +63,8 @@ def _reason(hardware: MachineHardware, key: str, *, manages: bool) -> str:
         return _("It has one already.") if most == 1 else _("It has %(most)d already.") % {"most": most}
     if key in _OF_THE_HOST and not manages:
         return _("Only who manages the host may give a machine a piece of it.")
+    if key in _ON_USB and is_without_usb(hardware.stored):
+        return _("USB is switched off: remove the controller USB “none” first.")
     if key == "redirdev" and not _has_spice(hardware):
         return _("USB redirection needs a SPICE screen.")
     return ""

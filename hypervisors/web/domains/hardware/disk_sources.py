@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
+from hypervisors.models import Volume
 from hypervisors.web.domains.creation.fields import UNITS, Option
 from hypervisors.web.domains.hardware.choices import DiskChoices
+from hypervisors.web.domains.hardware.disk_volumes import image_name, image_of, volume_words
+from hypervisors.web.naming import visible
 
 if TYPE_CHECKING:
     from hypervisors.web.domains.hardware.panes import Part
@@ -33,13 +36,25 @@ class DiskSource:
     overcommitted: bool = False
     units: tuple[str, ...] = tuple(UNITS)
     formats: tuple[str, ...] = ("qcow2", "raw")
+    # Of a disk that is there: where its bytes are, and their volume, if it is known.
+    image: str = ""
+    kept_volume: Volume | None = None
+
+    @property
+    def kept_words(self) -> str:
+        return volume_words(self.kept_volume) if self.kept_volume else ""
 
 
-def disk_source(part: "Part", choices: DiskChoices, posted: Mapping[str, str]) -> DiskSource:
+def disk_source(
+    part: "Part", choices: DiskChoices, posted: Mapping[str, str], *, kept_volume: Volume | None = None
+) -> DiskSource:
     """What can be chosen, with what was. A disk that is there keeps what it is of, until another volume is chosen."""
     ways = []
     if part.device is not None:
-        ways.append(Option(value=KEEP, text=_("as it is")))
+        name = image_name(part.device.values)
+        ways.append(
+            Option(value=KEEP, text=_("%(name)s, as it is") % {"name": visible(name)} if name else _("as it is"))
+        )
     elif choices.storage_pools:
         ways.append(Option(value=NEW, text=_("a new volume")))
     if choices.volumes:
@@ -58,6 +73,8 @@ def disk_source(part: "Part", choices: DiskChoices, posted: Mapping[str, str]) -
         unit=posted.get("disk-unit", "GiB"),
         format=posted.get("disk-format", "qcow2"),
         overcommitted=bool(posted.get("disk-overcommitted")),
+        image=image_of(part.device.values) if part.device else "",
+        kept_volume=kept_volume,
     )
 
 

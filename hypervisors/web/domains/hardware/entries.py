@@ -8,6 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.libvirtxml.hardware.devices import Device
+from hypervisors.templatetags.units import size
+from hypervisors.web.domains.hardware.disk_volumes import DISKS, image_name
 from hypervisors.web.domains.hardware.type_words import TYPES, TypeWords, type_words
 
 # How it differs from what runs: it comes, it changes or it goes at the next start, or the guest has not let go of it.
@@ -74,11 +76,17 @@ def section_entries(changed: Iterable[str], details: Mapping[str, str]) -> list[
 
 
 def device_entries(
-    live: Sequence[Device] | None, stored: Sequence[Device], *, changed: Iterable[str] = (), leaving: Iterable[str] = ()
+    live: Sequence[Device] | None,
+    stored: Sequence[Device],
+    *,
+    changed: Iterable[str] = (),
+    leaving: Iterable[str] = (),
+    capacities: Mapping[str, int] | None = None,
 ) -> list[Entry]:
     """What runs and what is stored, each device once. `live`: None for a machine that is off.
 
-    `changed`: identities of those that differ; `leaving`: those that the guest was asked to let go of.
+    `changed`: identities of those that differ; `leaving`: those that the guest was asked to let go of;
+    `capacities`: of disks, in bytes, by identity.
     """
     now = {device.id: device for device in live or ()}
     then = {device.id: device for device in stored}
@@ -92,7 +100,7 @@ def device_entries(
             mark = mark or (CHANGES if device_id in waiting else "")
         if device_id in going and device_id in now:
             mark = LEAVES
-        made.append((device.type_key, _entry(device, mark)))
+        made.append((device.type_key, _entry(device, mark, (capacities or {}).get(device_id))))
     order = {key: number for number, key in enumerate(TYPES)}
     # What is of one type stays in the order of its XML.
     return [entry for _key, entry in sorted(made, key=lambda one: order.get(one[0], len(order)))]
@@ -104,21 +112,24 @@ def _mark(device_id: str, *, is_now: bool, is_then: bool) -> str:
     return COMES if is_then else GOES
 
 
-def _entry(device: Device, mark: str) -> Entry:
+def _entry(device: Device, mark: str, capacity_bytes: int | None) -> Entry:
     words = type_words(device.type_key)
+    detail = device_detail(device)
     return Entry(
         show=device.id,
         icon=words.icon,
         name=device_name(device, words),
-        detail=_detail(device, words),
+        detail=detail if capacity_bytes is None else f"{detail} · {size(capacity_bytes)}",
         mark=mark,
         is_minor=device.type_key in ("controller", "other") and not mark,
     )
 
 
-def _detail(device: Device, words: TypeWords) -> str:
-    """What its name does not say yet."""
-    told = words.told_by(device)
+def device_detail(device: Device) -> str:
+    """What its name does not say yet; of an image the file's name, which tells two of one directory apart."""
+    if device.type_key in DISKS:
+        return image_name(device.values)
+    told = type_words(device.type_key).told_by(device)
     return " · ".join(part for part in device.summary.split(" · ") if part != told)
 
 
@@ -126,4 +137,6 @@ def device_name(device: Device, words: TypeWords | None = None) -> str:
     """ "Disk vda": what kind of thing it is, with what tells it from others of its kind."""
     words = words or type_words(device.type_key)
     tells = words.told_by(device)
+    if device.type_key == "graphics":
+        tells = tells.upper()
     return _("%(kind)s %(which)s") % {"kind": words.name, "which": tells} if tells else str(words.name)

@@ -17,6 +17,8 @@ HELPS: dict[tuple[str, str], str | Promise] = {
     ("channel", "target_name"): _("org.qemu.guest_agent.0 is for the guest agent."),
     ("hostdev_usb", "vendor"): _("For example 0x046d, as lsusb shows it."),
     ("hostdev_usb", "product"): _("For example 0xc52b."),
+    ("disk", "source_hosts"): _("For example “ceph1.example 6789”."),
+    ("graphics", "password_valid_to"): _("In UTC, for example 2030-12-31T23:59:59."),
     ("hostdev_pci", "bus"): _("Of the address that lspci shows: domain:bus:slot.function."),
     ("hostdev_mdev", "uuid"): _("Of a mediated device that the host has made."),
     ("filesystem", "target"): _("The tag that the guest mounts: mount -t virtiofs TAG /mnt."),
@@ -35,9 +37,23 @@ HELPS: dict[tuple[str, str], str | Promise] = {
     ("memory", "access"): _("Shared directories (virtiofs) need shared memory."),
     ("system", "machine"): _("For example pc-q35-7.2. A guest may ask for new drivers after a change."),
     ("system", "firmware"): _("A system that was installed with the one seldom starts with the other."),
+    ("numa", "cells"): _("Number, CPUs, KiB of memory: “0 0-1 1048576” is node 0 with vCPUs 0 and 1 and 1 GiB."),
+    ("numa", "cell_memory"): _("Node of the guest, mode, nodes of the host: “0 strict 0-1”."),
+    ("numa", "memory_host_nodes"): _("For example 0-1; empty is all of them."),
     ("boot", "reboot_milliseconds"): _("-1: never."),
     ("kernel", "kernel"): _("Started in place of what is on its disks."),
+    ("iothreads", "count"): _("Threads for disks apart from QEMU's main loop; a disk names the one that it uses."),
+    ("iothreads", "iothreads"): _(
+        "Only where their number or pool matters: “1 0 16” is thread 1 with a pool of 0 to 16."
+    ),
+    ("tuning", "period_microseconds"): _("How often the quota is counted anew; 100000 is usual."),
+    ("tuning", "emulator_pin"): _("For example 0-1."),
+    ("tuning", "iothread_pins"): _("For example “1 0-1”: I/O thread 1 on CPUs 0 and 1."),
+    ("tuning", "hard_limit_kib"): _(
+        "Of QEMU as a whole: with less than the guest's memory and some more it is killed."
+    ),
+    ("tuning", "io_weight"): _("Against other machines', from 10 to 1000."),
     ("tuning", "vcpu_pins"): _("For example “0 2-3”: vCPU 0 on CPUs 2 and 3."),
     ("tuning", "shares"): _("Against other machines', when the host is busy; 1024 is usual."),
-    ("tuning", "quota_microseconds"): _("Of each period; -1 is no limit."),
+    ("tuning", "quota_microseconds"): _("Of each period; -1 is no limit. 50000 of 100000 is half a CPU."),
 }

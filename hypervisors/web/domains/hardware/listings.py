@@ -12,6 +12,7 @@ from hypervisors.libvirtxml.hardware.fields import Field
 from hypervisors.libvirtxml.hardware.sections import SECTIONS
 from hypervisors.templatetags.units import memory
 from hypervisors.web.domains.hardware.controls import text_of_value
+from hypervisors.web.domains.hardware.disk_volumes import capacities
 from hypervisors.web.domains.hardware.entries import (
     SECTION_ENTRIES,
     Entry,
@@ -62,7 +63,13 @@ def listing_of(hardware: MachineHardware) -> Listing:
     return Listing(
         sections=tuple(section_entries(sections, _details(hardware))),
         devices=tuple(
-            device_entries(live, hardware.stored, changed=[one.device_id for one in changed], leaving=hardware.leaving)
+            device_entries(
+                live,
+                hardware.stored,
+                changed=[one.device_id for one in changed],
+                leaving=hardware.leaving,
+                capacities=capacities(hardware.domain, (*hardware.stored, *hardware.live)),
+            )
         ),
         sha256=hardware.base_sha256,
         is_active=hardware.is_active,
@@ -84,10 +91,19 @@ def _line(hardware: MachineHardware, difference: Difference) -> PendingLine:
     field = _field(key, difference.name)
     return PendingLine(
         what=_what(hardware, difference),
-        name=str(field_label(key, field.name)) if field else difference.name,
+        name=_name(key, field, difference),
         now=_value_text(key, field, difference.now),
         then=_value_text(key, field, difference.then),
     )
+
+
+def _name(key: str, field: Field | None, difference: Difference) -> str:
+    """What of it differs; a whole device comes or goes."""
+    if field is not None:
+        return str(field_label(key, field.name))
+    if difference.name:
+        return _("Its place on the bus") if difference.name.startswith("address/") else difference.name
+    return _("is added") if not difference.now else _("is removed") if not difference.then else ""
 
 
 def _field(key: str, name: str) -> Field | None:

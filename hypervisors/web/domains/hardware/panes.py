@@ -24,12 +24,13 @@ from hypervisors.web.domains.hardware.choices import (
 )
 from hypervisors.web.domains.hardware.controls import Control, Draft, controls
 from hypervisors.web.domains.hardware.disk_sources import DiskSource, disk_source
+from hypervisors.web.domains.hardware.disk_volumes import volume_of
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES, device_name
 from hypervisors.web.domains.hardware.host_devices import CAPABILITIES, host_device_options, interface_options
 from hypervisors.web.domains.hardware.layouts import FieldGroup, groups_of
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.processors import model_options
-from hypervisors.web.domains.hardware.suggestions import new_values
+from hypervisors.web.domains.hardware.suggestions import new_values, suggested_plug
 from hypervisors.web.domains.hardware.timing import (
     Timing,
     rule_to_add,
@@ -173,7 +174,9 @@ def timing(hardware: MachineHardware, part: Part, draft: Draft | None, *, wished
         return replace(timing_of(hardware, LiveRule(is_live=True), wished=wished), is_untouched=True)
     if part.kind == SECTION:
         before = _live_section(hardware, part) if hardware.is_active else part.values
-        return timing_of(hardware, rule_to_change_section(part.key, before, after), wished=wished)
+        # What libvirt filled in when it started, and what waits already, is nothing that was changed here.
+        changes = {name: value for name, value in after.items() if value != part.values.get(name)}
+        return timing_of(hardware, rule_to_change_section(part.key, before, {**before, **changes}), wished=wished)
     if part.device is not None:
         return timing_of(hardware, rule_to_change(hardware, part.device, after), wished=wished)
     if part.kind == ADD:
@@ -194,10 +197,14 @@ def _with_fields(
 ) -> Pane:
     part, domain = pane.part, hardware.domain
     options = _options(hardware, part.key, user)
-    made: dict[str, Control] = controls(part.key, part.fields, part.values, draft=draft, options=options)
+    values = part.values
+    if pane.is_new and part.key == "interface" and draft is None:
+        values = {**values, **suggested_plug(hardware.stored, options["source_network"])}
+    made: dict[str, Control] = controls(part.key, part.fields, values, draft=draft, options=options)
     source, media = None, None
     if part.key == "disk":
-        source = disk_source(part, disk_choices(domain, user), posted)
+        kept = volume_of(domain, part.device, user) if part.device else None
+        source = disk_source(part, disk_choices(domain, user), posted, kept_volume=kept)
     elif part.key in DRIVES:
         media = media_choices(domain, user)
     return replace(

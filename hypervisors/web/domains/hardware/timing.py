@@ -15,6 +15,7 @@ from hypervisors.libvirtxml.hardware.live_rules import (
     rule_for_section,
 )
 from hypervisors.web.domains.hardware.machines import MachineHardware
+from hypervisors.web.domains.hardware.words import field_label
 
 NOW, NEXT_START = "now", "next_start"
 
@@ -57,7 +58,8 @@ def rule_to_change(hardware: MachineHardware, device: Device, after: Values) -> 
     running = hardware.live_device(device.id)
     if hardware.is_active and running is None:
         return LiveRule(is_live=False, why=_("It is not there yet: it comes at the next start."))
-    return _told(lambda: rule_for_changing(device.type_key, (running or device).values, after))
+    name_of = _quoted_labels(device.type_key)
+    return _told(lambda: rule_for_changing(device.type_key, (running or device).values, after, name_of=name_of))
 
 
 def rule_to_remove(hardware: MachineHardware, device: Device) -> LiveRule:
@@ -68,7 +70,12 @@ def rule_to_remove(hardware: MachineHardware, device: Device) -> LiveRule:
 
 
 def rule_to_change_section(section_key: str, before: Values, after: Values) -> LiveRule:
-    return _told(lambda: rule_for_section(section_key, before, after))
+    return _told(lambda: rule_for_section(section_key, before, after, name_of=_quoted_labels(section_key)))
+
+
+def _quoted_labels(key: str) -> Callable[[str], str]:
+    """A field as its form calls it."""
+    return lambda name: f"“{field_label(key, name)}”"
 
 
 def _told(rule: Callable[[], LiveRule]) -> LiveRule:

@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from hypervisors.libvirtxml.hardware.devices import Device
+from hypervisors.operations.domains.hardware.device_names import TYPE_NAMES
 
 STORAGE, NETWORK, DISPLAY, INPUT, CONNECTIONS, HOST, SECURITY, SYSTEM = (
     _("Storage"),
@@ -41,113 +42,125 @@ def told_by(values: Mapping[str, object], names: tuple[str, ...]) -> str:
 
 
 TYPES: dict[str, TypeWords] = {
-    "disk": TypeWords(name=_("Disk"), icon="database", group=STORAGE, about=_("a hard disk"), tells=("target_dev",)),
+    "disk": TypeWords(
+        name=TYPE_NAMES["disk"], icon="database", group=STORAGE, about=_("a hard disk"), tells=("target_dev",)
+    ),
     "cdrom": TypeWords(
-        name=_("CD drive"), icon="disc", group=STORAGE, about=_("for ISO images"), tells=("target_dev",)
+        name=TYPE_NAMES["cdrom"], icon="disc", group=STORAGE, about=_("for ISO images"), tells=("target_dev",)
     ),
     "floppy": TypeWords(
-        name=_("Floppy drive"), icon="device-floppy", group=STORAGE, about=_("for old systems"), tells=("target_dev",)
+        name=TYPE_NAMES["floppy"],
+        icon="device-floppy",
+        group=STORAGE,
+        about=_("for old systems"),
+        tells=("target_dev",),
     ),
     "filesystem": TypeWords(
-        name=_("Shared directory"),
+        name=TYPE_NAMES["filesystem"],
         icon="folder-share",
         group=STORAGE,
         about=_("a directory of the host, seen in the guest"),
         tells=("target",),
     ),
     "interface": TypeWords(
-        name=_("Network card"),
+        name=TYPE_NAMES["interface"],
         icon="network",
         group=NETWORK,
         about=_("plugged into a network or bridge"),
         tells=("mac",),
     ),
     "graphics": TypeWords(
-        name=_("Screen"),
+        name=TYPE_NAMES["graphics"],
         icon="screen-share",
         group=DISPLAY,
         about=_("VNC or SPICE: what the console shows"),
         tells=("type",),
     ),
-    "video": TypeWords(name=_("Video card"), icon="device-desktop", group=DISPLAY, tells=("model",)),
-    "sound": TypeWords(name=_("Sound card"), icon="volume", group=DISPLAY, tells=("model",)),
+    "video": TypeWords(name=TYPE_NAMES["video"], icon="device-desktop", group=DISPLAY, tells=("model",)),
+    "sound": TypeWords(name=TYPE_NAMES["sound"], icon="volume", group=DISPLAY, tells=("model",)),
     "input": TypeWords(
-        name=_("Input device"), icon="keyboard", group=INPUT, about=_("tablet, mouse or keyboard"), tells=("type",)
+        name=TYPE_NAMES["input"], icon="keyboard", group=INPUT, about=_("tablet, mouse or keyboard"), tells=("type",)
     ),
     "serial": TypeWords(
-        name=_("Serial port"),
+        name=TYPE_NAMES["serial"],
         icon="terminal-2",
         group=CONNECTIONS,
         about=_("a text console, or a log"),
         tells=("target_port",),
     ),
-    "parallel": TypeWords(name=_("Parallel port"), icon="printer", group=CONNECTIONS, tells=("target_port",)),
-    "console": TypeWords(name=_("Text console"), icon="terminal", group=CONNECTIONS, tells=("target_port",)),
+    "parallel": TypeWords(name=TYPE_NAMES["parallel"], icon="printer", group=CONNECTIONS, tells=("target_port",)),
+    "console": TypeWords(name=TYPE_NAMES["console"], icon="terminal", group=CONNECTIONS, tells=("target_port",)),
     "channel": TypeWords(
-        name=_("Channel"),
+        name=TYPE_NAMES["channel"],
         icon="arrows-left-right",
         group=CONNECTIONS,
         about=_("for the guest agent, and SPICE's agent"),
         tells=("target_name",),
     ),
     "vsock": TypeWords(
-        name=_("Virtual socket"), icon="plug-connected", group=CONNECTIONS, about=_("sockets between host and guest")
+        name=TYPE_NAMES["vsock"], icon="plug-connected", group=CONNECTIONS, about=_("sockets between host and guest")
     ),
     "redirdev": TypeWords(
-        name=_("USB redirection"),
+        name=TYPE_NAMES["redirdev"],
         icon="usb",
         group=CONNECTIONS,
         about=_("USB devices of who watches by SPICE"),
     ),
-    "smartcard": TypeWords(name=_("Smart card"), icon="id", group=CONNECTIONS, tells=("mode",)),
+    "smartcard": TypeWords(name=TYPE_NAMES["smartcard"], icon="id", group=CONNECTIONS, tells=("mode",)),
     "hostdev_usb": TypeWords(
-        name=_("USB device"), icon="usb", group=HOST, about=_("of the host"), tells=("product", "device")
+        name=TYPE_NAMES["hostdev_usb"], icon="usb", group=HOST, about=_("of the host"), tells=("product", "device")
     ),
     "hostdev_pci": TypeWords(
-        name=_("PCI device"), icon="device-sim", group=HOST, about=_("of the host, passed through"), tells=("bus",)
+        name=TYPE_NAMES["hostdev_pci"],
+        icon="device-sim",
+        group=HOST,
+        about=_("of the host, passed through"),
+        tells=("bus",),
     ),
     "hostdev_mdev": TypeWords(
-        name=_("Mediated device"),
+        name=TYPE_NAMES["hostdev_mdev"],
         icon="device-sim",
         group=HOST,
         about=_("a part of a card, such as a vGPU"),
         tells=("uuid",),
     ),
     "tpm": TypeWords(
-        name=_("TPM"), icon="shield-lock", group=SECURITY, about=_("Windows 11 asks for one"), tells=("version",)
+        name=TYPE_NAMES["tpm"],
+        icon="shield-lock",
+        group=SECURITY,
+        about=_("Windows 11 asks for one"),
+        tells=("version",),
     ),
-    "rng": TypeWords(
-        name=_("Random numbers"), icon="dice", group=SECURITY, about=_("the guest starts faster with them")
-    ),
+    "rng": TypeWords(name=TYPE_NAMES["rng"], icon="dice", group=SECURITY, about=_("the guest starts faster with them")),
     "watchdog": TypeWords(
-        name=_("Watchdog"), icon="eye", group=SECURITY, about=_("resets a guest that hangs"), tells=("model",)
+        name=TYPE_NAMES["watchdog"], icon="eye", group=SECURITY, about=_("resets a guest that hangs"), tells=("model",)
     ),
     "panic": TypeWords(
-        name=_("Panic notifier"), icon="alert-octagon", group=SECURITY, about=_("tells when the guest crashes")
+        name=TYPE_NAMES["panic"], icon="alert-octagon", group=SECURITY, about=_("tells when the guest crashes")
     ),
     "memory": TypeWords(
-        name=_("Memory module"),
+        name=TYPE_NAMES["memory"],
         icon="cpu-2",
         group=SYSTEM,
         about=_("memory that is plugged in while it runs"),
         tells=("model",),
     ),
     "memballoon": TypeWords(
-        name=_("Memory balloon"), icon="arrows-maximize", group=SYSTEM, about=_("gives memory back to the host")
+        name=TYPE_NAMES["memballoon"], icon="arrows-maximize", group=SYSTEM, about=_("gives memory back to the host")
     ),
-    "shmem": TypeWords(name=_("Shared memory"), icon="stack-2", group=SYSTEM, tells=("name",)),
-    "iommu": TypeWords(name=_("IOMMU"), icon="shield", group=SYSTEM, tells=("model",)),
+    "shmem": TypeWords(name=TYPE_NAMES["shmem"], icon="stack-2", group=SYSTEM, tells=("name",)),
+    "iommu": TypeWords(name=TYPE_NAMES["iommu"], icon="shield", group=SYSTEM, tells=("model",)),
     "lease": TypeWords(
-        name=_("Lease"),
+        name=TYPE_NAMES["lease"],
         icon="lock",
         group=SYSTEM,
         about=_("a lock that keeps it from running twice"),
         tells=("lease_key",),
     ),
     "controller": TypeWords(
-        name=_("Controller"), icon="binary-tree", group=SYSTEM, about=_("SCSI, USB, serial …"), tells=("type",)
+        name=TYPE_NAMES["controller"], icon="binary-tree", group=SYSTEM, about=_("SCSI, USB, serial …"), tells=("type",)
     ),
-    "other": TypeWords(name=_("Other"), icon="code", group=SYSTEM),
+    "other": TypeWords(name=TYPE_NAMES["other"], icon="code", group=SYSTEM),
 }
 
 

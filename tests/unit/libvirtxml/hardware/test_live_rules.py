@@ -22,8 +22,10 @@ _FULL = _SMALL.replace("<interface", "<rng model='virtio'><address type='pci' bu
 _ROOMY = _SMALL.replace(
     "<devices>",
     "<maxMemory slots='2'>1</maxMemory><cpu><numa><cell id='0' memAccess='shared'/></numa></cpu><devices>"
-    "<controller type='pci' index='3' model='pcie-to-pci-bridge'/><graphics type='spice'/>",
+    "<controller type='pci' index='3' model='pcie-to-pci-bridge'/><graphics type='spice'/>"
+    "<controller type='usb' model='qemu-xhci'/><controller type='virtio-serial'/>",
 )
+_NO_USB = _ROOMY.replace("qemu-xhci", "none")
 _PC = "<domain><devices><controller type='pci' index='0' model='pci-root'/></devices></domain>"
 
 
@@ -31,17 +33,17 @@ _PC = "<domain><devices><controller type='pci' index='0' model='pci-root'/></dev
     ("type_key", "values", "live_xml"),
     [
         ("disk", {"bus": "virtio"}, _SMALL),
-        ("disk", {"bus": "usb"}, _FULL),
+        ("disk", {"bus": "usb"}, _ROOMY),
         ("interface", {"model": "e1000e"}, _SMALL),
         ("interface", {"model": "rtl8139"}, _PC),
-        ("input", {"type": "tablet", "bus": "usb"}, _FULL),
-        ("console", {"target_type": "virtio"}, _SMALL),
+        ("input", {"type": "tablet", "bus": "usb"}, _ROOMY),
+        ("console", {"target_type": "virtio"}, _ROOMY),
         ("controller", {"type": "scsi"}, _SMALL),
         ("watchdog", {"model": "i6300esb"}, _ROOMY),
         ("filesystem", {"driver": "virtiofs"}, _ROOMY),
         ("memory", {"model": "dimm"}, _ROOMY),
         ("redirdev", {"type": "spicevmc"}, _ROOMY),
-        ("channel", {"target_type": "virtio"}, _SMALL),
+        ("channel", {"target_type": "virtio"}, _ROOMY),
         ("lease", {}, _FULL),
     ],
 )
@@ -64,6 +66,12 @@ def test_what_qemu_can_plug_in_is_tried(type_key: str, values: dict[str, Value],
         ("filesystem", {"driver": "path"}, _ROOMY, "9p"),
         ("memory", {"model": "dimm"}, _SMALL, "without slots"),
         ("redirdev", {"type": "spicevmc"}, _SMALL, "SPICE"),
+        ("redirdev", {"type": "spicevmc"}, _NO_USB, "no USB controller"),
+        ("hostdev_usb", {"vendor": "0x1234"}, _SMALL, "no USB controller"),
+        ("input", {"type": "tablet", "bus": "usb"}, _NO_USB, "no USB controller"),
+        ("disk", {"bus": "usb"}, _FULL, "no USB controller"),
+        ("channel", {"target_type": "virtio"}, _SMALL, "no virtio-serial controller"),
+        ("console", {"target_type": "virtio"}, _SMALL, "no virtio-serial controller"),
     ],
 )
 def test_what_it_cannot_waits_with_a_reason(type_key: str, values: dict[str, Value], live_xml: str, why: str) -> None:
@@ -150,3 +158,8 @@ def test_a_section_is_changed_where_libvirt_has_a_call(
     rule = rule_for_section(section, before, after)
     assert rule.is_live is is_live
     assert bool(rule.why) is not is_live
+
+
+def test_what_waits_is_named_as_whoever_asks_calls_it() -> None:
+    rule = rule_for_section("processor", {"vcpus_max": 1}, {"vcpus_max": 4}, name_of=lambda name: f"“{name.upper()}”")
+    assert rule.why == "QEMU cannot change the “VCPUS_MAX” while it runs."
