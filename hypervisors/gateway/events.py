@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 class HypervisorEvent:
     """Something happened to the object: read it again. `state` is what a lifecycle event itself tells, if it does."""
 
-    subject: Literal["domain", "storage_pool", "network", "connection"]
+    subject: Literal["domain", "storage_pool", "network", "secret", "node_device", "connection"]
+    # None for those that no reading tells apart: node devices, the connection.
     uuid: UUID | None = None
     state: DomainState | None = None
     state_reason: str = ""
@@ -53,6 +54,10 @@ def subscribe(connection: Connection, listener: Listener) -> None:
         _register(partial(raw.storagePoolEventRegisterAny, None, event_id, _on_storage, listener))
     network_event = libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE
     _register(partial(raw.networkEventRegisterAny, None, network_event, _on_network, listener))
+    secret_event = libvirt.VIR_SECRET_EVENT_ID_LIFECYCLE
+    _register(partial(raw.secretEventRegisterAny, None, secret_event, _on_secret, listener))
+    for event_id in _NODE_DEVICE_EVENTS:
+        _register(partial(raw.nodeDeviceEventRegisterAny, None, event_id, _on_node_device, listener))
 
 
 # Each means that the domain's XML or state may have changed.
@@ -77,6 +82,7 @@ _DOMAIN_EVENTS = (
     libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE,
 )
 _STORAGE_POOL_EVENTS = (libvirt.VIR_STORAGE_POOL_EVENT_ID_LIFECYCLE, libvirt.VIR_STORAGE_POOL_EVENT_ID_REFRESH)
+_NODE_DEVICE_EVENTS = (libvirt.VIR_NODE_DEVICE_EVENT_ID_LIFECYCLE, libvirt.VIR_NODE_DEVICE_EVENT_ID_UPDATE)
 
 # (event, detail) -> what the domain is now. An absent pair says nothing certain: the domain is read again at once.
 # Absent on purpose: STARTED by migration (its guest waits, paused), STOPPED by migration (it runs elsewhere).
@@ -146,6 +152,16 @@ def _on_storage(raw: Any, pool: Any, *details: Any) -> None:
 def _on_network(raw: Any, network: Any, *details: Any) -> None:
     listener: Listener = details[-1]
     listener(HypervisorEvent(subject="network", uuid=UUID(bytes=network.UUID())))
+
+
+def _on_secret(raw: Any, secret: Any, *details: Any) -> None:
+    listener: Listener = details[-1]
+    listener(HypervisorEvent(subject="secret", uuid=UUID(bytes=secret.UUID())))
+
+
+def _on_node_device(raw: Any, device: Any, *details: Any) -> None:
+    listener: Listener = details[-1]
+    listener(HypervisorEvent(subject="node_device"))
 
 
 def _on_close(raw: Any, reason: int, listener: Listener) -> None:

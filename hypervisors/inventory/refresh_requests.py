@@ -50,7 +50,7 @@ def request_network_refresh(hypervisor_id: int) -> None:
 
 
 def request_listing_refresh(hypervisor_id: int, what: str) -> None:
-    """Have one of models.host_listings.LISTED read again at once: these change without an event."""
+    """Have one of models.host_listings.LISTED read again at once: not each change of these comes with an event."""
     _publish(_LOOK_AGAIN, json.dumps([hypervisor_id, what]))
 
 

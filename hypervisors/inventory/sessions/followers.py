@@ -50,7 +50,7 @@ class Rebooted:
 
 
 class Follower(ConnectionWorker):
-    """Mirrors the domains. `on_other_event` takes events on storage pools and networks.
+    """Mirrors the domains. `on_other_event` takes events on all else.
 
     `on_guests` is told of domains that run, and whether an agent is connected to each; and whether these are all.
     """

@@ -44,9 +44,12 @@ from hypervisors.models.usage import UsageSample, domain_key, hypervisor_key, re
 logger = logging.getLogger(__name__)
 
 _NETWORKS_SECONDS = 60.0
-# What others may ask to be looked at: changes of these come without an event.
+# What others may ask to be looked at: some changes of these come without an event.
 ASKED_FOR = frozenset({"networks", *READERS})
 _LISTINGS_SECONDS = 300.0
+# What an event on it has listed anew, and after how long. Each start and stop of a machine adds or takes a device per
+# card, and a host may have two thousand.
+_LISTED_AT = {"network": ("networks", 0.0), "secret": ("secret", 0.0), "node_device": ("node_device", 3.0)}
 # Bridges come and go without an event.
 _HOST_SECONDS = 60.0
 # They change with an upgrade of QEMU, mostly together with libvirtd's restart, which is a new connection.
@@ -83,9 +86,10 @@ class Sampler(SecondaryWorker):
         is_slow = self.present_job in ("host", "capabilities", *READERS)
         return _HOST_HUNG_SECONDS if is_slow else 3 * self._period_seconds
 
-    def on_network_event(self, event: HypervisorEvent) -> None:
-        """A network changed. Called in libvirt's event thread."""
-        self.agenda.add("networks")
+    def on_event(self, event: HypervisorEvent) -> None:
+        """Something of the host's own changed, and is listed anew. Called in libvirt's event thread."""
+        job, settle_seconds = _LISTED_AT[event.subject]
+        self.agenda.add(job, after_seconds=settle_seconds)
 
     def on_connected(self, connection: Connection) -> None:
         for job in ("host", "networks", "capabilities", *READERS):

@@ -168,7 +168,7 @@ class Session:
         if event.subject == "storage_pool":
             self._storage_reader.on_storage_event(event)
         else:
-            self._sampler.on_network_event(event)
+            self._sampler.on_event(event)
 
     def _leave_behind(self, worker: ConnectionWorker) -> bool:
         """Give the thread up, unless too many hang already."""

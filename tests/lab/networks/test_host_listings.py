@@ -1,12 +1,15 @@
 """Filters and secrets made, changed and deleted on a real hypervisor, and its devices read; asserted by virsh."""
 
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import models
 
 from deploy.lab.process import LabError
 from hypervisors.libvirtxml.network_filters import build_network_filter, filter_digest
+from hypervisors.libvirtxml.secrets import SecretSpec, build_secret
 from hypervisors.models import HostSecret, Hypervisor, NetworkFilter, NodeDevice, Operation
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.states import OperationState
@@ -58,6 +61,21 @@ def test_a_secret_gets_its_value_and_is_never_told(portal: Portal) -> None:
         do(portal, "set_secret_value", secret, value="another")
         do(portal, "delete_secret", secret)
         assert uuid not in host.virsh("secret-list")
+        wait_until(lambda: not secrets.exists(), seconds=60)
+    finally:
+        _quietly(portal, "secret-undefine", uuid)
+
+
+def test_a_secret_that_virsh_defines_is_shown_though_nobody_asks(portal: Portal, tmp_path: Path) -> None:
+    host, uuid = portal.hosts[0], str(uuid4())
+    secrets = HostSecret.objects.filter(hypervisor=portal.rows[0].pk, uuid=uuid)
+    definition = tmp_path / "secret.xml"
+    definition.write_text(build_secret(SecretSpec(uuid=uuid, usage_type="ceph", usage="client.by-virsh")))
+    try:
+        host.virsh("secret-define", str(definition))
+        # Without libvirt's event it would be listed minutes later.
+        assert wait_until(secrets.first, seconds=60).usage == "client.by-virsh"
+        host.virsh("secret-undefine", uuid)
         wait_until(lambda: not secrets.exists(), seconds=60)
     finally:
         _quietly(portal, "secret-undefine", uuid)
