@@ -1,5 +1,6 @@
 """Snapshots of domains: libvirt's XML to frozen values and back, https://libvirt.org/formatsnapshot.html."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lxml import etree
@@ -14,11 +15,13 @@ class SnapshotDisk:
     """What of one disk a snapshot holds. `kind`: "internal", "external" or "no".
 
     `overlay`: the file that what is written after an external snapshot goes to; libvirt says nothing of the others.
+    `is_unfinished`: the merge of a later one into that file was broken off, and has to be finished first.
     """
 
     target: str
     kind: str = NONE
     overlay: str = ""
+    is_unfinished: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,15 @@ class ParsedSnapshot:
     @property
     def has_memory(self) -> bool:
         return self.memory in (INTERNAL, EXTERNAL)
+
+    @property
+    def overlays(self) -> dict[str, str]:
+        """The file of each disk that what was written after it went to, by the disk's target."""
+        return {disk.target: disk.overlay for disk in self.disks if disk.overlay}
+
+    @property
+    def is_unfinished(self) -> bool:
+        return any(disk.is_unfinished for disk in self.disks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +88,18 @@ def parse_snapshot(xml: str) -> ParsedSnapshot:
         memory_path=attribute_at(root, "memory", "file"),
         disks=tuple(_disk(element) for element in root.iterfind("disks/disk")),
     )
+
+
+def held_definitions(xml: str) -> Iterator[str]:
+    """The machine as it ran then, and as it was stored, as XML of a domain. What cannot be read names nothing."""
+    try:
+        root = parse_document(xml)
+    except ValueError:
+        return
+    for tag in ("domain", "inactiveDomain"):
+        for element in root.iterfind(tag):
+            element.tag = "domain"
+            yield etree.tostring(element, encoding="unicode", with_tail=False)
 
 
 def build_snapshot(spec: SnapshotSpec) -> str:
@@ -126,4 +150,9 @@ def _implied_memory(root: etree._Element) -> str:
 def _disk(element: etree._Element) -> SnapshotDisk:
     kind = attribute_of(element, "snapshot") or NONE
     path = attribute_at(element, "source", "file") or attribute_at(element, "source", "dev")
-    return SnapshotDisk(target=attribute_of(element, "name"), kind=kind, overlay=path if kind == EXTERNAL else "")
+    return SnapshotDisk(
+        target=attribute_of(element, "name"),
+        kind=kind,
+        overlay=path if kind == EXTERNAL else "",
+        is_unfinished=element.find("snapshotDeleteInProgress") is not None,
+    )

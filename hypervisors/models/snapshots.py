@@ -58,6 +58,11 @@ class DomainSnapshot(models.Model):
         return {str(disk["target"]): str(disk["overlay"]) for disk in self.disks if disk.get("overlay")}
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether the merge of a later one into its file was broken off, as libvirt says."""
+        return any(disk.get("is_unfinished") for disk in self.disks)
+
+    @property
     def held_targets(self) -> list[str]:
         """The disks that it holds: "vda", "vdb"."""
         return [str(disk["target"]) for disk in self.disks if disk.get("kind") in (self.INTERNAL, self.EXTERNAL)]
@@ -121,6 +126,8 @@ class SnapshotNote(models.Model):
     schedule = models.ForeignKey(
         SnapshotSchedule, on_delete=models.SET_NULL, null=True, blank=True, related_name="notes"
     )
+    # Since when what was written later is merged into its files, unless that is finished: it holds no whole moment.
+    merge_began_at = models.DateTimeField(null=True, blank=True)
     # What the guest showed, as a small PNG; empty: nothing.
     picture = models.BinaryField(default=b"", blank=True)
 

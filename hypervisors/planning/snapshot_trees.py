@@ -6,7 +6,8 @@ an external one merges the two. So
  - going back to an internal one while external ones exist succeeds, and leaves all later files without their base;
  - deleting an external one loses the internal ones in the file that is merged away, without a word;
  - an external one on top of an internal one can be deleted by nobody, and neither can that;
- - while the machine is off, only the newest external one can be deleted.
+ - while the machine is off, only the newest external one can be deleted;
+ - an external one into whose file the merge of a later one was broken off can be deleted when that is finished.
 """
 
 from collections import defaultdict
@@ -25,6 +26,8 @@ class SnapshotNode:
     is_external: bool = False
     is_current: bool = False
     created_at: datetime | None = None
+    # The merge of a later one into its file was broken off.
+    is_unfinished: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ class Hindrance(StrEnum):
     ON_INTERNAL = "on_internal"  # it is on top of internal ones
     MOVED_ON = "moved_on"  # the disk's present file is another than that which it is in
     NEWER_FIRST = "newer_first"  # the machine is off, and there are newer ones
+    UNFINISHED = "unfinished"  # the merge of a later one into its file was broken off
     NO_MIX = "no_mix"  # there are snapshots of the other kind
 
 
@@ -112,6 +116,8 @@ class SnapshotTree:
         node = self.nodes[name]
         if node.is_external and not external_supported:
             return Refusal(hindrance=Hindrance.UNSUPPORTED)
+        if node.is_unfinished and self._children[name]:
+            return Refusal(hindrance=Hindrance.UNFINISHED, names=_names(self._children[name]))
         others = _names(other for other in self.nodes.values() if other.is_external != node.is_external)
         if others:
             return Refusal(hindrance=Hindrance.NO_MIX if node.is_external else Hindrance.ORPHANS, names=others)
@@ -141,6 +147,8 @@ class SnapshotTree:
         parent = next(self.above(name), None)
         if parent is not None and not parent.is_external:
             return Refusal(hindrance=Hindrance.ON_INTERNAL, names=(parent.name,))
+        if self.nodes[name].is_unfinished and external:
+            return Refusal(hindrance=Hindrance.UNFINISHED, names=_names(self._children[name]))
         if external and not is_active:
             return Refusal(hindrance=Hindrance.NEWER_FIRST, names=external)
         return None
@@ -149,13 +157,7 @@ class SnapshotTree:
         """As libvirt leaves it: what was taken from it belongs to its parent then."""
         parent = self._parent_of(self.nodes[name])
         return SnapshotTree(
-            SnapshotNode(
-                name=node.name,
-                parent=parent if node.parent == name else node.parent,
-                is_external=node.is_external,
-                is_current=node.is_current,
-                created_at=node.created_at,
-            )
+            replace(node, parent=parent if node.parent == name else node.parent)
             for node in self.nodes.values()
             if node.name != name
         )

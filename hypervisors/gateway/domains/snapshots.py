@@ -3,13 +3,16 @@
 libvirt (9.0) sends no event about them: they are read after each operation, and when their names differ.
 """
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import libvirt
+import libvirt_qemu
 
 from hypervisors.errors import HypervisorError, OperationRefused
 from hypervisors.gateway.connections import Connection, translated
@@ -24,6 +27,17 @@ T = TypeVar("T")
 # Of one domain, so many are read; its others do not appear.
 MOST_SNAPSHOTS = 256
 _MOST_XML_BYTES = 512 * 1024
+# What libvirt says before it has touched anything.
+REFUSALS = frozenset(
+    {
+        libvirt.VIR_ERR_INVALID_ARG,
+        libvirt.VIR_ERR_OPERATION_INVALID,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+    }
+)
+# QEMU's states of a job that still copies.
+_UNDER_WAY = frozenset({"created", "running", "paused", "standby"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +148,31 @@ def merge_progress(connection: Connection, uuid: UUID, targets: tuple[str, ...])
     return _on_domain(connection, uuid, "read how far it is", read)
 
 
+def break_off_merges(connection: Connection, uuid: UUID, targets: tuple[str, ...]) -> bool:
+    """Have QEMU end the merges of a deletion that is under way, which fails then: the domain stays on its files, and
+    the snapshot is listed as before. False where there is nothing (any more) to be broken off.
+
+    Measured with libvirt 9.0: virDomainAbortJob says that it ended the deletion, and does nothing, and
+    virDomainBlockJobAbort waits until it is over. So QEMU is asked by its own name:
+    https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html.
+    Raises: errors.HypervisorError.
+    """
+
+    def break_off(domain: "libvirt.virDomain") -> bool:
+        if not domain.isActive():
+            return False
+        jobs = [job for job in _ask_qemu(domain, "query-block-jobs") if _is_merge_of(job, targets)]
+        # Where all are ready libvirt ends them this moment; while one is not, it waits with the others.
+        if not any(job.get("status") in _UNDER_WAY for job in jobs):
+            return False
+        for job in jobs:
+            with suppress(_Gone):
+                _ask_qemu(domain, "job-cancel", id=job["device"])
+        return True
+
+    return _on_domain(connection, uuid, "break off the merge", break_off)
+
+
 def set_snapshot_description(connection: Connection, uuid: UUID, name: str, description: str) -> None:
     """Only what libvirt knows of it changes. Raises: errors.NotFound, and other HypervisorErrors."""
 
@@ -146,6 +185,24 @@ def set_snapshot_description(connection: Connection, uuid: UUID, name: str, desc
         domain.snapshotCreateXML(xml, flags)
 
     _on_domain(connection, uuid, "describe the snapshot", describe)
+
+
+class _Gone(Exception):
+    """QEMU has refused: the job is over."""
+
+
+def _ask_qemu(domain: "libvirt.virDomain", command: str, **arguments: str) -> Any:
+    """Raises: _Gone, libvirt.libvirtError."""
+    request = json.dumps({"execute": command, "arguments": arguments})
+    answer = json.loads(libvirt_qemu.qemuMonitorCommand(domain, request, 0))
+    if "return" not in answer:
+        raise _Gone(answer)
+    return answer["return"]
+
+
+def _is_merge_of(job: Mapping[str, Any], targets: tuple[str, ...]) -> bool:
+    """By the name that libvirt gave it: "commit-vda-libvirt-1-format"."""
+    return job.get("type") == "commit" and any(str(job["device"]).startswith(f"commit-{one}-") for one in targets)
 
 
 def _read(snapshot: "libvirt.virDomainSnapshot", current: str) -> SnapshotFacts | None:

@@ -14,7 +14,7 @@ from hypervisors.errors import StorageBusy
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
 from hypervisors.gateway.storage.storage_pools import refresh_storage_pool
-from hypervisors.gateway.storage.volumes import list_volumes
+from hypervisors.gateway.storage.volumes import VolumeFacts, list_volumes
 from hypervisors.libvirtxml.domain_references import is_backed_by, text_in_xml, volume_references
 
 _UNREADABLE = "?"
@@ -72,18 +72,31 @@ def domain_texts(connection: Connection) -> Iterator[tuple[str, bool, list[str]]
 def read_overlays(
     connection: Connection, pool_uuid: UUID, paths: Collection[str], *, even_when_busy: bool = False
 ) -> list[str]:
-    """The names of the storage pool's volumes that are on top of one of the paths.
+    """The names of the storage pool's volumes that are on top of one of the paths. Raises: as read_overlay_paths()."""
+    return [one.name for one in _overlays(connection, pool_uuid, paths, even_when_busy=even_when_busy)]
+
+
+def read_overlay_paths(
+    connection: Connection, pool_uuid: UUID, paths: Collection[str], *, even_when_busy: bool = False
+) -> list[str]:
+    """Where the storage pool's volumes are that are on top of one of the paths.
 
     libvirt reads every file's header anew, so what others made a moment ago counts. Raises: errors.StorageBusy, unless
     what libvirt knew before is good enough (`even_when_busy`), and other HypervisorErrors.
     """
+    return [one.path for one in _overlays(connection, pool_uuid, paths, even_when_busy=even_when_busy)]
+
+
+def _overlays(
+    connection: Connection, pool_uuid: UUID, paths: Collection[str], *, even_when_busy: bool
+) -> list[VolumeFacts]:
     try:
         refresh_storage_pool(connection, pool_uuid)
     except StorageBusy:
         if not even_when_busy:
             raise
     volumes = list_volumes(connection, pool_uuid)
-    return [one.name for one in volumes if any(is_backed_by(one.backing_path, path) for path in paths if path)]
+    return [one for one in volumes if any(is_backed_by(one.backing_path, path) for path in paths if path)]
 
 
 def _roles(xml: str, places: Collection[VolumePlace]) -> list[str]:

@@ -43,8 +43,7 @@ class DiskJobFollower:
         self._run = run
         self._target = target
         self._answered_at = time.monotonic()
-        self._measured: tuple[float, int] | None = None
-        self._speed = 0
+        self._meter = ProgressMeter()
 
     def follow(self) -> JobEnd:
         """Raises: NotAnswered when the host says nothing for long, or another worker has the operation."""
@@ -65,7 +64,7 @@ class DiskJobFollower:
                 elif job.is_ready:
                     return JobEnd.READY
                 else:
-                    self._run.report(self._progress(job))
+                    self._run.report(self._meter.values(job.done_bytes, job.total_bytes))
             if self._run.lost.wait(_POLL_SECONDS):
                 raise NotAnswered(_("Another worker goes on with it."))
 
@@ -99,15 +98,23 @@ class DiskJobFollower:
         uuid, target = self._run.uuid, self._target
         self._run.ask(lambda connection: end_disk_job(connection, uuid, target), seconds=_ANSWER_SECONDS)
 
-    def _progress(self, job: DiskJob) -> Mapping[str, Any]:
-        values: dict[str, Any] = {"transferred_bytes": job.done_bytes, "total_bytes": job.total_bytes}
-        if job.total_bytes:
-            values["percent"] = min(99.0, round(100 * job.done_bytes / job.total_bytes, 1))
-        self._measure(job.done_bytes)
+
+class ProgressMeter:
+    """What is shown of a job that tells how many bytes are done: how far, how fast, and how long still."""
+
+    def __init__(self) -> None:
+        self._measured: tuple[float, int] | None = None
+        self._speed = 0
+
+    def values(self, done_bytes: int, total_bytes: int) -> Mapping[str, Any]:
+        found: dict[str, Any] = {"transferred_bytes": done_bytes, "total_bytes": total_bytes}
+        if total_bytes:
+            found["percent"] = min(99.0, round(100 * done_bytes / total_bytes, 1))
+        self._measure(done_bytes)
         if self._speed > 0:
-            values["bytes_per_second"] = self._speed
-            values["remaining_seconds"] = round((job.total_bytes - job.done_bytes) / self._speed, 1)
-        return values
+            found["bytes_per_second"] = self._speed
+            found["remaining_seconds"] = round((total_bytes - done_bytes) / self._speed, 1)
+        return found
 
     def _measure(self, done_bytes: int) -> None:
         now = time.monotonic()

@@ -37,11 +37,11 @@ class NamedVolume:
 
 def named_volumes(hypervisor: Hypervisor, xml: str, *, before: str = "") -> list[NamedVolume]:
     """Those that the XML names and `before` does not, or not for the same. Raises: ValueError."""
-    modes, modes_before = _modes(xml), _modes(before) if before else {}
+    modes, modes_before = disk_modes(xml), disk_modes(before) if before else {}
     known = {(one, modes_before.get(one.target)) for one in find_references(before)} if before else set()
     new = [one for one in find_references(xml) if (one, modes.get(one.target)) not in known]
     found = []
-    for reference, volume in _volumes(hypervisor, new):
+    for reference, volume in volumes_named(hypervisor, new):
         is_read_only, is_shared = modes.get(reference.target, (False, False))
         is_written = reference.role in _WRITTEN_ROLES and not is_read_only
         found.append(NamedVolume(volume=volume, reference=reference, is_written=is_written, is_shared=is_shared))
@@ -79,7 +79,7 @@ def _why_others(named: NamedVolume, domain: Domain | None) -> str:
     return in_use_text([], [overlay.name for overlay in overlays_of(named.volume)])
 
 
-def _modes(xml: str) -> dict[str, tuple[bool, bool]]:
+def disk_modes(xml: str) -> dict[str, tuple[bool, bool]]:
     """By a disk's target: whether it is read-only, and whether others may use it at the same time."""
     disks = parse_document(xml).iterfind("devices/disk")
     return {
@@ -88,7 +88,9 @@ def _modes(xml: str) -> dict[str, tuple[bool, bool]]:
     }
 
 
-def _volumes(hypervisor: Hypervisor, references: Collection[FileReference]) -> Iterator[tuple[FileReference, Volume]]:
+def volumes_named(
+    hypervisor: Hypervisor, references: Collection[FileReference]
+) -> Iterator[tuple[FileReference, Volume]]:
     """Which volumes these are, as far as anybody can tell; each of shared storage once."""
     pool = hypervisor.hypervisor_pool_id
     rows = Volume.objects.present().filter(

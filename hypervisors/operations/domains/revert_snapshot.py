@@ -1,7 +1,7 @@
 """Go back to a snapshot: what the machine is and holds becomes what it was then, and what came since is lost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.db import models
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import ConnectionFailed, ConnectionLost, HypervisorError, NotPossible
 from hypervisors.gateway.connections import Connection, cached_connection
-from hypervisors.gateway.domains.snapshots import list_snapshots, revert_to_snapshot
+from hypervisors.gateway.domains.snapshots import SnapshotFacts, list_snapshots, revert_to_snapshot
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
 from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import (
@@ -21,7 +21,14 @@ from hypervisors.operations.domains.domain_operations import (
     without_snapshots,
 )
 from hypervisors.operations.domains.snapshotting.existing import asked_snapshot, check_same, created_epoch
-from hypervisors.operations.domains.snapshotting.others import needs_for_former_cards, returning_devices, why_no_return
+from hypervisors.operations.domains.snapshotting.others import (
+    devices_then,
+    needs_for_former_cards,
+    returning_devices,
+    returning_volumes,
+    why_no_return,
+)
+from hypervisors.operations.domains.snapshotting.others_now import why_no_return_now
 from hypervisors.operations.domains.snapshotting.reasons import (
     refusal_text,
     supports_external_revert,
@@ -32,6 +39,7 @@ from hypervisors.operations.domains.snapshotting.reasons import (
 from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
 from hypervisors.operations.engine.queues import STORAGE_QUEUE
 from hypervisors.operations.engine.runs import Result, Run, failed, interrupted, succeeded
+from hypervisors.operations.engine.subjects import lock_key
 from hypervisors.operations.engine.types import checked_choice
 from hypervisors.privileges import Privilege
 
@@ -45,12 +53,16 @@ _WAIT_SECONDS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class RevertSnapshotParameters:
-    """`created`: seconds since 1970 of the one that was looked at. `state`: afterwards, "" as it was then."""
+    """`created`: seconds since 1970 of the one that was looked at. `state`: afterwards, "" as it was then.
+
+    `devices`: the host's that it gets back, which who asked may give it.
+    """
 
     name: str
     created: int = 0
     state: str = ""
     force: bool = False
+    devices: list[str] = field(default_factory=list)
 
 
 class RevertSnapshot(DomainOperation):
@@ -80,14 +92,20 @@ class RevertSnapshot(DomainOperation):
             created=created_epoch(snapshot),
             state=checked_choice(given.get("state") or "", STATES, what=_("state afterwards")),
             force=bool(given.get("force")),
+            devices=returning_devices(domain, snapshot),
         )
+
+    def locks(self, domain: Domain, parameters: RevertSnapshotParameters) -> tuple[str, ...]:
+        """The disks that it gets back, too."""
+        written = returning_volumes(domain, asked_snapshot(domain, {"name": parameters.name}))
+        return (*super().locks(domain, parameters), *dict.fromkeys(lock_key(volume) for volume in written))
 
     def also_needs(
         self, domain: Domain, parameters: RevertSnapshotParameters
     ) -> Sequence[tuple[Privilege, models.Model | None]]:
         """What was the machine's once is the host's again: to get it back is to be given it anew."""
         snapshot = asked_snapshot(domain, {"name": parameters.name})
-        needs = [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if returning_devices(domain, snapshot) else []
+        needs = [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if parameters.devices else []
         return [*needs, *needs_for_former_cards(domain, snapshot)]
 
     def run(self, run: Run) -> Result:
@@ -120,7 +138,7 @@ class RevertSnapshot(DomainOperation):
         )
         if refusal is not None:
             raise NotPossible(refusal_text(refusal, host=run.source.name))
-        _check_nobody_has_it(run)
+        _check_nobody_loses(run, found)
 
     def _revert(self, run: Run) -> None:
         """Raises: errors.HypervisorError."""
@@ -137,13 +155,19 @@ class RevertSnapshot(DomainOperation):
         call.result()
 
 
-def _check_nobody_has_it(run: Run) -> None:
-    """Raises: errors.NotPossible when somebody was given a disk meanwhile that it would get back."""
-    domain = run.operation.domain
-    snapshot = domain.snapshots.filter(name=run.parameters.name).first() if domain is not None else None
-    reason = why_no_return(domain, snapshot) if domain is not None and snapshot is not None else ""
+def _check_nobody_loses(run: Run, found: Sequence[SnapshotFacts]) -> None:
+    """Raises: errors.NotPossible when somebody has, or needs, by now what it would get back."""
+    domain, parameters = run.operation.domain, run.parameters
+    chosen = next((one for one in found if one.parsed.name == parameters.name), None)
+    if domain is None or chosen is None:
+        return
+    snapshot = domain.snapshots.filter(name=parameters.name).first()
+    reason = why_no_return(domain, snapshot) if snapshot is not None else ""
+    reason = reason or why_no_return_now(run, domain, chosen, found)
     if reason:
         raise NotPossible(reason)
+    if not set(devices_then(domain, chosen.xml)) <= set(parameters.devices):
+        raise NotPossible(_("It would get other devices of its host back by now. Look at it, and try again."))
 
 
 def _is_current(connection: Connection, run: Run, name: str) -> bool:

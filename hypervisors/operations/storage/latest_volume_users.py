@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # libvirt opens every file of the storage pool, which takes a while where there are thousands.
-_OWN_POOL_SECONDS = 120.0
-_OTHERS_SECONDS = 15.0
+OWN_POOL_SECONDS = 120.0
+OTHERS_SECONDS = 15.0
 
 
 def why_in_use_now(run: Run, volume: Volume, *, apart_from: Domain | None = None) -> str:
@@ -51,28 +51,28 @@ def users_now(
     run: Run, volume: Volume, *, apart_from: Domain | None = None, even_when_busy: bool = False
 ) -> tuple[list[VolumeUser], list[str]]:
     """The machines that name it, and the names of the volumes on top of it. Raises: as why_in_use_now()."""
-    places = _places_of(volume)
+    places = places_of(volume)
     paths = {place.path for place in places}
-    overlays = _Questions[list[str]]()
-    references = _Questions[list[DomainReference]]()
+    overlays = Questions[list[str]]()
+    references = Questions[list[DomainReference]]()
     for storage_pool in _other_storage_pools(volume.storage_pool):
         overlays.begin(storage_pool.hypervisor, _overlays_question(storage_pool, paths))
     for hypervisor in _other_hypervisors(volume.storage_pool):
         references.begin(hypervisor, lambda connection: read_references(connection, places))
-    uuid, seconds = volume.storage_pool.uuid, _OWN_POOL_SECONDS
+    uuid, seconds = volume.storage_pool.uuid, OWN_POOL_SECONDS
     names = run.ask(
         lambda connection: read_overlays(connection, uuid, paths, even_when_busy=even_when_busy), seconds=seconds
     )
-    users = _users(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
-    until = time.monotonic() + _OTHERS_SECONDS
+    users = users_among(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
+    until = time.monotonic() + OTHERS_SECONDS
     for _hypervisor, found in overlays.answers(until):
         names += found
     for hypervisor, named in references.answers(until):
-        users += _users(hypervisor, named, apart_from)
+        users += users_among(hypervisor, named, apart_from)
     return sorted(users, key=lambda user: (user.name, user.role)), sorted(names)
 
 
-class _Questions(Generic[T]):
+class Questions(Generic[T]):
     """Questions to hosts, each in a thread of its own, so that one which hangs holds up no other."""
 
     def __init__(self) -> None:
@@ -105,24 +105,24 @@ def why_file_in_use_now(run: Run, path: str, *, apart_from: Domain | None = None
     Raises: errors.HypervisorError of its own host.
     """
     places = [VolumePlace(storage_pool="", volume="", path=path)]
-    references = _Questions[list[DomainReference]]()
+    references = Questions[list[DomainReference]]()
     in_pool = Hypervisor.objects.filter(hypervisor_pool=run.source.hypervisor_pool_id)
     for hypervisor in in_pool.exclude(pk=run.source.pk):
         if not why_unreachable(hypervisor):
             references.begin(hypervisor, lambda connection: read_references(connection, places))
-    overlays = _Questions[list[str]]()
+    overlays = Questions[list[str]]()
     here = StoragePool.objects.present().filter(hypervisor=run.source, active=True, trouble="")
     for storage_pool in here.select_related("hypervisor"):
         overlays.begin(storage_pool.hypervisor, _overlays_question(storage_pool, [path]))
-    users = _users(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
-    until = time.monotonic() + _OTHERS_SECONDS
+    users = users_among(run.source, run.ask(lambda connection: read_references(connection, places)), apart_from)
+    until = time.monotonic() + OTHERS_SECONDS
     for hypervisor, named in references.answers(until):
-        users += _users(hypervisor, named, apart_from)
+        users += users_among(hypervisor, named, apart_from)
     names = [name for _hypervisor, found in overlays.answers(until) for name in found]
     return in_use_text(sorted(users, key=lambda user: (user.name, user.role)), sorted(names))
 
 
-def _places_of(volume: Volume) -> list[VolumePlace]:
+def places_of(volume: Volume) -> list[VolumePlace]:
     """Its own, and what the other hosts call it if theirs is the same storage."""
     own = volume.storage_pool
     names = names_of_its_storage(volume)
@@ -151,7 +151,7 @@ def _overlays_question(storage_pool: StoragePool, paths: Collection[str]) -> Cal
     return lambda connection: read_overlays(connection, uuid, paths, even_when_busy=True)
 
 
-def _users(
+def users_among(
     hypervisor: Hypervisor, references: Collection[DomainReference], apart_from: Domain | None
 ) -> list[VolumeUser]:
     own = None if apart_from is None else (apart_from.hypervisor_id, apart_from.name)

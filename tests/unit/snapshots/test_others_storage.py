@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from hypervisors.errors import NotPermitted, NotPossible
-from hypervisors.models import Domain, DomainSnapshot, StoragePool, Volume
+from hypervisors.models import Domain, DomainSnapshot, OperationLock, StoragePool, Volume
 from hypervisors.operations.engine.requests import request_operation
 from tests.roles import bind
 from tests.rows import define, domain_xml
@@ -147,3 +147,32 @@ def test_a_device_of_the_host_comes_back_for_who_manages_that(
         _ask(user, domain, "revert_snapshot")
     define(domain, inactive_xml=with_device)
     _ask(user, domain, "revert_snapshot")
+
+
+def test_a_disk_that_others_are_on_top_of_does_not_go_back(
+    alice: User, domain: Domain, internal: DomainSnapshot, storage_pool: StoragePool
+) -> None:
+    """Also one that the machine has now: what is written to it is lost for who reads through it."""
+    _volume(storage_pool, "/images/clone.qcow2", backing_path=BASE)
+    with pytest.raises(NotPossible, match=r"“a\.qcow2”: Other volumes are on top of it.*“clone\.qcow2”"):
+        _ask(alice, domain, "revert_snapshot")
+
+
+def test_files_that_are_merged_are_held_meanwhile(alice: User, domain: Domain, external: DomainSnapshot) -> None:
+    _ask(alice, domain, "delete_snapshot")
+    held = {key.rpartition("/")[2] for key in OperationLock.objects.values_list("key", flat=True)}
+    assert {"a.qcow2", "a.one.qcow2"} <= held
+
+
+def test_one_into_which_a_merge_was_broken_off_waits_for_that(
+    alice: User, domain: Domain, external: DomainSnapshot
+) -> None:
+    disks = [{"target": "vda", "kind": "external", "overlay": OVERLAY, "is_unfinished": True}]
+    DomainSnapshot.objects.filter(pk=external.pk).update(disks=disks, is_current=False)
+    values: dict[str, Any] = {"kind": "external", "created_at": timezone.now(), "is_current": True, "disks": []}
+    DomainSnapshot.objects.create(domain=domain, name="two", parent_name="one", **values)
+    Domain.objects.filter(pk=domain.pk).update(state="running")
+    with pytest.raises(NotPossible, match="Finish deleting “two” first"):
+        _ask(alice, domain, "delete_snapshot")
+    domain.refresh_from_db()
+    request_operation(user=alice, subject=domain, kind="delete_snapshot", parameters={"name": "one", "children": True})

@@ -75,3 +75,11 @@ def test_a_description_is_changed_and_nothing_else() -> None:
     assert parse_snapshot(removed).description == ""
     assert parse_snapshot(describe_snapshot(removed, "again")).description == "again"
     assert parse_snapshot(removed).disks == parse_snapshot(EXTERNAL).disks
+
+
+def test_a_merge_into_it_that_was_broken_off_is_read() -> None:
+    xml = (
+        "<domainsnapshot><name>e1</name><disks><disk name='vda' snapshot='external'>%s</disk></disks></domainsnapshot>"
+    )
+    assert parse_snapshot(xml % "<snapshotDeleteInProgress/>").is_unfinished
+    assert not parse_snapshot(xml % "<source file='/images/a.one.qcow2'/>").is_unfinished

@@ -207,3 +207,10 @@ def test_a_machine_that_is_off_is_told_what_state_it_has_afterwards(
     Domain.objects.filter(pk=domain.pk).update(state=DomainState.RUNNING)
     text = operator.get(f"/snapshots/{snapshots[0].pk}/revert/", headers=HTMX).content.decode()
     assert "what it does now" in text
+
+
+def test_one_that_is_partly_merged_says_so(operator: Client, domain: Domain, snapshots: list[DomainSnapshot]) -> None:
+    note = SnapshotNote.objects.create(domain=domain, name="two", created_at=snapshots[1].created_at)
+    assert "no whole moment" not in _tab(operator, domain)
+    SnapshotNote.objects.filter(pk=note.pk).update(merge_began_at=timezone.now())
+    assert "no whole moment" in _tab(operator, domain)

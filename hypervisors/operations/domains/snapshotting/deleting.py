@@ -1,35 +1,31 @@
-"""The steps of deleting snapshots: each by itself, the deepest first, then the files that libvirt leaves behind."""
+"""The steps of deleting snapshots: each by itself, the deepest first, with the files that libvirt leaves behind."""
 
-import logging
-import posixpath
 from collections.abc import Sequence
+from datetime import datetime
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from hypervisors.errors import HypervisorError, JobBusy, NotPossible, VmportalError
+from hypervisors.errors import HypervisorError, JobBusy, NotPossible
 from hypervisors.gateway.connections import cached_connection
 from hypervisors.gateway.domains.reading import domain_state
-from hypervisors.gateway.domains.snapshots import delete_snapshot, list_snapshots, merge_progress
-from hypervisors.gateway.storage.volumes import delete_volume, read_volume
+from hypervisors.gateway.domains.snapshots import REFUSALS, SnapshotFacts, delete_snapshot, list_snapshots
+from hypervisors.inventory.domains.snapshots import snapshot_time
 from hypervisors.inventory.hypervisors.endpoints import endpoint_of
-from hypervisors.inventory.storage.origins import forget_origin, note_origin
-from hypervisors.libvirtxml.domain_snapshots import ParsedSnapshot
-from hypervisors.models import Hypervisor, SnapshotNote, StoragePool, Volume
+from hypervisors.libvirtxml.domain_snapshots import EXTERNAL
+from hypervisors.models import Domain, SnapshotNote
 from hypervisors.operations.domains.snapshotting.existing import check_same
+from hypervisors.operations.domains.snapshotting.leftovers import clear_memory, note_overlay
+from hypervisors.operations.domains.snapshotting.merging import break_off, follow_merge
 from hypervisors.operations.domains.snapshotting.others import why_no_merge
+from hypervisors.operations.domains.snapshotting.others_now import why_no_merge_now
 from hypervisors.operations.domains.snapshotting.reasons import refusal_text, tree_of_parsed
 from hypervisors.operations.domains.snapshotting.taking import find_snapshot
 from hypervisors.operations.engine.bounded_calls import BackgroundCall, NotAnswered
 from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.engine.steps import UNASKABLE, Made, Step
-from hypervisors.operations.storage.volume_users import why_in_use
 from hypervisors.states import ACTIVE_DOMAIN_STATES
-
-logger = logging.getLogger(__name__)
-
-_WAIT_SECONDS = 0.5
-_DELETE_SECONDS = 600.0
 
 
 class LookAgain(Step):
@@ -66,132 +62,119 @@ class LookAgain(Step):
 
 
 class DeleteOne(Step):
-    """Its own files go with it; what it set apart is merged."""
+    """What it set apart is merged, and the file of its memory goes at once: cancelled later, none is left without it.
+
+    Cancelled meanwhile, the merge is broken off where QEMU does it; the machine goes on with the files that it has.
+    """
 
     def __init__(self, number: int, name: str) -> None:
         self.name = f"delete_{number}"
         self.label = _("Delete “%(name)s”") % {"name": name}
         self._snapshot = name
 
-    def do(self, run: Run, intent: Made) -> Made:
-        facts = find_snapshot(run, self._snapshot)
+    def intend(self, run: Run) -> Made:
+        """Its files, while it is still there to tell them."""
+        found = run.ask(lambda connection: list_snapshots(connection, run.uuid))
+        facts = _named(found, self._snapshot)
         if facts is None:
             return {}
-        endpoint, uuid, name = endpoint_of(run.source), run.uuid, self._snapshot
-        call = BackgroundCall(lambda: delete_snapshot(cached_connection(endpoint), uuid, name), name="delete-snapshot")
-        _follow(run, call, facts.parsed)
-        try:
-            call.result()
-        except JobBusy as error:
-            # An earlier worker's may still be at it.
-            raise NotAnswered(str(error)) from error
-        if not self.is_done(run, intent):
-            raise HypervisorError(_("libvirt said that “%(name)s” is deleted, and still has it.") % {"name": name})
-        SnapshotNote.objects.filter(domain=run.operation.domain, name=name).delete()
-        return {}
+        family = [facts, *(one for one in found if one.parsed.parent_name == self._snapshot)]
+        overlays = [path for one in family for path in one.parsed.overlays.values()]
+        return {"memory": facts.parsed.memory_path, "overlays": overlays}
+
+    def do(self, run: Run, intent: Made) -> Made:
+        if run.cancel_requested.is_set():
+            # The next step is not begun then.
+            return {}
+        found = run.ask(lambda connection: list_snapshots(connection, run.uuid))
+        facts = _named(found, self._snapshot)
+        if facts is not None:
+            self._check(run, facts, found)
+            if not self._delete(run, facts):
+                return {}
+        return self._clear(run, intent)
 
     def is_done(self, run: Run, intent: Made) -> bool:
-        return find_snapshot(run, self._snapshot) is None
+        # What is gone is not deleted again, and its files are looked after then.
+        return False
 
     def undo(self, run: Run, intent: Made, made: Made) -> None:
-        if self.is_done(run, intent):
+        """Of what a worker began that died: libvirt goes on with it."""
+        break_off(run)
+        if find_snapshot(run, self._snapshot) is None:
+            if not made:
+                self._clear(run, intent)
             raise NotPossible(_("It stays deleted."))
 
     def leftover(self, intent: Made, made: Made) -> str:
         return _("“%(name)s” is deleted.") % {"name": self._snapshot}
 
+    def _check(self, run: Run, facts: SnapshotFacts, found: Sequence[SnapshotFacts]) -> None:
+        """Raises: errors.NotPossible when somebody else needs what is merged."""
+        domain = run.operation.domain
+        if domain is not None and facts.parsed.kind == EXTERNAL:
+            reason = why_no_merge_now(run, domain, facts, found)
+            if reason:
+                raise NotPossible(_("“%(name)s”: %(reason)s") % {"name": self._snapshot, "reason": reason})
 
-class ClearFiles(Step):
-    """Delete the memory's files, which libvirt leaves; write down what the others are on top of now."""
+    def _delete(self, run: Run, facts: SnapshotFacts) -> bool:
+        """False: it was broken off, as somebody wished. Raises: errors.HypervisorError."""
+        endpoint, uuid, name = endpoint_of(run.source), run.uuid, self._snapshot
+        note = _MergeNote(run.operation.domain, facts)
+        call = BackgroundCall(lambda: delete_snapshot(cached_connection(endpoint), uuid, name), name="delete-snapshot")
+        is_merging = follow_merge(run, call, facts.parsed)
+        try:
+            call.result()
+        except JobBusy as error:
+            # An earlier worker's may still be at it.
+            note.take_back()
+            raise NotAnswered(str(error)) from error
+        except UNASKABLE:
+            raise
+        except HypervisorError as error:
+            if not is_merging and error.libvirt_code in REFUSALS:
+                note.take_back()
+            if run.cancel_requested.is_set() and find_snapshot(run, name) is not None:
+                return False
+            raise
+        if find_snapshot(run, name) is not None:
+            raise HypervisorError(_("libvirt said that “%(name)s” is deleted, and still has it.") % {"name": name})
+        SnapshotNote.objects.filter(domain=run.operation.domain, name=name).delete()
+        return True
 
-    name = "clear_files"
-    label = gettext_lazy("Clear its files")
-
-    def __init__(self, memory_paths: Sequence[str], overlay_paths: Sequence[str]) -> None:
-        self._memory_paths = memory_paths
-        self._overlay_paths = overlay_paths
-
-    def do(self, run: Run, intent: Made) -> Made:
-        left = [path for path in self._memory_paths if not _delete_file(run, path)]
-        for path in self._overlay_paths:
-            _note_overlay(run, path)
-        return {"left": left}
-
-    def is_done(self, run: Run, intent: Made) -> bool:
-        return False
-
-
-def volume_at(hypervisor: Hypervisor | None, path: str) -> tuple[StoragePool, str] | None:
-    """The storage pool of the host and the volume's name; also of a file that was not there at the last look."""
-    pools = StoragePool.objects.present().filter(hypervisor=hypervisor).select_related("hypervisor")
-    known = Volume.objects.filter(storage_pool__in=pools, path=path).select_related("storage_pool__hypervisor").first()
-    if known is not None:
-        return known.storage_pool, known.name
-    folder = posixpath.dirname(path)
-    pool = next((one for one in pools if posixpath.normpath(one.target_path or "/") == folder), None)
-    return (pool, posixpath.basename(path)) if pool is not None else None
-
-
-def _delete_file(run: Run, path: str) -> bool:
-    """Whether it is gone."""
-    place = volume_at(run.source, path)
-    if place is None:
-        return False
-    pool, name = place
-    volume = Volume.objects.select_related("storage_pool__hypervisor").filter(storage_pool=pool, name=name).first()
-    if volume is not None and why_in_use(volume):
-        # Whoever took it by hand chose where its memory goes.
-        logger.warning("The memory of a snapshot is left at %s: others name that file.", path)
-        return False
-    try:
-        run.ask(lambda connection: delete_volume(connection, pool.uuid, name), seconds=_DELETE_SECONDS)
-    except UNASKABLE:
-        raise
-    except VmportalError as error:
-        logger.warning("The memory of a snapshot is left at %s: %s", path, error)
-        return False
-    forget_origin(pool, name)
-    return True
+    def _clear(self, run: Run, intent: Made) -> Made:
+        """`kept`: what of its files stays, for people."""
+        memory = str(intent.get("memory", ""))
+        kept = clear_memory(run, memory) if memory else ""
+        for path in intent.get("overlays", ()):
+            note_overlay(run, path)
+        return {"kept": kept}
 
 
-def _note_overlay(run: Run, path: str) -> None:
-    """Merging puts it on top of another file, or takes it away."""
-    place = volume_at(run.source, path)
-    if place is None:
-        return
-    pool, name = place
-    facts = run.ask(lambda connection: read_volume(connection, pool.uuid, name))
-    if facts is None:
-        forget_origin(pool, name)
-    else:
-        note_origin(pool, name, format_="qcow2", backing_path=facts.backing_path)
+class _MergeNote:
+    """That a merge has begun, from when on its snapshot holds no whole moment; it goes with the snapshot's note.
 
-
-def _follow(run: Run, call: BackgroundCall[None], snapshot: ParsedSnapshot) -> None:
-    """Until it returns. How far it is is asked beside it: a question that is not answered must not end the call.
-
-    Raises: NotAnswered when the row was lost.
+    libvirt marks only the one that it was taken from.
     """
-    endpoint, uuid = endpoint_of(run.source), run.uuid
-    targets = tuple(disk.target for disk in snapshot.disks if disk.kind == "external")
-    question: BackgroundCall[tuple[int, int] | None] | None = None
-    while not call.wait(_WAIT_SECONDS):
-        if run.lost.is_set():
-            raise NotAnswered(_("Somebody else goes on with it."))
-        if question is None and targets:
-            question = BackgroundCall(lambda: merge_progress(cached_connection(endpoint), uuid, targets))
-        elif question is not None and question.wait(0):
-            _report(run, question)
-            question = None
+
+    def __init__(self, domain: Domain | None, facts: SnapshotFacts) -> None:
+        created_at = snapshot_time(facts.parsed.created_at)
+        self._rows = SnapshotNote.objects.filter(domain=domain, name=facts.parsed.name)
+        self._is_new = False
+        if domain is not None and created_at is not None and facts.parsed.kind == EXTERNAL:
+            self._write(domain, facts.parsed.name, created_at)
+
+    def take_back(self) -> None:
+        """libvirt has refused: nothing was merged this time."""
+        if self._is_new:
+            self._rows.update(merge_began_at=None)
+
+    def _write(self, domain: Domain, name: str, created_at: datetime) -> None:
+        # One of another time is of another snapshot.
+        self._rows.exclude(created_at=created_at).delete()
+        SnapshotNote.objects.get_or_create(domain=domain, name=name, defaults={"created_at": created_at})
+        self._is_new = bool(self._rows.filter(merge_began_at=None).update(merge_began_at=timezone.now()))
 
 
-def _report(run: Run, question: BackgroundCall[tuple[int, int] | None]) -> None:
-    try:
-        found = question.result()
-    except HypervisorError:
-        return
-    if found is not None and found[1]:
-        done, total = found
-        run.report(
-            {"percent": min(99.0, round(100 * done / total, 1)), "transferred_bytes": done, "total_bytes": total}
-        )
+def _named(found: Sequence[SnapshotFacts], name: str) -> SnapshotFacts | None:
+    return next((one for one in found if one.parsed.name == name), None)

@@ -1,17 +1,16 @@
-"""What others would lose by a snapshot's being merged or gone back to: from rows alone.
+"""What others would lose by a snapshot's being merged or gone back to: from rows alone (see others_now).
 
 A merge writes into the file below, which others may have been put on top of while it stood still. Going back gives the
 machine all that it had then: disks and devices that may be somebody else's by now.
 """
 
 import posixpath
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from django.utils.translation import gettext as _
-from lxml import etree
 
-from hypervisors.libvirtxml.documents import parse_document
 from hypervisors.libvirtxml.domain_references import find_references
+from hypervisors.libvirtxml.domain_snapshots import held_definitions
 from hypervisors.libvirtxml.hardware.devices import list_devices
 from hypervisors.models import Domain, DomainDefinition, DomainSnapshot, Volume
 from hypervisors.operations.domains.deletion.plan import users_apart_from
@@ -19,6 +18,9 @@ from hypervisors.operations.domains.hardware.guards import Needs, needs_to_becom
 from hypervisors.operations.domains.hardware.host_reach import is_piece_of_the_host
 from hypervisors.operations.domains.named_storage import named_volumes
 from hypervisors.operations.storage.volume_users import in_use_text, overlays_of
+
+# UEFI variables and the like stay as they are.
+REWOUND_ROLES = frozenset({"disk", "lun", "floppy"})
 
 
 def why_no_merge(domain: Domain, names: Collection[str]) -> str:
@@ -36,7 +38,7 @@ def merged_volumes(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> list[
     then = {
         reference.path
         for one in snapshots
-        for xml in _definitions(one)
+        for xml in held_definitions(one.xml)
         for reference in find_references(xml)
         if reference.target in one.overlays and reference.role != "backing"
     }
@@ -44,24 +46,33 @@ def merged_volumes(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> list[
 
 
 def why_no_return(domain: Domain, snapshot: DomainSnapshot) -> str:
-    """Who else has by now what the machine would get back; "" for nobody."""
+    """Who else has, or needs, a disk that going back writes to; "" for nobody."""
+    own = _own_files(domain, list(domain.snapshots.all()))
+    reasons = (_why_needed(domain, one, own) for one in returning_volumes(domain, snapshot))
+    return next(filter(None, reasons), "")
+
+
+def returning_volumes(domain: Domain, snapshot: DomainSnapshot) -> list[Volume]:
+    """What going back writes to, as far as it is the machine's alone."""
     if domain.hypervisor is None:
-        return ""
-    own, present = _own_files(domain, list(domain.snapshots.all())), _present_xml(domain)
-    for xml in _definitions(snapshot):
-        for one in named_volumes(domain.hypervisor, xml, before=present):
-            reason = _why_needed(domain, one.volume, own) if one.is_written and not one.is_shared else ""
-            if reason:
-                return reason
-    return ""
+        return []
+    named = (one for xml in held_definitions(snapshot.xml) for one in named_volumes(domain.hypervisor, xml))
+    written = (one for one in named if one.is_written and not one.is_shared and one.reference.role in REWOUND_ROLES)
+    found = {one.volume.pk: one.volume for one in written}
+    return list(found.values())
 
 
 def returning_devices(domain: Domain, snapshot: DomainSnapshot) -> list[str]:
     """Devices of the host that it had then, and has no more."""
+    return devices_then(domain, snapshot.xml)
+
+
+def devices_then(domain: Domain, snapshot_xml: str) -> list[str]:
+    """The same, by what its host says of the snapshot."""
     present = {device.id for device in list_devices(_present_xml(domain))} if _present_xml(domain) else set()
     return [
         device.id
-        for xml in _definitions(snapshot)
+        for xml in held_definitions(snapshot_xml)
         for device in list_devices(xml)
         if is_piece_of_the_host(device.xml) and device.id not in present
     ]
@@ -70,7 +81,7 @@ def returning_devices(domain: Domain, snapshot: DomainSnapshot) -> list[str]:
 def needs_for_former_cards(domain: Domain, snapshot: DomainSnapshot) -> Needs:
     """What the person must be allowed where going back takes a network filter away that was assigned since."""
     present = _present_xml(domain)
-    return [need for xml in _definitions(snapshot) for need in needs_to_become(domain, present, xml)][:1]
+    return [need for xml in held_definitions(snapshot.xml) for need in needs_to_become(domain, present, xml)][:1]
 
 
 def _why_needed(domain: Domain, volume: Volume, own: set[tuple[str, str]]) -> str:
@@ -102,15 +113,3 @@ def _volumes_at(domain: Domain, paths: Collection[str]) -> list[Volume]:
 def _present_xml(domain: Domain) -> str:
     definition = DomainDefinition.objects.filter(domain=domain).first()
     return "" if definition is None else definition.inactive_xml or definition.live_xml
-
-
-def _definitions(snapshot: DomainSnapshot) -> Iterator[str]:
-    """The machine as it ran then, and as it was stored. What cannot be read names nothing."""
-    try:
-        root = parse_document(snapshot.xml)
-    except ValueError:
-        return
-    for tag in ("domain", "inactiveDomain"):
-        for element in root.iterfind(tag):
-            element.tag = "domain"
-            yield etree.tostring(element, encoding="unicode", with_tail=False)

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from hypervisors.libvirtxml.capabilities import reverts_to_external_snapshots
 from hypervisors.libvirtxml.domain_snapshots import EXTERNAL, ParsedSnapshot
-from hypervisors.models import Domain, DomainSnapshot, Hypervisor, HypervisorCapabilities
+from hypervisors.models import Domain, DomainSnapshot, Hypervisor, HypervisorCapabilities, SnapshotNote
 from hypervisors.planning.snapshot_trees import Hindrance, Refusal, SnapshotNode, SnapshotTree
 
 _SHOWN = 5
@@ -20,6 +20,7 @@ def tree_of(snapshots: Iterable[DomainSnapshot]) -> SnapshotTree:
             is_external=snapshot.is_external,
             is_current=snapshot.is_current,
             created_at=snapshot.created_at,
+            is_unfinished=snapshot.is_unfinished,
         )
         for snapshot in snapshots
     )
@@ -28,7 +29,13 @@ def tree_of(snapshots: Iterable[DomainSnapshot]) -> SnapshotTree:
 def tree_of_parsed(snapshots: Iterable[ParsedSnapshot]) -> SnapshotTree:
     """Of what a host has just told."""
     return SnapshotTree(
-        SnapshotNode(name=one.name, parent=one.parent_name, is_external=one.kind == EXTERNAL) for one in snapshots
+        SnapshotNode(
+            name=one.name,
+            parent=one.parent_name,
+            is_external=one.kind == EXTERNAL,
+            is_unfinished=one.is_unfinished,
+        )
+        for one in snapshots
     )
 
 
@@ -61,7 +68,24 @@ def why_no_revert(domain: Domain, snapshot: DomainSnapshot, tree: SnapshotTree) 
     if snapshot.problem:
         return _("It cannot be read: %(problem)s") % {"problem": snapshot.problem}
     refusal = tree.why_no_revert(snapshot.name, external_supported=supports_external_revert(domain.hypervisor))
-    return refusal_text(refusal, host=domain.hypervisor.name if domain.hypervisor else "")
+    return refusal_text(refusal, host=domain.hypervisor.name if domain.hypervisor else "") or why_spoilt(snapshot)
+
+
+def why_spoilt(snapshot: DomainSnapshot) -> str:
+    """That it holds no whole moment any more; "" when it does."""
+    if not snapshot.is_external or snapshot.created_at is None:
+        return ""
+    notes = SnapshotNote.objects.filter(domain=snapshot.domain_id, name=snapshot.name, created_at=snapshot.created_at)
+    if not notes.exclude(merge_began_at=None).exists():
+        return ""
+    return spoilt_text()
+
+
+def spoilt_text() -> str:
+    return _(
+        "Merging it had begun and was not finished: part of what was written later is in its files, and it holds no "
+        "whole moment any more. The machine has all its data. Delete it to finish."
+    )
 
 
 def why_no_delete(domain: Domain, snapshot: DomainSnapshot, tree: SnapshotTree, *, with_children: bool) -> str:
@@ -96,6 +120,10 @@ def refusal_text(refusal: Refusal | None, *, host: str = "") -> str:
         ),
         Hindrance.MOVED_ON: _(
             "The disk has moved on to files on top of the one that it is in: %(names)s. Delete (merge) those first."
+        ),
+        Hindrance.UNFINISHED: _(
+            "What was written later is partly merged into its file, and that was broken off. Finish deleting %(names)s "
+            "first, or delete it with this one."
         ),
         Hindrance.NEWER_FIRST: _(
             "While the machine is off, libvirt merges the newest only: start it, or delete the newer ones first or "

@@ -144,6 +144,7 @@ def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
         "why_not_alone": alone,
         "why_not_with_children": with_children,
         "error": error,
+        "is_running": domain.is_active,
         "reason": why_not(domain, "delete_snapshot") or (alone if with_children else ""),
     }
     return _dialog(request, "domains/snapshots/delete.html", context)

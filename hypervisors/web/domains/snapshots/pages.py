@@ -16,7 +16,7 @@ from hypervisors.models import Domain, DomainSnapshot, SnapshotNote, Volume
 from hypervisors.models.rights import Requester
 from hypervisors.models.snapshots import notes_of
 from hypervisors.operations.domains.snapshotting.plan import MODES, snapshot_plan
-from hypervisors.operations.domains.snapshotting.reasons import tree_of, why_no_delete, why_no_revert
+from hypervisors.operations.domains.snapshotting.reasons import spoilt_text, tree_of, why_no_delete, why_no_revert
 from hypervisors.operations.engine.requests import why_not, why_not_permitted
 from hypervisors.planning.snapshot_trees import SnapshotTree, TreeRow
 from hypervisors.privileges import Privilege
@@ -132,6 +132,7 @@ def _details(
     with_children = why_no_delete(machine, snapshot, tree, with_children=True)
     return {
         "note": note,
+        "spoilt": spoilt_text() if note is not None and note.merge_began_at else "",
         "has_picture": note is not None and bool(getattr(note, "picture_bytes", 0)),
         "below": [node.name for node in tree.below(snapshot.name)],
         "taken_while": _STATE_WORDS.get(snapshot.state, snapshot.state),
