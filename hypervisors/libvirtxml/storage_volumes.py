@@ -74,6 +74,9 @@ class ParsedVolume:
     physical_bytes: int | None = None  # the file's length; absent for an empty file
     backing_path: str = ""
     backing_format: str = ""
+    # "luks" or "qcow"; empty: not encrypted. libvirt names the secret only until it reads the storage pool again.
+    encryption: str = ""
+    encryption_secret: str = ""  # its UUID
     # When its file was last changed (ctime): seconds with nanoseconds, as the file system says; empty for other kinds.
     changed_at: str = ""
 
@@ -129,6 +132,8 @@ def parse_volume(xml: str) -> ParsedVolume:
         physical_bytes=None if physical is None else number(text_of(physical)),
         backing_path=text_of(child_at(backing, "path")),
         backing_format=attribute_of(child_at(backing, "format"), "type"),
+        encryption=attribute_of(child_at(target, "encryption"), "format"),
+        encryption_secret=attribute_of(child_at(target, "encryption/secret"), "uuid"),
         changed_at=text_of(child_at(target, "timestamps/ctime")),
     )
 

@@ -21,6 +21,8 @@ class VolumeOrigin(models.Model):
     # "qcow2"; empty: made by others, whatever it is.
     format = models.CharField(max_length=40, blank=True)
     backing_path = models.TextField(blank=True)
+    # UUID of the secret that it was encrypted with: libvirt forgets it when it reads the storage pool again.
+    encryption_secret = models.CharField(max_length=36, blank=True, default="")
     # "image": machines are made of it; "disk": it is not, whatever its name says; empty: nobody said.
     purpose = models.CharField(max_length=20, blank=True)
     noted_at = models.DateTimeField(default=timezone.now)

@@ -47,6 +47,10 @@ class Volume(models.Model):
     # The volume or file that an overlay is on top of; empty: none.
     backing_path = models.TextField(blank=True)
     backing_format = models.CharField(max_length=40, blank=True)
+    # "luks"; empty: not encrypted.
+    encryption = models.CharField(max_length=20, blank=True, default="")
+    # UUID of the secret that it was encrypted with, as far as libvirt has told.
+    encryption_secret = models.CharField(max_length=36, blank=True, default="")
     # Why its bytes are not to be trusted, for people; empty: nothing speaks against it. See volume_origins.py.
     quarantine = models.TextField(blank=True, default="")
     first_seen_at = models.DateTimeField(default=timezone.now)

@@ -48,6 +48,9 @@ class VolumeFacts:
     allocation_bytes: int
     backing_path: str
     backing_format: str
+    # "luks"; empty: not encrypted. The secret's UUID, as long as libvirt knows it.
+    encryption: str = ""
+    encryption_secret: str = ""
     # The length of its file; None where libvirt does not say (an empty file, a block device).
     physical_bytes: int | None = None
     # When its file was last changed: seconds with nanoseconds; empty for other kinds.
@@ -103,6 +106,22 @@ def create_volume(connection: Connection, pool_uuid: UUID, spec: VolumeSpec) -> 
     with translated_storage(f"create volume {spec.name}"):
         pool = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes)
         return _facts(pool.createXML(build_volume(spec), _creation_flags(spec)))
+
+
+def create_typed_volume(connection: Connection, pool_uuid: UUID, name: str, xml: str) -> VolumeFacts:
+    """Create the volume of that name as somebody wrote its XML, who is known to may. Never writes over what is there.
+
+    Raises: as create_volume().
+    """
+    with translated_storage(f"create volume {name}"):
+        return _facts(connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).createXML(xml, 0))
+
+
+def read_volume_xml(connection: Connection, pool_uuid: UUID, name: str) -> str:
+    """As libvirt shows it. Raises: errors.NotFound, StoragePoolInactive, and other HypervisorErrors."""
+    with translated_storage(f"read volume {name}"):
+        xml: str = connection.raw.storagePoolLookupByUUID(pool_uuid.bytes).storageVolLookupByName(name).XMLDesc(0)
+        return xml
 
 
 def clone_volume(
@@ -321,6 +340,8 @@ def _facts(volume: Any) -> VolumeFacts:
         allocation_bytes=plausible(parsed.allocation_bytes),
         backing_path=parsed.backing_path,
         backing_format=parsed.backing_format,
+        encryption=parsed.encryption,
+        encryption_secret=parsed.encryption_secret,
         physical_bytes=parsed.physical_bytes,
         changed_at=parsed.changed_at,
         implausible_bytes=next((size for size in sizes if not is_plausible(size)), None),

@@ -239,7 +239,8 @@ def save_volumes(
     different = [Volume(storage_pool=row, **columns) for name, columns in values.items() if known.get(name) != columns]
     for batch in _batches(different, 1 if isolation.each else _BATCH):
         with isolation.saving(f"Volume “{batch[0].name}” of storage pool “{row.name}”"):
-            _upsert(batch)
+            _upsert([one for one in batch if not _has_untold_secret(one)], _VOLUME_COLUMNS)
+            _upsert([one for one in batch if _has_untold_secret(one)], _WITHOUT_SECRET)
     doubtful = {one.name for one in different if _is_changed(one, known.get(one.name))}
     if doubtful:
         with isolation.saving(f"Whose bytes of storage pool “{row.name}” are trusted"):
@@ -273,13 +274,16 @@ def _batches(volumes: list[Volume], size: int) -> Iterable[list[Volume]]:
     return (volumes[start : start + size] for start in range(0, len(volumes), size))
 
 
-def _upsert(volumes: list[Volume]) -> None:
-    Volume.objects.bulk_create(
-        volumes,
-        update_conflicts=True,
-        unique_fields=["storage_pool", "name"],
-        update_fields=_VOLUME_COLUMNS,
-    )
+def _has_untold_secret(volume: Volume) -> bool:
+    """Whether libvirt does not say, any more, what it is encrypted with: what it said before stands."""
+    return bool(volume.encryption and not volume.encryption_secret)
+
+
+def _upsert(volumes: list[Volume], columns: Collection[str]) -> None:
+    if volumes:
+        Volume.objects.bulk_create(
+            volumes, update_conflicts=True, unique_fields=["storage_pool", "name"], update_fields=columns
+        )
 
 
 _VOLUME_COLUMNS = (
@@ -291,8 +295,11 @@ _VOLUME_COLUMNS = (
     "allocation_bytes",
     "backing_path",
     "backing_format",
+    "encryption",
+    "encryption_secret",
     "vanished_at",
 )
+_WITHOUT_SECRET = tuple(name for name in _VOLUME_COLUMNS if name != "encryption_secret")
 
 
 def _pool_change(row: StoragePool, *, is_new: bool = False) -> Change:

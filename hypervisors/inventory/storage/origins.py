@@ -7,14 +7,22 @@ from hypervisors.states import UploadState
 
 
 def note_origin(
-    storage_pool: StoragePool, name: str, *, format_: str, backing_path: str = "", purpose: str | None = None
+    storage_pool: StoragePool,
+    name: str,
+    *,
+    format_: str,
+    backing_path: str = "",
+    purpose: str | None = None,
+    encryption_secret: str | None = None,
 ) -> None:
     """A volume was made so, by us, or its content was looked at and found to be so; it ends a quarantine.
 
-    `purpose` is left as it is when None.
+    `purpose` and `encryption_secret` are left as they are when None.
     """
     same = StoragePool.objects.same_storage_as(storage_pool)
     values = {"format": format_, "backing_path": backing_path}
+    if encryption_secret is not None:
+        values["encryption_secret"] = encryption_secret
     if purpose is not None:
         values["purpose"] = purpose
     if not VolumeOrigin.objects.filter(storage_pool__in=same, name=name).update(**values):

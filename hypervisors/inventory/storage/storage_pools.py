@@ -42,6 +42,8 @@ def volume_columns(facts: VolumeFacts) -> dict[str, Any]:
         "allocation_bytes": facts.allocation_bytes,
         "backing_path": facts.backing_path,
         "backing_format": facts.backing_format[:40],
+        "encryption": facts.encryption[:20],
+        "encryption_secret": facts.encryption_secret[:36],
     }
 
 

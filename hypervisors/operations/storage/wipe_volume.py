@@ -98,7 +98,7 @@ class _Wipe(Step):
             progress=lambda: {NOTE: _("libvirt does not say how far it is.")},
             name="wipe-volume",
         )
-        note_origin(self._volume.storage_pool, name, format_="raw")
+        note_origin(self._volume.storage_pool, name, format_="raw", encryption_secret="")
         return {}
 
     def is_done(self, run: Run, intent: Made) -> bool:

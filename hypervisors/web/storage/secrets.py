@@ -15,13 +15,17 @@ from hypervisors.access import permitted, require
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import HostSecret, Hypervisor
 from hypervisors.operations.engine.requests import request_of_many, request_operation
-from hypervisors.operations.storage.delete_secret import why_secret_used
-from hypervisors.operations.storage.secret_operations import secret_users
+from hypervisors.operations.storage.secret_uses import (
+    encrypted_things,
+    needing_users,
+    secret_users,
+    unreadable_text,
+    why_secret_used,
+)
 from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.hypervisors.pages import host_page
-from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import needs, person
 
 USAGE_LABELS = {
@@ -56,9 +60,15 @@ def hypervisor_secrets(request: HttpRequest, pk: int) -> HttpResponse:
     rows = permitted(request.user, Privilege.STORAGE_MANAGE, HostSecret.objects.filter(hypervisor=pk))
     lines = []
     for row in rows.select_related("hypervisor"):
-        users = secret_users(row)
-        label = USAGE_LABELS.get(row.usage_type, row.usage_type)
-        lines.append({"secret": row, "label": label, "users": users, "reason": why_secret_used(users)})
+        lines.append(
+            {
+                "secret": row,
+                "label": USAGE_LABELS.get(row.usage_type, row.usage_type),
+                "users": secret_users(row),
+                "reason": why_secret_used(needing_users(row)),
+                "encrypts": bool(encrypted_things(row)),
+            }
+        )
     return host_page(request, pk, "secrets", {"lines": lines})
 
 
@@ -102,7 +112,7 @@ def secret_value(request: HttpRequest, pk: int) -> HttpResponse:
     """The dialog of another value; POST asks for it."""
     row, problem = _secret(request, pk), ""
     if request.method == "POST":
-        given = {"value": request.POST.get("value", ""), "is_base64": request.POST.get("is_base64", "")}
+        given = {name: request.POST.get(name, "") for name in ("value", "is_base64", "confirmed_name")}
         try:
             request_operation(user=person(request), kind="set_secret_value", subject=row, parameters=given)
         except (Conflict, NotPossible) as error:
@@ -110,21 +120,31 @@ def secret_value(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             text = now_("The value for “%(name)s” is being changed.") % {"name": row.name}
             return done(request, text, back=_url(row.hypervisor_id))
-    context = {"secret": row, "problem": problem, "form": SecretForm()}
+    unreadable = unreadable_text(encrypted_things(row))
+    context = {"secret": row, "problem": problem, "form": SecretForm(), "unreadable": unreadable}
     template = "storage/secret_value.html"
     return render(request, f"{template}#dialog" if wants_part(request) else template, context)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs(Privilege.STORAGE_MANAGE)
 def secret_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    row = _secret(request, pk)
-    try:
-        operation = request_operation(user=person(request), kind="delete_secret", subject=row)
-    except (Conflict, NotPossible) as error:
-        return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
-    text = now_("The secret “%(name)s” is being deleted.") % {"name": row.name}
-    return done(request, text, back=_url(row.hypervisor_id), operation=operation)
+    """The dialog that says what cannot be read without it; POST asks for it."""
+    row, problem = _secret(request, pk), ""
+    if request.method == "POST":
+        given = {"confirmed_name": request.POST.get("confirmed_name", "")}
+        try:
+            operation = request_operation(user=person(request), kind="delete_secret", subject=row, parameters=given)
+        except (Conflict, NotPossible) as error:
+            if "confirmed_name" not in request.POST:
+                return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
+            problem = str(error)
+        else:
+            text = now_("The secret “%(name)s” is being deleted.") % {"name": row.name}
+            return done(request, text, back=_url(row.hypervisor_id), operation=operation)
+    context = {"secret": row, "problem": problem, "unreadable": unreadable_text(encrypted_things(row))}
+    template = "storage/secret_delete.html"
+    return render(request, f"{template}#dialog" if wants_part(request) else template, context)
 
 
 def _secret(request: HttpRequest, pk: int) -> HostSecret:

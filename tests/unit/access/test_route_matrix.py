@@ -189,7 +189,7 @@ ROWS = {
     "hypervisors/<row:pk>/secrets/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",
     "hypervisors/<row:pk>/secrets/create/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "storage/secrets/<row:pk>/value/": "shhhhiii shhhhiii shhhhhii shhhhhii",
-    "storage/secrets/<row:pk>/delete/": "smmmmmmm shhhhiii smmmmmmm shhhhhii",
+    "storage/secrets/<row:pk>/delete/": "shhhhiii shhhhiii shhhhhii shhhhhii",
     "networks/": "shhhhiii smmmmmmm",
     "networks/create/": "shhhhiii shhhhiii",
     "networks/<row:pk>/": "shhhhiii smmmmmmm shhhhhii smmmmmmm",

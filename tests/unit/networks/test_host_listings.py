@@ -25,7 +25,7 @@ from hypervisors.models import (
     Operation,
     StoragePool,
 )
-from hypervisors.operations.storage.secret_operations import secret_users
+from hypervisors.operations.storage.secret_uses import secret_users
 from tests.rows import define
 
 HTMX = {"HX-Request": "true"}
