@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from hypervisors.models import (
 )
 from hypervisors.models.xml_versions import SUBJECTS
 from hypervisors.states import UNFINISHED_OPERATION_STATES
+from hypervisors.upkeep import repeat
 
 logger = logging.getLogger(__name__)
 
@@ -40,20 +41,21 @@ _PAUSE_SECONDS = 0.2
 
 def run_retention(stopping: threading.Event, *, may_clean: Callable[[], bool] = lambda: True) -> None:
     """Remove what is past its time until told to stop, while it may; survives the loss of the database."""
-    # Not in the first minutes after a start, when there is more urgent work.
-    wait_seconds = 300.0
-    while not stopping.wait(wait_seconds):
-        wait_seconds = ROUND_SECONDS
-        if not may_clean():
-            continue
-        try:
-            removed = remove_expired(is_stopping=stopping.is_set)
-        except DatabaseError as error:
-            logger.warning("What is past its time could not be removed; tried again in an hour: %s", error)
-        else:
-            if removed:
-                logger.info("Removed what was past its time: %s.", removed)
-        connection.close()
+    repeat(
+        lambda: _clean(stopping),
+        stopping,
+        pause_seconds=ROUND_SECONDS,
+        may_run=may_clean,
+        what="the removal of what is past its time",
+        # Not in the first minutes after a start, when there is more urgent work.
+        first_pause_seconds=300.0,
+    )
+
+
+def _clean(stopping: threading.Event) -> None:
+    removed = remove_expired(is_stopping=stopping.is_set)
+    if removed:
+        logger.info("Removed what was past its time: %s.", removed)
 
 
 def remove_expired(now: datetime | None = None, *, is_stopping: Callable[[], bool] = lambda: False) -> dict[str, int]:

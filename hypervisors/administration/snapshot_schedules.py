@@ -26,15 +26,33 @@ def add_schedule(actor: User, domain: Domain, values: Mapping[str, Any]) -> Snap
         raise NotPossible(_("It is a template, which does not change."))
     if domain.snapshot_schedules.count() >= MOST_SCHEDULES:
         raise NotPossible(_("It has %(count)d schedules already.") % {"count": MOST_SCHEDULES})
-    schedule = SnapshotSchedule(domain=domain, created_by=actor, next_run_at=timezone.now())
+    schedule = SnapshotSchedule(domain=domain, next_run_at=timezone.now())
+    _own(schedule, actor)
     _save(actor, schedule, values, what="add snapshot schedule")
     return schedule
 
 
 def change_schedule(actor: User, schedule: SnapshotSchedule, values: Mapping[str, Any]) -> None:
-    """It is due anew from now on, and what was wrong is forgotten. Raises: errors.NotPermitted, NotPossible."""
+    """It is due anew from now on, and what was wrong is forgotten. Raises: errors.NotPermitted, NotPossible.
+
+    One whose owner may not any more is theirs then.
+    """
     require(actor, Privilege.DOMAIN_SNAPSHOT, schedule.domain, what="change snapshot schedule")
+    if schedule.without_right_since is not None:
+        _own(schedule, actor)
     _save(actor, schedule, values, what="change snapshot schedule")
+
+
+def take_over_schedule(actor: User, schedule: SnapshotSchedule) -> None:
+    """From now on it runs by their right; what was missed is not made up for. Raises: errors.NotPermitted."""
+    what = "take over snapshot schedule"
+    require(actor, Privilege.DOMAIN_SNAPSHOT, schedule.domain, what=what)
+    before = _as_json(schedule)
+    _own(schedule, actor)
+    schedule.next_run_at = schedule.next_after(timezone.now())
+    with transaction.atomic():
+        schedule.save(update_fields=["created_by", "owner_name", "without_right_since", "next_run_at"])
+        _record(actor, schedule, what, before=before, after=_as_json(schedule))
 
 
 def remove_schedule(actor: User, schedule: SnapshotSchedule) -> None:
@@ -44,6 +62,11 @@ def remove_schedule(actor: User, schedule: SnapshotSchedule) -> None:
     with transaction.atomic():
         _record(actor, schedule, what, before=_as_json(schedule), after=None)
         schedule.delete()
+
+
+def _own(schedule: SnapshotSchedule, actor: User) -> None:
+    schedule.created_by, schedule.owner_name = actor, actor.get_username()
+    schedule.without_right_since = None
 
 
 def _save(actor: User, schedule: SnapshotSchedule, values: Mapping[str, Any], *, what: str) -> None:
@@ -80,4 +103,4 @@ def _record(
 
 
 def _as_json(schedule: SnapshotSchedule) -> dict[str, str]:
-    return {name: str(getattr(schedule, name)) for name in _FIELDS}
+    return {name: str(getattr(schedule, name)) for name in (*_FIELDS, "owner_name")}

@@ -84,7 +84,12 @@ class SnapshotSchedule(models.Model):
     mode = models.CharField(max_length=20)
     quiesce = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
+    # By whose right it takes them: who made it, or took it over; null: they have no account any more.
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    # What they were called, which outlives the account.
+    owner_name = models.CharField(max_length=150, blank=True)
+    # Since when they may not take snapshots of the machine any more, as far as that was seen; null: they may.
+    without_right_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     next_run_at = models.DateTimeField(db_index=True)
     last_run_at = models.DateTimeField(null=True, blank=True)

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from hypervisors.administration.retention import run_retention
 from hypervisors.inventory.watcher import Watcher
 from hypervisors.operations.domains.creation.install_phase import run_install_watch
-from hypervisors.operations.domains.snapshotting.scheduling import run_snapshot_schedules
+from hypervisors.operations.domains.snapshotting.scheduling import run_owner_looks, run_snapshot_schedules
 from hypervisors.operations.engine.sweep import run_sweeper
 from hypervisors.operations.storage.sharing_upkeep import run_sharing_upkeep
 
@@ -41,6 +41,9 @@ class Command(BaseCommand):
         taking = {"may_run": watcher.leases.keeps_house}
         threading.Thread(
             target=run_snapshot_schedules, args=(stopping,), kwargs=taking, name="snapshot-schedules", daemon=True
+        ).start()
+        threading.Thread(
+            target=run_owner_looks, args=(stopping,), kwargs=taking, name="snapshot-owners", daemon=True
         ).start()
         cleaning = {"may_clean": watcher.leases.keeps_house}
         threading.Thread(target=run_retention, args=(stopping,), kwargs=cleaning, name="retention", daemon=True).start()

@@ -23,8 +23,8 @@ from hypervisors.operations.engine.parents import BULK, end_parents_left_open
 from hypervisors.operations.engine.queues import QUEUES
 from hypervisors.operations.engine.records import STALE_SECONDS
 from hypervisors.operations.engine.registry import find_operation_type
-from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.states import OperationState
+from hypervisors.upkeep import repeat
 
 logger = logging.getLogger(__name__)
 

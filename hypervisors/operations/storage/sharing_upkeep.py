@@ -14,9 +14,9 @@ from django.utils import timezone
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import SharedStorage, StoragePool
 from hypervisors.operations.engine.requests import request_by_system
-from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.operations.storage.prove_sharing import ProveSharing, reachable_sharers
 from hypervisors.states import HypervisorStatus
+from hypervisors.upkeep import repeat
 
 logger = logging.getLogger(__name__)
 

@@ -128,6 +128,7 @@ ROWS = {
     "snapshots/<row:pk>/delete/": "shrrriii shrrriii shhhhhii shhhhhii",
     "snapshots/<row:pk>/describe/": "shrrriii shrrriii shhhhhii shhhhhii",
     "snapshot-schedules/<row:pk>/": "shrrriii shrrriii shhhhhii shhhhhii",
+    "snapshot-schedules/<row:pk>/take-over/": "smmmmmmm shrrriii smmmmmmm shhhhhii",
     "snapshot-schedules/<row:pk>/remove/": "smmmmmmm shrrriii smmmmmmm shhhhhii",
     "vms/<uuid:uuid>/xml/": "shiiiiii shrrriii shhhhhii shhhhhii",
     "vms/<uuid:uuid>/xml/news/": "shiiiiii smmmmmmm shhhhhii smmmmmmm",

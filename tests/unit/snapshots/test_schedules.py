@@ -4,23 +4,38 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainSnapshot, Operation, OperationLock, SnapshotNote, SnapshotSchedule
+from hypervisors.administration.snapshot_schedules import take_over_schedule
+from hypervisors.errors import NotPermitted
+from hypervisors.models import (
+    Domain,
+    DomainSnapshot,
+    Operation,
+    OperationLock,
+    RoleBinding,
+    SnapshotNote,
+    SnapshotSchedule,
+)
+from hypervisors.operations.domains.snapshotting.schedule_owners import look_at_owners
 from hypervisors.operations.domains.snapshotting.scheduling import look_after_schedules
 from hypervisors.states import DomainState, OperationState
+from tests.roles import bind
 from tests.rows import define, domain_xml, make_operation
 
 pytestmark = pytest.mark.usefixtures("redis_client", "transactional_db")
 
 
 @pytest.fixture
-def schedule(domain: Domain) -> SnapshotSchedule:
-    """Due since an hour."""
+def schedule(alice: User, domain: Domain) -> SnapshotSchedule:
+    """Due since an hour, by alice's right."""
     Domain.objects.filter(pk=domain.pk).update(has_snapshots=True)
     define(domain, inactive_xml=domain_xml("/images/a.qcow2"))
     return SnapshotSchedule.objects.create(
         domain=domain,
+        created_by=alice,
+        owner_name="alice",
         prefix="auto",
         frequency="hours",
         every_hours=1,
@@ -100,6 +115,59 @@ def test_a_machine_that_is_busy_is_tried_again_soon(schedule: SnapshotSchedule) 
     Operation.objects.all().delete()
     look_after_schedules(schedule.next_run_at)
     assert Operation.objects.get().kind == "create_snapshot"
+
+
+def _loses_it(how: str, owner: User) -> None:
+    if how == "deleted":
+        owner.delete()
+    elif how == "disabled":
+        User.objects.filter(pk=owner.pk).update(is_active=False)
+    else:
+        RoleBinding.objects.filter(user=owner).delete()
+
+
+@pytest.mark.parametrize("how", ["deleted", "disabled", "not bound any more"])
+def test_whose_owner_may_not_any_more_takes_and_deletes_none(
+    schedule: SnapshotSchedule, alice: User, bob: User, domain: Domain, how: str
+) -> None:
+    owner = User.objects.create_user("erin", password="erin-has-one-machine")
+    bind(owner, "operator", domain, granted_by=alice)
+    SnapshotSchedule.objects.update(created_by=owner, owner_name="erin", keep=1, tidies=True)
+    look_at_owners()
+    schedule.refresh_from_db()
+    assert schedule.without_right_since is None
+    for minutes in (50, 40):
+        _own(schedule, f"auto-{minutes}", minutes)
+    _loses_it(how, owner)
+    look_after_schedules()
+    assert not Operation.objects.exists()
+    schedule.refresh_from_db()
+    assert schedule.without_right_since is not None
+    assert schedule.next_run_at > timezone.now()
+    with pytest.raises(NotPermitted):
+        take_over_schedule(bob, schedule)
+    take_over_schedule(alice, schedule)
+    look_after_schedules(schedule.next_run_at + timedelta(seconds=1))
+    assert {one.kind for one in Operation.objects.all()} & {"create_snapshot", "delete_snapshot"}
+    schedule.refresh_from_db()
+    assert (schedule.owner_name, schedule.created_by, schedule.without_right_since) == ("alice", alice, None)
+
+
+def test_that_a_right_is_gone_is_noted_with_its_time_and_forgotten_when_it_is_back(
+    schedule: SnapshotSchedule, alice: User
+) -> None:
+    SnapshotSchedule.objects.update(next_run_at=timezone.now() + timedelta(days=1))
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    look_at_owners()
+    schedule.refresh_from_db()
+    since = schedule.without_right_since
+    look_at_owners()
+    schedule.refresh_from_db()
+    assert schedule.without_right_since == since is not None
+    User.objects.filter(pk=alice.pk).update(is_active=True)
+    look_at_owners()
+    schedule.refresh_from_db()
+    assert schedule.without_right_since is None
 
 
 def _tidies(schedule: SnapshotSchedule) -> list[str]:

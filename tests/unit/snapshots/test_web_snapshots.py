@@ -214,3 +214,22 @@ def test_one_that_is_partly_merged_says_so(operator: Client, domain: Domain, sna
     assert "no whole moment" not in _tab(operator, domain)
     SnapshotNote.objects.filter(pk=note.pk).update(merge_began_at=timezone.now())
     assert "no whole moment" in _tab(operator, domain)
+
+
+def test_a_schedule_whose_owner_may_not_any_more_says_so_and_is_taken_over_by_one_click(
+    operator: Client, alice: User, domain: Domain, snapshots: list[DomainSnapshot]
+) -> None:
+    schedule = SnapshotSchedule.objects.create(
+        domain=domain, owner_name="<i>erin", prefix="auto", mode="internal", next_run_at=timezone.now()
+    )
+    assert "Take it over" not in _tab(operator, domain)
+    SnapshotSchedule.objects.update(without_right_since=timezone.now())
+    text = _tab(operator, domain)
+    assert "“&lt;i&gt;erin”, by whose right it ran, has no account any more." in text
+    assert "takes none" in operator.get(f"/vms/{domain.uuid}/").content.decode()
+    operator.post(f"/snapshot-schedules/{schedule.pk}/take-over/")
+    schedule.refresh_from_db()
+    assert (schedule.created_by, schedule.without_right_since) == (alice, None)
+    assert "Take it over" not in _tab(operator, domain)
+    record = AuditRecord.objects.get(action="take over snapshot schedule")
+    assert (record.before["owner_name"], record.after["owner_name"]) == ("<i>erin", "alice")

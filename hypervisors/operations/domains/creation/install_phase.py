@@ -20,8 +20,8 @@ from hypervisors.errors import Conflict, NotPossible
 from hypervisors.inventory.domains.reboots import RebootsAway, last_reboot_at
 from hypervisors.models import Domain, Installation, Operation
 from hypervisors.operations.engine.requests import request_by_vmportal
-from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.states import ACTIVE_DOMAIN_STATES, DomainState
+from hypervisors.upkeep import repeat
 
 logger = logging.getLogger(__name__)
 

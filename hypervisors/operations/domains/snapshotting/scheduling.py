@@ -15,14 +15,15 @@ from hypervisors.broadcast import Change, publish
 from hypervisors.errors import Conflict, NotPossible
 from hypervisors.models import DomainSnapshot, SnapshotNote, SnapshotSchedule
 from hypervisors.operations.domains.snapshotting.reasons import tree_of, why_no_delete
+from hypervisors.operations.domains.snapshotting.schedule_owners import look_at_owners, owner_may
 from hypervisors.operations.engine.requests import request_by_system
-from hypervisors.operations.engine.upkeep import repeat
 from hypervisors.planning.snapshot_trees import SnapshotNode, to_remove
 from hypervisors.states import OperationState
+from hypervisors.upkeep import repeat
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 5.0
+_PAUSE_SECONDS, _OWNERS_PAUSE_SECONDS = 5.0, 60.0
 # Of a machine that is busy with something else.
 _TRY_AGAIN = timedelta(minutes=5)
 _MOST_AT_ONCE = 20
@@ -38,6 +39,17 @@ def run_snapshot_schedules(stopping: threading.Event, *, may_run: Callable[[], b
         pause_seconds=_PAUSE_SECONDS,
         may_run=may_run,
         what="the look at snapshot schedules",
+    )
+
+
+def run_owner_looks(stopping: threading.Event, *, may_run: Callable[[], bool] = lambda: True) -> None:
+    """The same for whether they may go on."""
+    repeat(
+        look_at_owners,
+        stopping,
+        pause_seconds=_OWNERS_PAUSE_SECONDS,
+        may_run=may_run,
+        what="the look at the owners of snapshot schedules",
     )
 
 
@@ -63,11 +75,11 @@ def _settle() -> None:
 
 def _take_due(now: datetime) -> None:
     due = SnapshotSchedule.objects.filter(enabled=True, next_run_at__lte=now, domain__vanished_at=None)
-    for schedule in due.select_related("domain__hypervisor").order_by("next_run_at")[:_MOST_AT_ONCE]:
+    for schedule in due.select_related("domain__hypervisor", "created_by").order_by("next_run_at")[:_MOST_AT_ONCE]:
         regular = schedule.next_after(now)
         claimed = SnapshotSchedule.objects.filter(pk=schedule.pk, next_run_at=schedule.next_run_at)
         # Another watcher may keep house by now.
-        if claimed.update(next_run_at=regular):
+        if claimed.update(next_run_at=regular) and owner_may(schedule):
             _take(schedule, now, regular)
 
 
@@ -91,8 +103,12 @@ def _take(schedule: SnapshotSchedule, now: datetime, regular: datetime) -> None:
 
 def _tidy() -> None:
     """One at a time: the machine is held by each."""
-    tidying = SnapshotSchedule.objects.filter(tidies=True, operation=None, enabled=True, domain__vanished_at=None)
-    for schedule in tidying.select_related("domain__hypervisor").order_by("pk")[:_MOST_AT_ONCE]:
+    tidying = SnapshotSchedule.objects.filter(
+        tidies=True, operation=None, enabled=True, domain__vanished_at=None, without_right_since=None
+    )
+    for schedule in tidying.select_related("domain__hypervisor", "created_by").order_by("pk")[:_MOST_AT_ONCE]:
+        if not owner_may(schedule):
+            continue
         excess = to_remove(own_snapshots(schedule), keep=schedule.keep)
         if not excess:
             _update(schedule, tidies=False)

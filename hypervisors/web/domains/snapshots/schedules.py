@@ -16,7 +16,12 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from hypervisors.access import require
-from hypervisors.administration.snapshot_schedules import add_schedule, change_schedule, remove_schedule
+from hypervisors.administration.snapshot_schedules import (
+    add_schedule,
+    change_schedule,
+    remove_schedule,
+    take_over_schedule,
+)
 from hypervisors.errors import NotPossible
 from hypervisors.models import Domain, SnapshotSchedule
 from hypervisors.operations.domains.snapshotting.names import checked_snapshot_name
@@ -26,6 +31,7 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.forms import OperationForm
+from hypervisors.web.domains.snapshots.problems import why_owner_may_not
 from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
@@ -143,11 +149,25 @@ def remove_snapshot_schedule(request: HttpRequest, pk: int) -> HttpResponse:
     return done(request, _("%(name)s: schedule removed") % {"name": domain.name}, back=_back(domain))
 
 
+@require_POST
+def take_over_snapshot_schedule(request: HttpRequest, pk: int) -> HttpResponse:
+    """From now on it runs by the right of who asks."""
+    schedule = _schedule(request, pk, "take over snapshot schedule")
+    domain = schedule.domain
+    take_over_schedule(person(request), schedule)
+    return done(request, _("%(name)s: the schedule is yours") % {"name": domain.name}, back=_back(domain))
+
+
 def schedule_lines(domain: Domain) -> list[dict[str, Any]]:
     """Each schedule with what it does in words, and how many snapshots it has."""
-    schedules = domain.snapshot_schedules.annotate(own_count=Count("notes"))
+    schedules = domain.snapshot_schedules.annotate(own_count=Count("notes")).select_related("created_by")
     return [
-        {"schedule": schedule, "when": when_text(schedule), "mode": MODES.get(schedule.mode, schedule.mode)}
+        {
+            "schedule": schedule,
+            "when": when_text(schedule),
+            "mode": MODES.get(schedule.mode, schedule.mode),
+            "why_none": why_owner_may_not(schedule),
+        }
         for schedule in schedules
     ]
 
@@ -197,5 +217,6 @@ def _back(domain: Domain) -> str:
 urlpatterns = [
     path("vms/<uuid:uuid>/snapshots/schedule/", add_snapshot_schedule, name="add_snapshot_schedule"),
     path("snapshot-schedules/<row:pk>/", edit_snapshot_schedule, name="edit_snapshot_schedule"),
+    path("snapshot-schedules/<row:pk>/take-over/", take_over_snapshot_schedule, name="take_over_snapshot_schedule"),
     path("snapshot-schedules/<row:pk>/remove/", remove_snapshot_schedule, name="remove_snapshot_schedule"),
 ]

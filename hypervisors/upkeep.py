@@ -1,4 +1,4 @@
-"""What is done every few seconds beside the watcher that keeps house, whatever happens to it now and then."""
+"""What is done over and over beside the watcher that keeps house, whatever happens to it now and then."""
 
 import logging
 import threading
@@ -16,9 +16,12 @@ def repeat(
     pause_seconds: float,
     may_run: Callable[[], bool],
     what: str,
+    first_pause_seconds: float | None = None,
 ) -> None:
     """Do it until told to stop, while it may be; survives the loss of the database. `what` names it in the log."""
-    while not stopping.wait(pause_seconds):
+    wait_seconds = pause_seconds if first_pause_seconds is None else first_pause_seconds
+    while not stopping.wait(wait_seconds):
+        wait_seconds = pause_seconds
         if not may_run():
             continue
         try:
