@@ -38,6 +38,7 @@ import {
   xml,
 } from "../bundles/codemirror.js";
 import { word } from "./words.js";
+import { overtypesEndTag } from "./xml-end-tags.js";
 
 const LINT_AFTER_MS = 400;
 const PARSE_MS = 200;
@@ -85,9 +86,12 @@ const LOOK = EditorView.theme({
     borderRadius: "4px",
     background: "var(--vp-surface)",
     color: "var(--vp-text)",
+    font: "inherit",
   },
+  ".cm-panel.cm-search": { padding: "6px 28px 6px 8px", fontFamily: "inherit", fontSize: "0.8125rem" },
+  ".cm-panel.cm-search input[type=checkbox]": { minHeight: "16px" },
   ".cm-panel.cm-search [name=close]": { minWidth: "24px", color: "var(--vp-text-soft)" },
-  ".cm-panel.cm-search label": { display: "inline-flex", alignItems: "center", gap: "4px", whiteSpace: "nowrap" },
+  ".cm-panel.cm-search label": { fontSize: "inherit", display: "inline-flex", alignItems: "center", gap: "4px", whiteSpace: "nowrap" },
   ".cm-tooltip": { backgroundColor: "var(--vp-raised)", color: "var(--vp-text)", border: "1px solid var(--vp-line-strong)" },
   ".cm-diagnostic-error": { borderLeftColor: "var(--vp-red-dot)" },
   ".cm-lineWrong": { backgroundColor: "var(--vp-red-wash)" },
@@ -161,6 +165,7 @@ class VpXmlEditor extends HTMLElement {
         highlightActiveLine(),
         highlightSelectionMatches(),
         search({ top: true }),
+        EditorView.inputHandler.of(overtypesEndTag),
         xml(),
         syntaxHighlighting(COLOURS),
         lintGutter(),

@@ -37,7 +37,8 @@ def type_title(page: Page, title: str) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
-    page.keyboard.insert_text(f"<title>{title}</title>")
+    # Letter by letter: the end tag that the editor writes is typed over.
+    page.keyboard.type(f"<title>{title}</title>")
 
 
 def review(page: Page) -> None:

@@ -1,6 +1,6 @@
 """What libvirt tells of a host's own things the moment they change, against its test driver."""
 
-from hypervisors.models import HostSecret, NodeDevice
+from hypervisors.models import HostSecret, Network, NodeDevice
 from tests.fakehost.conftest import FakeHosts
 from tests.watching import wait_until
 
@@ -32,6 +32,18 @@ def test_a_device_that_comes_and_goes_is_seen_though_nobody_asks(fake_hosts: Fak
     wait_until(row.exists, seconds=60)
     made.destroy()
     wait_until(lambda: not row.exists(), seconds=60)
+
+
+def test_a_card_that_comes_has_the_networks_counted_anew(fake_hosts: FakeHosts) -> None:
+    network = "<network><name>blue</name><forward mode='nat'/><ip address='10.9.0.1' prefix='24'/></network>"
+    host = fake_hosts.add("h1", network + ADAPTERS)
+    rows = Network.objects.filter(hypervisor=host, name="blue")
+    wait_until(lambda: rows.exists() and NodeDevice.objects.filter(hypervisor=host).count() == 2, seconds=60)
+    was = rows.get().autostart
+    # This comes without an event of its own; the next reading that is due by itself is a minute after the first.
+    fake_hosts.libvirt(host).networkLookupByName("blue").setAutostart(not was)
+    fake_hosts.libvirt(host).nodeDeviceCreateXML(PORT, 0)
+    wait_until(lambda: rows.get().autostart != was, seconds=30)
 
 
 def test_a_host_without_a_driver_of_secrets_is_followed_all_the_same(fake_hosts: FakeHosts) -> None:

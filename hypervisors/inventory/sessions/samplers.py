@@ -48,8 +48,12 @@ _NETWORKS_SECONDS = 60.0
 ASKED_FOR = frozenset({"networks", *READERS})
 _LISTINGS_SECONDS = 300.0
 # What an event on it has listed anew, and after how long. Each start and stop of a machine adds or takes a device per
-# card, and a host may have two thousand.
-_LISTED_AT = {"network": ("networks", 0.0), "secret": ("secret", 0.0), "node_device": ("node_device", 3.0)}
+# card, and a host may have two thousand. Networks count the cards that are plugged in.
+_LISTED_AT = {
+    "network": (("networks",), 0.0),
+    "secret": (("secret",), 0.0),
+    "node_device": (("node_device", "networks"), 3.0),
+}
 # Bridges come and go without an event.
 _HOST_SECONDS = 60.0
 # They change with an upgrade of QEMU, mostly together with libvirtd's restart, which is a new connection.
@@ -88,8 +92,9 @@ class Sampler(SecondaryWorker):
 
     def on_event(self, event: HypervisorEvent) -> None:
         """Something of the host's own changed, and is listed anew. Called in libvirt's event thread."""
-        job, settle_seconds = _LISTED_AT[event.subject]
-        self.agenda.add(job, after_seconds=settle_seconds)
+        jobs, settle_seconds = _LISTED_AT[event.subject]
+        for job in jobs:
+            self.agenda.add(job, after_seconds=settle_seconds)
 
     def on_connected(self, connection: Connection) -> None:
         for job in ("host", "networks", "capabilities", *READERS):
