@@ -70,7 +70,7 @@ def check_ssh_key(line: str) -> None:
     if kind not in _KEY_TYPES:
         shown = kind[:40] or "nothing"
         raise ValueError(f"An SSH key begins with its type, such as ssh-ed25519; this one begins with “{shown}”.")
-    if _name_inside(rest.split(" ")[0]) != kind:
+    if type_inside(rest.split(" ")[0]) != kind:
         raise ValueError(f"This {kind} key is cut off or damaged: copy the whole line.")
 
 
@@ -158,7 +158,7 @@ def _place_of(error: yaml.MarkedYAMLError) -> str:
     return f"{where}{error.problem or error.context or 'it cannot be read'}"
 
 
-def _name_inside(encoded: str) -> str:
+def type_inside(encoded: str) -> str:
     """The type that the key itself names; "" when it is not whole: fields, each with its length before it."""
     try:
         blob = base64.b64decode(encoded, validate=True)

@@ -8,6 +8,7 @@ from hypervisors.models.domain_templates import DomainTemplate
 from hypervisors.models.domains import Domain, DomainDefinition
 from hypervisors.models.guest_facts import GuestFacts
 from hypervisors.models.guest_logins import GuestLogin
+from hypervisors.models.guest_ssh_keys import GuestSshKeys
 from hypervisors.models.host_listings import HostSecret, NetworkFilter, NodeDevice
 from hypervisors.models.hypervisor_capabilities import HypervisorCapabilities
 from hypervisors.models.hypervisor_credentials import HypervisorCredentials
@@ -38,6 +39,7 @@ __all__ = [
     "DomainTemplate",
     "GuestFacts",
     "GuestLogin",
+    "GuestSshKeys",
     "HostSecret",
     "Hypervisor",
     "HypervisorCapabilities",

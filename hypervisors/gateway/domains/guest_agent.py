@@ -5,8 +5,9 @@ length and number, without control characters, and no more true than the guest w
 own domain's agent calls alone, each for as long as libvirt was told to wait.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +17,18 @@ import libvirt
 
 from hypervisors.errors import HypervisorError, OperationRefused
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.failures import message_of
 
 READ_SECONDS = 5
 # Of what has to write to disks first.
 ACTION_SECONDS = 60
 _MOST_TEXT, _MOST_ITEMS, _MOST_KEYS = 200, 32, 100
+# Of one SSH key; the longest that are in use have 3,000 characters.
+MOST_KEY = 8000
 _MOST_BYTES = 2**62
+_UNKNOWN_COMMAND = re.compile(
+    r"has not been found|has been disabled|command.*not (found|allowed|supported)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,24 +112,65 @@ def set_password(connection: Connection, uuid: UUID, *, user: str, password: str
 
 
 def list_ssh_keys(connection: Connection, uuid: UUID, user: str) -> list[str]:
-    """The keys with which the guest lets them in. Raises: errors.HypervisorError."""
-    with translated(f"read the SSH keys of {user}"):
-        keys = _patient(connection, uuid).authorizedSSHKeysGet(user, 0) or []
-    return [text for key in keys[:_MOST_KEYS] if (text := _text(key, most=2000))]
+    """Lines of the account's authorized_keys, of bounded length and number. Raises: errors.HypervisorError."""
+    with asked_of_agent(f"read the SSH keys of {user}"):
+        return list(_keys_as_shown(_patient(connection, uuid), user))[:_MOST_KEYS]
 
 
 def add_ssh_key(connection: Connection, uuid: UUID, user: str, key: str) -> None:
     """Raises: errors.HypervisorError."""
-    with translated(f"add an SSH key of {user}"):
+    with asked_of_agent(f"add an SSH key of {user}"):
         flags = libvirt.VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_APPEND
         _patient(connection, uuid).authorizedSSHKeysSet(user, [key], flags)
 
 
 def remove_ssh_key(connection: Connection, uuid: UUID, user: str, key: str) -> None:
-    """Raises: errors.HypervisorError."""
-    with translated(f"remove an SSH key of {user}"):
-        flags = libvirt.VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE
-        _patient(connection, uuid).authorizedSSHKeysSet(user, [key], flags)
+    """`key`: as `list_ssh_keys` gives it. Raises: errors.HypervisorError."""
+    with asked_of_agent(f"remove an SSH key of {user}"):
+        domain = _patient(connection, uuid)
+        # What the guest has may be longer, or hold what is not shown; only the very line is taken away.
+        lines = _keys_as_shown(domain, user).get(key)
+        if lines is None:
+            raise OperationRefused(f"Could not remove an SSH key of {user}: there is no such key any more.")
+        domain.authorizedSSHKeysSet(user, lines, libvirt.VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE)
+
+
+def _keys_as_shown(domain: Any, user: str) -> dict[str, list[str]]:
+    """The guest's lines by what is shown of them."""
+    try:
+        lines = domain.authorizedSSHKeysGet(user, 0) or []
+    except libvirt.libvirtError as error:
+        if "No such file or directory" not in message_of(error):
+            raise
+        # An account that never had any.
+        lines = []
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if shown := _text(line, most=MOST_KEY):
+            found.setdefault(shown, []).append(line)
+    return found
+
+
+@contextmanager
+def asked_of_agent(what: str) -> Iterator[None]:
+    """As `translated`; of what an agent answers, which may be anything, one short line, and what it means.
+
+    https://qemu.readthedocs.io/en/v7.2.0/interop/qemu-ga-ref.html: commands that came later, or that the guest's
+    administrator has switched off, are refused by name.
+    """
+    try:
+        with translated(what):
+            yield
+    except OperationRefused as error:
+        said = _text(str(error), most=300)
+        if _UNKNOWN_COMMAND.search(said):
+            said = (
+                f"Could not {what}: the guest's agent does not know how, or is not allowed to. SSH keys take "
+                "qemu-guest-agent 5.2 or later, with guest-ssh-* commands that are not switched off in the guest."
+            )
+        raise OperationRefused(said, libvirt_code=error.libvirt_code) from error
+    except ValueError as error:
+        raise OperationRefused(f"Could not {what}: the guest's agent says what is no text.") from error
 
 
 def _patient(connection: Connection, uuid: UUID) -> Any:

@@ -21,7 +21,7 @@ FORCE_OFF_ENDS = frozenset({"shut_down", "shut_down_and_start", "reboot"})
 
 _GUEST_KINDS = (
     *("sync_time", "trim_filesystems", "freeze_filesystems", "thaw_filesystems"),
-    *("set_guest_password", "add_guest_ssh_key", "remove_guest_ssh_key"),
+    *("set_guest_password", "add_guest_ssh_key", "list_guest_ssh_keys"),
 )
 
 

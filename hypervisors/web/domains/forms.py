@@ -93,7 +93,7 @@ DIALOGS: dict[str, Callable[[Domain], str]] = {
     "delete_domain": lambda domain: reverse("delete_domain", args=[domain.uuid]),
     "create_snapshot": lambda domain: reverse("take_snapshot", args=[domain.uuid]),
     "export_domain": lambda domain: reverse("export_domain", args=[domain.uuid]),
-    **{kind: _form_url(kind) for kind in ("set_guest_password", "add_guest_ssh_key", "remove_guest_ssh_key")},
+    **{kind: _form_url(kind) for kind in ("set_guest_password", "add_guest_ssh_key", "list_guest_ssh_keys")},
     "freeze_filesystems": _form_url("freeze_filesystems"),
     "move_disk": lambda domain: reverse("domain_move_disk", args=[domain.uuid]),
     "commit_disk": lambda domain: reverse("domain_disk_images", args=[domain.uuid]),

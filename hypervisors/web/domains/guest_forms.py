@@ -3,6 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from hypervisors.models import Domain, GuestFacts
 from hypervisors.operations.domains.freeze_filesystems import MOST_SECONDS, USUAL_SECONDS
 from hypervisors.web.domains.forms import OperationForm
 
@@ -34,8 +35,17 @@ class GuestSshKeyForm(OperationForm):
 
 
 class RemoveGuestSshKeyForm(GuestSshKeyForm):
-    heading = _("Remove an SSH key in the guest")
-    submit = _("Remove the key")
+    """Sent by a button beside the key."""
+
+
+class ListGuestSshKeysForm(OperationForm):
+    heading = _("SSH keys in the guest")
+    submit = _("Show the keys")
+
+    user = forms.CharField(label=_("User in the guest"), max_length=64, strip=True)
+
+    def prepare(self) -> None:
+        self.fields["user"].initial = likely_user(self.domain)
 
 
 class FreezeForm(OperationForm):
@@ -50,9 +60,18 @@ class FreezeForm(OperationForm):
     )
 
 
+def likely_user(domain: Domain) -> str:
+    """Who is signed in to the guest; else who administers any."""
+    row = GuestFacts.objects.filter(domain=domain).first()
+    users = row.facts.get("users", ()) if row is not None else ()
+    return next((user for user in users if user != "root"), "root")
+
+
 GUEST_FORMS: dict[str, type[OperationForm]] = {
     "set_guest_password": GuestPasswordForm,
     "add_guest_ssh_key": GuestSshKeyForm,
-    "remove_guest_ssh_key": RemoveGuestSshKeyForm,
+    "list_guest_ssh_keys": ListGuestSshKeysForm,
     "freeze_filesystems": FreezeForm,
 }
+# What a button sends that is beside the thing.
+BUTTON_FORMS: dict[str, type[OperationForm]] = {"remove_guest_ssh_key": RemoveGuestSshKeyForm}

@@ -9,8 +9,9 @@ from django.urls import path
 from django.utils.translation import gettext as _
 
 from hypervisors.access import can
+from hypervisors.cloudinit.ssh_keys import read_ssh_key
 from hypervisors.errors import Conflict, NotPossible
-from hypervisors.models import Domain, DomainDefinition, GuestFacts
+from hypervisors.models import Domain, DomainDefinition, GuestFacts, GuestSshKeys
 from hypervisors.models.domains import CONNECTED_AGENT
 from hypervisors.models.rights import Requester
 from hypervisors.operations.domains.guest.agents import has_agent_channel
@@ -47,6 +48,7 @@ def guest_context(machine: Domain, user: Requester) -> dict[str, Any]:
         "file_systems": [_with_share(one) for one in facts.get("file_systems", ()) if one["total_bytes"]],
         "addresses": row.addresses if row is not None else {},
         "actions": guest_actions(machine, user) if is_connected else [],
+        "accounts": _accounts(machine) if is_connected and can(user, Privilege.DOMAIN_CONFIGURE, machine) else [],
         "may_add_channel": state == "no_channel" and can(user, Privilege.DOMAIN_CONFIGURE, machine),
         "is_windows": "windows" in machine.os_name.lower(),
     }
@@ -65,6 +67,12 @@ def add_agent_channel(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return refused(request, str(error), status=409 if isinstance(error, Conflict) else 422)
     text = _("%(name)s: channel for the guest agent") % {"name": machine.name}
     return done(request, text, back=machine, operation=operation)
+
+
+def _accounts(machine: Domain) -> list[dict[str, Any]]:
+    """Whose SSH keys somebody has asked for."""
+    rows = GuestSshKeys.objects.filter(domain=machine)
+    return [{"user": row.user, "read_at": row.read_at, "keys": [read_ssh_key(key) for key in row.keys]} for row in rows]
 
 
 def _has_room(machine: Domain) -> bool:

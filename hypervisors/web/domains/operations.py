@@ -24,13 +24,13 @@ from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.domains.forms import FORMS as DOMAIN_FORMS
 from hypervisors.web.domains.forms import OperationForm, initial_values
-from hypervisors.web.domains.guest_forms import GUEST_FORMS
+from hypervisors.web.domains.guest_forms import BUTTON_FORMS, GUEST_FORMS
 from hypervisors.web.domains.list_queries import MOST_AT_ONCE, DomainListQuery
 from hypervisors.web.domains.snapshots.problems import SNAPSHOT_KINDS
 from hypervisors.web.methods import require_POST
 from hypervisors.web.permissions import person
 
-FORMS: dict[str, type[OperationForm]] = DOMAIN_FORMS | GUEST_FORMS
+FORMS: dict[str, type[OperationForm]] = DOMAIN_FORMS | GUEST_FORMS | BUTTON_FORMS
 _DIALOG_FORMS = ("rename", "describe", *GUEST_FORMS)
 # Kinds with pages of their own, which say what is to be chosen.
 _OWN_DOORS = (
@@ -80,7 +80,8 @@ def domain_form(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     if kind not in _DIALOG_FORMS:
         raise Http404
     require(request.user, _type(kind).privilege, domain, what=kind)
-    form = FORMS[kind](initial=initial_values(domain, kind), domain=domain)
+    asked = {"user": request.GET["user"]} if kind in GUEST_FORMS and "user" in request.GET else {}
+    form = FORMS[kind](initial=initial_values(domain, kind) | asked, domain=domain)
     return _form(request, domain, kind, form)
 
 

@@ -4,15 +4,17 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from deploy.lab.cloud_image import cached_cloud_image
 from deploy.lab.process import LabError
-from hypervisors.models import Domain, GuestFacts, Installation, Operation
+from hypervisors.models import Domain, GuestFacts, GuestSshKeys, Installation, Operation
 from hypervisors.operations.domains.creation.install_phase import look_at_installations
 from hypervisors.operations.engine.requests import request_operation
+from hypervisors.states import OperationState
 from tests.lab.domains.creations import MIB, Creator, creator, run_to_end, small_spec
 from tests.lab.domains.test_creation import succeeded
 from tests.lab.portals import Portal
@@ -128,10 +130,13 @@ def _ask_the_guest(made: Creator, guest: Guest) -> None:
     operation = ask("set_guest_password", user="anna", password="another: ä 1")
     assert "another" not in json.dumps(operation.parameters)
     assert guest.run("/bin/grep", "^anna:", "/etc/shadow") != before
+    ask("list_guest_ssh_keys", user="root")
+    ask("list_guest_ssh_keys", user="anna")
+    assert _known_keys() == {"anna": [KEY], "root": []}
     ask("add_guest_ssh_key", user="anna", key=OTHER_KEY)
-    assert set(_keys(guest)) == {KEY, OTHER_KEY}
+    assert set(_keys(guest)) == set(_known_keys()["anna"]) == {KEY, OTHER_KEY}
     ask("remove_guest_ssh_key", user="anna", key=KEY)
-    assert _keys(guest) == [OTHER_KEY]
+    assert _keys(guest) == _known_keys()["anna"] == [OTHER_KEY]
     guest.run("/bin/date", "-s", "2001-01-01")
     ask("sync_time")
     assert guest.run("/bin/date", "+%Y") != "2001\n"
@@ -142,6 +147,35 @@ def _ask_the_guest(made: Creator, guest: Guest) -> None:
     ask("thaw_filesystems")
     assert guest.ask("guest-fsfreeze-status") == "thawed"
     ask("trim_filesystems")
+    _switch_off_key_listing(guest)
+    row = Domain.objects.select_related("hypervisor").get(name=NAME)
+    parameters = {"user": "anna"}
+    refused = request_operation(user=made.portal.alice, kind="list_guest_ssh_keys", subject=row, parameters=parameters)
+    ended = run_to_end(refused)
+    assert (ended.state, _known_keys()["anna"]) == (OperationState.FAILED, [OTHER_KEY])
+    assert "the guest's agent does not know how, or is not allowed to" in ended.outcome
+
+
+def _switch_off_key_listing(guest: Guest) -> None:
+    """As a guest's administrator does; an older agent answers alike."""
+    settings = r"[general]\nblock-rpcs = guest-ssh-get-authorized-keys\nblacklist = guest-ssh-get-authorized-keys\n"
+    guest.run("/bin/sh", "-c", f"printf '{settings}' > /etc/qemu/qemu-ga.conf; sync")
+    before = guest.run("/bin/pidof", "qemu-ga")
+    with suppress(LabError):
+        # It may be gone before it has told how that ended.
+        guest.run("/bin/systemd-run", "--on-active=3", "/bin/systemctl", "restart", "qemu-guest-agent")
+
+    def is_another() -> bool:
+        with suppress(LabError):
+            return guest.answers() and guest.run("/bin/pidof", "qemu-ga") not in ("", before)
+        return False
+
+    wait_until(is_another, seconds=180)
+
+
+def _known_keys() -> dict[str, list[str]]:
+    """What the machine's page shows."""
+    return {row.user: row.keys for row in GuestSshKeys.objects.filter(domain__name=NAME)}
 
 
 def _keys(guest: Guest) -> list[str]:
