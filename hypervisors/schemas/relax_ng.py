@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from lxml import etree
@@ -26,8 +27,8 @@ _FILES = {
 # Looking further than that helps nobody who waits.
 _LOOK_SECONDS = 1.0
 _MOST_FAULTS = 8
-# Nothing that has so many parts is worth a hint: RELAX NG is slow with it.
-_MOST_ELEMENTS = 2500
+# Nothing that has so many parts is worth a hint: RELAX NG is slow with it, and slower still with many attributes.
+_MOST_ELEMENTS, _MOST_ATTRIBUTES_OF_ONE = 2500, 50
 # What the schemas want in almost every element that may have it.
 _NEEDED = frozenset({"name", "uuid", "memory", "os", "source", "target"})
 
@@ -46,11 +47,16 @@ def schema_faults(root: etree._Element) -> tuple[SchemaFault, ...] | None:
     The element is put back as it was.
     """
     schema = _schema(str(root.tag))
-    if schema is None or sum(1 for _element in root.iter()) > _MOST_ELEMENTS:
+    if schema is None or _is_large(root):
         return None
     if schema.validate(root):
         return ()
     return tuple(_Search(schema, root).faults())
+
+
+def _is_large(root: etree._Element) -> bool:
+    attributes = [len(element.attrib) for element in root.iter(etree.Element)]
+    return len(attributes) > _MOST_ELEMENTS or max(attributes) > _MOST_ATTRIBUTES_OF_ONE
 
 
 @cache
@@ -70,7 +76,7 @@ class _Search:
         self._until = time.monotonic() + _LOOK_SECONDS
 
     def faults(self) -> list[SchemaFault]:
-        found = list(self._within(self._root))[:_MOST_FAULTS]
+        found = list(islice(self._within(self._root), _MOST_FAULTS))
         # Out of time everything would seem to be wrong.
         return found if found and time.monotonic() < self._until else [SchemaFault(what="")]
 
@@ -78,6 +84,8 @@ class _Search:
         """The faults inside an element, in a document that is valid but for it. Empty: it is at fault itself."""
         culprits = self._several(element) or self._single(element)
         for culprit in culprits:
+            if self._is_late():
+                return
             others = [one for one in culprits if one is not culprit]
             with _without(others):
                 yield from list(self._within(culprit)) or [_fault(culprit)]
@@ -90,6 +98,8 @@ class _Search:
             with _without([child]):
                 if self._is_valid():
                     return [child]
+            if self._is_late():
+                break
         return []
 
     def _several(self, element: etree._Element) -> list[etree._Element]:
@@ -112,13 +122,21 @@ class _Search:
         return wrong
 
     def _attributes(self, element: etree._Element) -> Iterator[SchemaFault]:
-        for name, value in list(element.attrib.items()):
-            del element.attrib[name]
-            valid = self._is_valid()
-            element.set(name, value)
-            if valid:
-                yield _fault(element, f"@{etree.QName(name).localname}")
-                return
+        given = list(element.attrib.items())
+        name = next((name for name, _value in given if self._is_valid_without(element, name)), None)
+        # In their order.
+        element.attrib.clear()
+        element.attrib.update(given)
+        if name is not None:
+            yield _fault(element, f"@{etree.QName(name).localname}")
+
+    def _is_valid_without(self, element: etree._Element, name: str | bytes) -> bool:
+        if self._is_late():
+            return False
+        value = element.attrib.pop(name)
+        valid = self._is_valid()
+        element.set(name, value)
+        return valid
 
     def _is_valid(self) -> bool:
         return bool(self._schema.validate(self._root))

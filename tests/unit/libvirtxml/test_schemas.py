@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from lxml import etree
 
 from hypervisors.libvirtxml.typed_documents import read_typed
@@ -68,3 +69,24 @@ def test_the_search_ends_however_much_there_is_to_look_at() -> None:
 
 def test_what_is_beyond_all_measure_is_not_looked_at() -> None:
     assert schema_faults(read_typed(DOMAIN.replace("<devices>", "<devices>" + "<odd/>" * 6000))) is None
+
+
+_MANY = " ".join(f"a{number}='1'" for number in range(50))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["<zz/>" * 2000, f"<zz {_MANY}/>" * 1000, "<source file='/a'/>" * 2000],
+    ids=["unknown", "unknown with attributes", "twice what is needed"],
+)
+def test_the_search_ends_inside_a_device_too(inside: str) -> None:
+    started = time.monotonic()
+    _faults(DOMAIN.replace("<source network='default'/>", f"<source network='default'/>{inside}"))
+    assert time.monotonic() - started < 15
+
+
+def test_an_element_with_attributes_beyond_all_measure_is_not_looked_at() -> None:
+    """Validating it once takes a minute."""
+    many = " ".join(f"a{number}='1'" for number in range(20000))
+    root = read_typed(DOMAIN.replace("<model ", f"<model {many} "))
+    assert schema_faults(root) is None
