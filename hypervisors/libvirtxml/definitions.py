@@ -40,6 +40,8 @@ class DefinitionXml(Generic[Spec]):
     # What is wrong with a spec, by field, and with a name.
     problems: Callable[[Spec], dict[str, str]]
     name_problem: Callable[[str], str]
+    # Of XML that somebody typed: what libvirt would take, and its host should not be told.
+    check_typed: Callable[[str], object] = parse_document
 
     def says(self, now: str, wanted: str) -> bool:
         """Whether all that is known of both is the same: libvirt adds what goes without saying."""

@@ -36,11 +36,15 @@ _parsers = _Parsers()
 
 
 def parse_document(xml: str) -> etree._Element:
-    """The root element. Raises: ValueError when it is not well-formed."""
+    """The root element. Raises: ValueError when it is not well-formed, or declares a document type."""
     try:
-        return etree.fromstring(xml.encode(), _parsers.parser)
+        root = etree.fromstring(xml.encode(), _parsers.parser)
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
         raise ValueError(f"This XML cannot be read: {error}") from error
+    # libvirt's parser reads what such a type declares, and ours does not: they must not see two different things.
+    if "<!DOCTYPE" in xml and root.getroottree().docinfo.internalDTD is not None:
+        raise ValueError("XML for libvirt has no document type and no entities.")
+    return root
 
 
 def child_at(element: etree._Element | None, path: str) -> etree._Element | None:

@@ -12,6 +12,7 @@ from lxml import etree
 from hypervisors.libvirtxml.definitions import DefinitionXml, indented, set_text
 from hypervisors.libvirtxml.documents import child_at
 from hypervisors.libvirtxml.elements import add, add_text
+from hypervisors.libvirtxml.network_host_files import check_lines
 from hypervisors.libvirtxml.network_reader import (
     address_of,
     definition_digest,
@@ -335,4 +336,5 @@ NETWORK_XML = DefinitionXml(
     from_json=NetworkSpec.from_json,
     problems=spec_problems,
     name_problem=name_problem,
+    check_typed=check_lines,
 )

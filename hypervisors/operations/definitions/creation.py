@@ -78,6 +78,7 @@ class CreateDefinition(OperationType[Hypervisor]):
         """Of the `spec` or the `xml` that was given. Raises: errors.NotPossible with the first thing that is wrong."""
         try:
             if given.get("xml"):
+                self.xml.check_typed(str(given["xml"]))
                 spec = self.xml.read(str(given["xml"]))
                 # What else is in it is libvirt's to judge.
                 problems = {"name": self.xml.name_problem(spec.name)}

@@ -58,6 +58,7 @@ class EditDefinition(DefinitionOperation[Row]):
             raise NotPossible(changed_text())
         try:
             xml = str(given["xml"]) if given.get("xml") else self._edited(seen, given["spec"])
+            self.xml.check_typed(xml)
             new, old = self.xml.read(xml), self.xml.read(seen)
             if any(getattr(new, name) != getattr(old, name) for name in self.identity):
                 raise NotPossible(str(self.identity_stays))

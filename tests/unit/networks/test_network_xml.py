@@ -1,5 +1,6 @@
 """Networks' XML: built from a spec and read back, edited in place, and what libvirt takes while they run."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -12,6 +13,8 @@ from lxml import etree
 
 from hypervisors.libvirtxml.network_builder import build_network, edit_network, with_identity
 from hypervisors.libvirtxml.network_changes import live_updates, pending_parts
+from hypervisors.libvirtxml.network_filters import parse_network_filter
+from hypervisors.libvirtxml.network_host_files import check_lines
 from hypervisors.libvirtxml.network_kinds import MACVTAP_MODES, NETWORK_KINDS
 from hypervisors.libvirtxml.network_plugs import cards_led_to
 from hypervisors.libvirtxml.network_reader import definition_digest, read_network_spec
@@ -26,6 +29,7 @@ from hypervisors.libvirtxml.network_specs import (
     PortGroup,
     StaticHost,
 )
+from hypervisors.libvirtxml.storage_pool_builder import read_storage_pool_spec
 
 SCHEMA = Path("/usr/share/libvirt/schemas/network.rng")
 LAN = NetworkAddress(
@@ -188,7 +192,7 @@ def test_kinds_are_told_from_what_libvirt_writes(xml: str, kind: str) -> None:
 
 @pytest.mark.parametrize("xml", ["", "<network", "<pool/>", "<!DOCTYPE x [<!ENTITY e 'x'>]><domain/>"])
 def test_what_is_no_network_is_refused(xml: str) -> None:
-    with pytest.raises(ValueError, match=r"cannot be read|begins with <network>"):
+    with pytest.raises(ValueError, match=r"cannot be read|begins with <network>|no document type"):
         read_network_spec(xml)
 
 
@@ -253,3 +257,31 @@ def test_a_card_is_led_away_and_back_with_all_that_it_has() -> None:
     assert '<source network="passing"/>' in away
     assert '<source network="lan" portgroup="g"/>' in back
     assert away.count("mtu") == back.count("mtu") == 1
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<dns><txt name='a' value='b&#10;dhcp-script=/bin/sh'/></dns>",
+        "<domain name='lab&#xA;dhcp-script=/bin/sh'/>",
+        "<dns><srv service='x' protocol='tcp' domain='a&#13;conf-file=/etc/x'/></dns>",
+        "<dns><host ip='192.0.2.1'><hostname>a\nb</hostname></host></dns>",
+    ],
+)
+def test_no_value_begins_another_line_of_dnsmasqs_configuration(inside: str) -> None:
+    with pytest.raises(ValueError, match="is one line"):
+        check_lines(f"<network><name>n</name>{inside}</network>")
+
+
+def test_what_nobody_reads_may_have_lines() -> None:
+    check_lines("<network><name> n </name>\n<metadata><x:a xmlns:x='urn:x' b='1&#10;2'>a\nb</x:a></metadata></network>")
+    check_lines(EXOTIC)
+
+
+@pytest.mark.parametrize("read", [read_network_spec, definition_digest, parse_network_filter, read_storage_pool_spec])
+def test_xml_with_a_document_type_is_refused_before_libvirt_reads_another_thing_in_it(
+    read: Callable[[str], object],
+) -> None:
+    root = {parse_network_filter: "filter", read_storage_pool_spec: "pool"}.get(read, "network")
+    with pytest.raises(ValueError, match="no document type"):
+        read(f"<!DOCTYPE {root} [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><{root} name='a'><name>n&e;</name></{root}>")

@@ -228,6 +228,31 @@ def test_who_gives_dnsmasq_options_manages_the_host(
     )
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "<!DOCTYPE network [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><network><name>lab</name><uuid>&e;</uuid></network>",
+        "<network><name>lab</name><dns><txt name='a' value='b&#10;dhcp-script=/bin/sh'/></dns></network>",
+        "<network><name>lab</name>" + "<a>" * 3000 + "</a>" * 3000 + "</network>",
+        "<network><name>lab</name>\x00</network>",
+        "<domain><name>lab</name></domain>",
+    ],
+)
+def test_hostile_xml_is_said_to_be_so(
+    typed: str, operator: Client, hypervisor: Hypervisor, make_network: Callable[..., Network]
+) -> None:
+    network = make_network()
+    digest = definition_digest(network.definition_xml)
+    answers = [
+        operator.post(NEW, filled(hypervisor, view="xml", xml=typed)),
+        operator.post(f"/networks/{network.pk}/edit/", {"view": "xml", "xml": typed, "digest": digest}),
+        operator.post(f"/networks/{network.pk}/xml/", {"xml": typed, "base": digest}),
+        operator.post(f"/networks/{network.pk}/xml/", {"xml": typed, "base": digest}),
+    ]
+    assert all(answer.status_code < 500 for answer in answers)
+    assert not Operation.objects.exists()
+
+
 def test_the_list_says_how_many_are_plugged_in_with_a_pinned_number_of_queries(
     operator: Client, make_network: Callable[..., Network], django_assert_max_num_queries: Any
 ) -> None:
