@@ -62,12 +62,18 @@ def _problem(named: NamedVolume, domain: Domain | None) -> str:
 
 def _why_another_format(named: NamedVolume) -> str:
     """A header that a guest wrote can name any file of the host: what is raw is never read as anything else."""
-    taken_for, is_so = named.reference.format, named.volume.format
+    taken_for, is_so = _taken_for(named.reference), named.volume.format
     if named.reference.role not in DISK_ROLES or not taken_for or not is_so or taken_for == is_so:
         return ""
     if taken_for in WITH_HEADERS or is_so in WITH_HEADERS:
         return _("The XML takes it for %(taken)s, and it is %(is)s.") % {"taken": taken_for, "is": is_so}
     return ""
+
+
+def _taken_for(reference: FileReference) -> str:
+    """Where a disk's XML does not say, libvirt takes a file for raw; a volume for what its storage pool says."""
+    is_top = reference.role in DISK_ROLES and reference.role != "backing"
+    return reference.format or ("raw" if is_top and reference.path else "")
 
 
 def _why_others(named: NamedVolume, domain: Domain | None) -> str:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from hypervisors.errors import Conflict, NotPermitted, NotPossible
 from hypervisors.libvirtxml.hardware.devices import build_device
-from hypervisors.models import AuditRecord, Domain, DomainDefinition, Network, Operation, StoragePool, Volume
+from hypervisors.models import AuditRecord, Domain, DomainDefinition, Network, Operation, Role, StoragePool, Volume
 from hypervisors.operations.domains.hardware.host_reach import names_of_the_host
 from hypervisors.operations.engine.records import without_secrets
 from hypervisors.operations.engine.registry import operation_type
@@ -280,3 +280,69 @@ def test_an_operation_is_titled_by_what_people_call_the_device(alice: User, mach
     assert operation_type("change_device").title(changed) == "Change hardware: Disk vda"
     passed = Operation(kind="remove_device", parameters={"device_id": "hostdev:usb:1"})
     assert operation_type("remove_device").title(passed) == "Remove hardware: Device of the host"
+
+
+# What a machine was given by who manages its host.
+GIVEN = XML.replace(
+    "<graphics",
+    """<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/srv/web1.img'/>
+<target dev='vdb' bus='virtio'/></disk>
+<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/srv/shared.img'/>
+<target dev='vdc' bus='virtio'/><readonly/></disk>
+<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='/dev/vg/web1'/>
+<target dev='sdb' bus='scsi'/></disk>
+<interface type='hostdev' managed='yes'><mac address='52:54:00:00:00:09'/><source>
+<address type='pci' domain='0x0000' bus='0x05' slot='0x10' function='0x0'/></source></interface>
+<interface type='direct'><mac address='52:54:00:00:00:0a'/><source dev='eth1' mode='bridge'/></interface>
+<watchdog model='i6300esb' action='reset'/><graphics""",
+)
+
+
+@pytest.mark.parametrize(
+    ("device_id", "values"),
+    [
+        pytest.param("disk:vdb", {"format": "qcow2"}, id="a raw file whose bytes then name others"),
+        pytest.param("disk:vda", {"format": ""}, id="an image that the guest may write anew, header and all"),
+        pytest.param("disk:vdc", {"readonly": False}, id="a file that it may only read"),
+        pytest.param("disk:sdb", {"device": "lun"}, id="commands to a device"),
+        pytest.param("interface:52:54:00:00:00:09", {"pci_bus": "0x06"}, id="another device of the host"),
+        pytest.param("interface:52:54:00:00:00:0a", {"source_mode": "passthrough"}, id="a device for itself alone"),
+        pytest.param("watchdog:0", {"action": "dump"}, id="dumps into the host's file system"),
+    ],
+)
+def test_what_was_given_is_not_made_more_by_who_configures_the_machine(
+    device_id: str, values: dict[str, Any], user: User, alice: User, machine: Domain
+) -> None:
+    define(machine, live_xml="", inactive_xml=GIVEN)
+    bind(user, "viewer", None, granted_by=alice)
+    Role.objects.filter(key="viewer").update(privileges=sorted({"domain.view", "network.view"}))
+    with pytest.raises(NotPermitted):
+        ask(user, machine, "change_device", device_id=device_id, values=values)
+    assert ask(alice, machine, "change_device", device_id=device_id, values=values).kind == "change_device"
+
+
+def test_a_guest_that_crashes_fills_no_disk_of_the_host_unless_who_manages_that_says_so(
+    user: User, alice: User, machine: Domain
+) -> None:
+    dumps = {"section": "lifecycle", "values": {"on_crash": "coredump-restart"}}
+    with pytest.raises(NotPermitted):
+        ask(user, machine, "change_section", **dumps)
+    assert ask(user, machine, "change_section", section="lifecycle", values={"on_crash": "restart"})
+    Operation.objects.all().delete()
+    assert ask(alice, machine, "change_section", **dumps).kind == "change_section"
+
+
+def test_an_image_with_a_header_is_no_raw_disk_whoever_says_so(alice: User, machine: Domain) -> None:
+    pool = StoragePool.objects.create(
+        hypervisor=machine.hypervisor,
+        uuid="7b0a3f8e-2222-4222-8333-444455556666",
+        name="images",
+        pool_type="dir",
+        target_path="/images",
+        active=True,
+        autostart=True,
+    )
+    Volume.objects.create(storage_pool=pool, name="web1.qcow2", path="/images/web1.qcow2", format="qcow2")
+    for format_ in ("", "raw"):
+        with pytest.raises(NotPossible, match="takes it for raw, and it is qcow2"):
+            ask(alice, machine, "change_device", device_id="disk:vda", values={"format": format_})

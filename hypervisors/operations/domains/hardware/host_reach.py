@@ -27,6 +27,9 @@ _SHARED_FIELDS = frozenset(
     {"hugepages", "hugepage_kib", "locked", "allocation", "no_same_page_merging", "cpuset", "placement"}
 )
 _RANDOM = frozenset({"/dev/urandom", "/dev/random"})
+# They write the guest's whole memory into the host's own file system, as often as the guest likes.
+_DUMPS = frozenset({"dump", "coredump-destroy", "coredump-restart"})
+_DRIVES = frozenset({"cdrom", "floppy"})
 
 
 def names_of_the_host(device_xml: str, *, has_chosen_volume: bool = False) -> frozenset[str]:
@@ -35,12 +38,13 @@ def names_of_the_host(device_xml: str, *, has_chosen_volume: bool = False) -> fr
     `has_chosen_volume`: a disk's image was chosen from rows, and is no name of the host.
     """
     device = parse_document(device_xml)
+    uses = () if has_chosen_volume else tuple(_uses_of_storage(device))
     if has_chosen_volume:
         for element in (*device.findall("source"), *device.findall("backingStore")):
             device.remove(element)
         device.set("type", "file")
     references = find_references(etree.tostring(device, encoding="unicode"))
-    return frozenset((*_named(device), *_paths(device))) | {_reference(one) for one in references}
+    return frozenset((*uses, *_named(device), *_paths(device))) | {_reference(one) for one in references}
 
 
 def new_names_of_the_host(before_xml: str, after_xml: str, *, has_chosen_volume: bool = False) -> frozenset[str]:
@@ -55,10 +59,11 @@ def is_piece_of_the_host(device_xml: str) -> bool:
 
 
 def section_names_of_the_host(section: str, changes: Mapping[str, Value]) -> bool:
-    """Whether what was changed of a section names a file of the host, or takes what is everybody's there."""
+    """Whether what was changed of a section names or fills the host's files, or takes what is everybody's there."""
     paths = {field.name for field in SECTIONS[section].fields if field.kind == "path"}
     is_shared = section in _SHARED or any(name in _SHARED_FIELDS for name in changes)
-    return any(value and name in paths for name, value in changes.items()) or (is_shared and bool(changes))
+    dumps = any(value in _DUMPS for value in changes.values())
+    return dumps or any(value and name in paths for name, value in changes.items()) or (is_shared and bool(changes))
 
 
 def _paths(device: etree._Element) -> Iterator[str]:
@@ -81,14 +86,43 @@ def _named(device: etree._Element) -> Iterator[str]:
         yield etree.tostring(device, encoding="unicode", with_tail=False)
     if tag in _CHARACTER_DEVICES:
         yield from _back_ends(device)
-    if tag == "interface" and device.get("type", "") not in _PLUGGED_CARDS:
-        yield f"interface {device.get('type', '')}"
+    if tag == "interface":
+        yield from _plugs(device)
     if tag == "graphics":
         yield from _listens(device)
     if tag == "tpm":
         yield from (f"secret {one.get('secret', '')}" for one in device.iterfind("backend/encryption"))
     if tag == "disk" and device.get("type") == "network":
-        yield from (etree.tostring(one, encoding="unicode", with_tail=False) for one in device.findall("source"))
+        yield from _sources(device)
+    if tag == "watchdog" and device.get("action") in _DUMPS:
+        yield "dump"
+    if tag == "memory":
+        yield from (f"memory {one.tag} {one.text}" for one in device.iterfind("source/*") if one.tag != "path")
+
+
+def _plugs(card: etree._Element) -> Iterator[str]:
+    """What it is plugged into that is no network: a device of the host, or one that it has for itself alone."""
+    kind = card.get("type", "")
+    if kind not in _PLUGGED_CARDS:
+        yield f"interface {kind}"
+        yield from _sources(card)
+    if kind == "direct" and attribute_at(card, "source", "mode") == "passthrough":
+        yield f"passthrough {attribute_at(card, 'source', 'dev')}"
+
+
+def _sources(device: etree._Element) -> Iterator[str]:
+    yield from (etree.tostring(one, encoding="unicode", with_tail=False) for one in device.findall("source"))
+
+
+def _uses_of_storage(device: etree._Element) -> Iterator[str]:
+    """How an image is used that stays the same: read as another format, the bytes that the guest wrote name files."""
+    if device.tag != "disk" or device.find("source") is None:
+        return
+    yield f"as {attribute_at(device, 'driver', 'type') or 'raw'}"
+    if device.get("device") == "lun":
+        yield "commands to the device"
+    if device.get("device") not in _DRIVES and device.find("readonly") is None:
+        yield "to write"
 
 
 def _is_emulated_tpm(device: etree._Element) -> bool:
