@@ -1,11 +1,12 @@
 """Notes each definition that differs from the last one that was seen, and whose doing it seems to be."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from hypervisors.models import Domain, Operation, OperationLock, XmlVersion
+from hypervisors.models import Domain, DomainSnapshot, Operation, OperationLock, XmlVersion
 from hypervisors.models.xml_versions import digest, packed
 from hypervisors.states import OperationState
 
@@ -67,22 +68,22 @@ def _under_way(column: str, made: Mapping[int, str], now: datetime) -> dict[int,
     names = _lock_keys(column, list(made))
     if not names:
         return {}
-    found = {}
+    found: dict[int, Operation] = {}
     for one in _ended(names, now):
-        key = names[f"{one.subject_type}:{one.subject_key}"]
         # Some say what they have made: that is theirs, and nothing else is.
-        says = one.progress.get(MADE_SHA256)
-        if says == made[key] or (says is None and one.ended_at is not None and one.ended_at >= now - _ENDED_AGO):
-            found[key] = one
+        says, is_new = one.progress.get(MADE_SHA256), one.ended_at is not None and one.ended_at >= now - _ENDED_AGO
+        for key in names[f"{one.subject_type}:{one.subject_key}"]:
+            if says == made[key] or (says is None and is_new):
+                found[key] = one
     locks = OperationLock.objects.filter(key__in=list(names)).select_related("operation__requested_by")
     for lock in locks:
         operation = lock.operation
         if operation.kind not in _LEAVE_IT_ALONE and operation.state == OperationState.RUNNING:
-            found[names[lock.key]] = operation
+            found |= dict.fromkeys(names[lock.key], operation)
     return found
 
 
-def _ended(names: Mapping[str, int], now: datetime) -> Iterable[Operation]:
+def _ended(names: Mapping[str, list[int]], now: datetime) -> Iterable[Operation]:
     """Operations on these subjects that ended lately, oldest first."""
     subjects = [name.partition(":") for name in names]
     rows = Operation.objects.filter(
@@ -94,10 +95,15 @@ def _ended(names: Mapping[str, int], now: datetime) -> Iterable[Operation]:
     return rows.exclude(kind__in=_LEAVE_IT_ALONE).select_related("requested_by").order_by("ended_at")
 
 
-def _lock_keys(column: str, keys: list[int]) -> dict[str, int]:
+def _lock_keys(column: str, keys: list[int]) -> dict[str, list[int]]:
     """The subjects' locks, and whose they are."""
     if column == "domain_id":
         uuids = Domain.objects.filter(pk__in=keys).order_by().values_list("uuid", "pk")
-        return {f"domain:{uuid}": pk for uuid, pk in uuids}
+        return {f"domain:{uuid}": [pk] for uuid, pk in uuids}
+    if column == "snapshot_id":
+        found: dict[str, list[int]] = defaultdict(list)
+        for uuid, pk in DomainSnapshot.objects.filter(pk__in=keys).order_by().values_list("domain__uuid", "pk"):
+            found[f"domain:{uuid}"].append(pk)
+        return dict(found)
     name = column.removesuffix("_id")
-    return {f"{name}:{key}": key for key in keys}
+    return {f"{name}:{key}": [key] for key in keys}

@@ -1,4 +1,4 @@
-"""Versions of libvirt's definitions: every XML of a machine, storage pool or network that was seen."""
+"""Versions of libvirt's definitions: every XML of a machine, snapshot, storage pool or network that was seen."""
 
 import hashlib
 import zlib
@@ -13,9 +13,17 @@ from django.utils.translation import gettext_lazy as _
 from hypervisors.models.domains import Domain
 from hypervisors.models.networks import Network
 from hypervisors.models.operations import Operation
+from hypervisors.models.snapshots import DomainSnapshot
 from hypervisors.models.storage_pools import StoragePool
 
-SUBJECTS = ("domain", "storage_pool", "network")
+SUBJECTS = ("domain", "storage_pool", "network", "snapshot")
+
+_MODELS: tuple[tuple[str, type[models.Model]], ...] = (
+    ("domain", Domain),
+    ("storage_pool", StoragePool),
+    ("network", Network),
+    ("snapshot", DomainSnapshot),
+)
 
 
 class XmlVersionQuerySet(models.QuerySet["XmlVersion"]):
@@ -43,6 +51,7 @@ class XmlVersion(models.Model):
     domain = models.ForeignKey(Domain, on_delete=models.CASCADE, null=True, related_name="xml_versions")
     storage_pool = models.ForeignKey(StoragePool, on_delete=models.CASCADE, null=True, related_name="xml_versions")
     network = models.ForeignKey(Network, on_delete=models.CASCADE, null=True, related_name="xml_versions")
+    snapshot = models.ForeignKey(DomainSnapshot, on_delete=models.CASCADE, null=True, related_name="xml_versions")
     # Of the XML's UTF-8 in hexadecimal; of a machine the same as DomainDefinition.inactive_sha256.
     sha256 = models.CharField(max_length=64)
     xml_zlib = models.BinaryField()
@@ -62,7 +71,7 @@ class XmlVersion(models.Model):
         verbose_name = _("version of a definition")
 
     def __str__(self) -> str:
-        return f"{self.sha256[:12]} of {self.domain_id or self.storage_pool_id or self.network_id}"
+        return f"{self.sha256[:12]} of {self.domain_id or self.storage_pool_id or self.network_id or self.snapshot_id}"
 
     @property
     def xml(self) -> str:
@@ -81,7 +90,7 @@ def packed(xml: str) -> bytes:
 
 def subject_column(subject: models.Model) -> str:
     """The column of the subject's key. Raises: TypeError for what has no XML of its own."""
-    for name, model in (("domain", Domain), ("storage_pool", StoragePool), ("network", Network)):
+    for name, model in _MODELS:
         if isinstance(subject, model):
             return f"{name}_id"
     raise TypeError(f"{subject!r} has no versions.")

@@ -25,6 +25,7 @@ from hypervisors.web.domains.hardware import pages as hardware
 from hypervisors.web.domains.snapshots import dialogs as snapshot_dialogs
 from hypervisors.web.domains.snapshots import pages as snapshots
 from hypervisors.web.domains.snapshots import schedules as snapshot_schedules
+from hypervisors.web.domains.snapshots import xml as snapshot_xml
 from hypervisors.web.hypervisors import devices, editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
 from hypervisors.web.networks import filters, network_actions, network_creation, network_editing, network_xml, topology
@@ -65,6 +66,7 @@ urlpatterns: list[URLPattern] = [
     *hardware.urlpatterns,
     *hardware_changes.urlpatterns,
     *snapshots.urlpatterns,
+    *snapshot_xml.urlpatterns,
     *snapshot_dialogs.urlpatterns,
     *snapshot_schedules.urlpatterns,
     *domain_xml.urlpatterns,

@@ -17,7 +17,7 @@ import libvirt_qemu
 from hypervisors.errors import HypervisorError, OperationRefused
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.failures import is_missing
-from hypervisors.libvirtxml.domain_snapshots import ParsedSnapshot, SnapshotSpec, build_snapshot, describe_snapshot
+from hypervisors.libvirtxml.domain_snapshots import ParsedSnapshot, SnapshotSpec, build_snapshot
 from hypervisors.libvirtxml.domain_snapshots import parse_snapshot as parse
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def snapshot_names(domain: "libvirt.virDomain") -> tuple[str, ...]:
     deleted or reverted to. Two calls. Raises: libvirt.libvirtError.
     """
     names = sorted(domain.snapshotListNames(0)[:MOST_SNAPSHOTS])
-    return (_current_name(domain), *names) if names else ()
+    return (current_name(domain), *names) if names else ()
 
 
 def take_snapshot(
@@ -173,20 +173,6 @@ def break_off_merges(connection: Connection, uuid: UUID, targets: tuple[str, ...
     return _on_domain(connection, uuid, "break off the merge", break_off)
 
 
-def set_snapshot_description(connection: Connection, uuid: UUID, name: str, description: str) -> None:
-    """Only what libvirt knows of it changes. Raises: errors.NotFound, and other HypervisorErrors."""
-
-    def describe(domain: "libvirt.virDomain") -> None:
-        snapshot = _find(domain, name)
-        xml = describe_snapshot(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE), description)
-        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
-        if _current_name(domain) == name:
-            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
-        domain.snapshotCreateXML(xml, flags)
-
-    _on_domain(connection, uuid, "describe the snapshot", describe)
-
-
 class _Gone(Exception):
     """QEMU has refused: the job is over."""
 
@@ -223,7 +209,8 @@ def _read(snapshot: "libvirt.virDomainSnapshot", current: str) -> SnapshotFacts 
         return SnapshotFacts(parsed=ParsedSnapshot(name=name), is_current=name == current, problem=str(error))
 
 
-def _current_name(domain: "libvirt.virDomain") -> str:
+def current_name(domain: "libvirt.virDomain") -> str:
+    """ "" where there is none. Raises: libvirt.libvirtError."""
     try:
         return str(domain.snapshotCurrent(0).getName())
     except libvirt.libvirtError as error:

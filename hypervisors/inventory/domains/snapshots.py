@@ -10,6 +10,7 @@ from django.utils import timezone
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.gateway.domains.snapshots import SnapshotFacts
 from hypervisors.inventory.domains.records import DomainRecord
+from hypervisors.inventory.xml_versions import note_versions
 from hypervisors.models import DomainSnapshot, SnapshotNote
 
 # What PostgreSQL's and Python's times reach, in seconds since 1970.
@@ -74,6 +75,8 @@ def save_snapshots(domain_id: int, snapshots: Iterable[SnapshotFacts]) -> None:
     DomainSnapshot.objects.bulk_create(
         rows.values(), update_conflicts=True, unique_fields=["domain", "name"], update_fields=_FIELDS, batch_size=100
     )
+    keys = dict(DomainSnapshot.objects.filter(domain=domain_id).values_list("name", "pk"))
+    note_versions("snapshot_id", {keys[name]: row.xml for name, row in rows.items() if name in keys})
     notes = SnapshotNote.objects.filter(domain=domain_id, noted_at__lt=timezone.now() - _NOTE_GRACE)
     notes.exclude(name__in=rows).delete()
 

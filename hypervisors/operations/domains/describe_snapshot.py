@@ -8,7 +8,8 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy
 
 from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.domains.snapshots import list_snapshots, set_snapshot_description
+from hypervisors.gateway.domains.snapshot_definitions import set_snapshot_description
+from hypervisors.gateway.domains.snapshots import list_snapshots
 from hypervisors.models import Domain
 from hypervisors.operations.domains.domain_operations import without_snapshots
 from hypervisors.operations.domains.single_calls import SingleCall

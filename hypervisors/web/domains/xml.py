@@ -38,6 +38,7 @@ def _subject_of(request: HttpRequest, uuid: UUID) -> tuple[XmlSubject, Render]:
         edit_url=reverse("domain_xml", args=[machine.uuid]),
         follow=f"domain:{machine.uuid}",
         has_next_start=machine.is_active,
+        has_schema_choice=True,
     )
 
     def render_page(name: str, context: Mapping[str, Any]) -> HttpResponse:

@@ -74,7 +74,7 @@ def _edit(request: HttpRequest, subject: XmlSubject, render_page: Any) -> HttpRe
 def _ask(request: HttpRequest, subject: XmlSubject, text: str, *, by_schema: bool) -> Operation:
     """Raises: errors.Conflict, errors.NotPossible, errors.NotPermitted."""
     given = subject.given(text, by_schema)
-    return request_operation(user=person(request), kind=subject.kind, subject=subject.row, parameters=given)
+    return request_operation(user=person(request), kind=subject.kind, subject=subject.operated, parameters=given)
 
 
 def _begun(request: HttpRequest, subject: XmlSubject) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _news(request: HttpRequest, subject: XmlSubject, render_page: Any) -> HttpRe
 
 
 def _outcome(request: HttpRequest, subject: XmlSubject, render_page: Any, operation_id: UUID) -> HttpResponse:
-    about = {"subject_type": subject_type_of(subject.row).name, "subject_key": subject_key(subject.row)}
+    about = {"subject_type": subject_type_of(subject.operated).name, "subject_key": subject_key(subject.operated)}
     operation = get_object_or_404(Operation.objects.visible_to(request.user), pk=operation_id, **about)
     return render(request, "xml/outcome.html", {"subject": subject, "asked": operation})
 

@@ -72,7 +72,7 @@ def _problem(subject: XmlSubject, text: str, *, by_schema: bool) -> str:
     if subject.why_not:
         return subject.why_not
     try:
-        operation_type(subject.kind).check(subject.row, subject.given(text, by_schema))
+        operation_type(subject.kind).check(subject.operated, subject.given(text, by_schema))
     except (NotPossible, Conflict, ValueError) as error:
         return str(error)
     return ""

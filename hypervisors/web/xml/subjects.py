@@ -36,6 +36,16 @@ class XmlSubject:
     # Changes of it, as vp-refresh is told to follow them.
     follow: str
     has_next_start: bool = False
+    # What the operation is about, where that is not the row itself.
+    acted_on: models.Model | None = None
+    # Of the editor; "" for that of what starts.
+    label: str = ""
+    # Whether libvirt can be told to pass over what its schema does not know.
+    has_schema_choice: bool = False
+
+    @property
+    def operated(self) -> models.Model:
+        return self.row if self.acted_on is None else self.acted_on
 
     @property
     def base(self) -> str:

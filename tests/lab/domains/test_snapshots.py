@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -17,7 +18,9 @@ from hypervisors.models import (
     SnapshotNote,
     SnapshotSchedule,
     Volume,
+    XmlVersion,
 )
+from hypervisors.models.xml_versions import digest
 from hypervisors.operations.domains.snapshotting.plan import snapshot_plan
 from hypervisors.operations.domains.snapshotting.scheduling import look_after_schedules
 from hypervisors.operations.engine.requests import request_cancel
@@ -36,7 +39,7 @@ from tests.lab.domains.snapped import (
     takes,
     writes,
 )
-from tests.lab.portals import Portal, ended, wait_for_operation
+from tests.lab.portals import Portal, PortalGuest, ended, wait_for_operation
 from tests.watching import wait_until
 from tests.workers import Worker
 
@@ -67,11 +70,44 @@ def test_a_tree_of_five_is_gone_back_into_and_grows_a_branch(portal: Portal) -> 
         does(guest, "describe_snapshot", name="s5", description="two\nlines & <more>")
         assert "two\nlines &amp; &lt;more&gt;" in portal.hosts[0].virsh("snapshot-dumpxml", guest.uuid, "s5")
         assert portal.hosts[0].virsh("snapshot-current", guest.uuid, "--name") == "s5"
+        _edits_xml(guest)
+        assert parents_of(guest) == {"s1": "", "s2": "s1", "s3": "s2", "s4": "s3", "s5": "s2"}
         does(guest, "delete_snapshot", name="s3", children=True)
         has_snapshots(guest, "s1", "s2", "s5")
         assert holds(guest, 2, path)
         portal.hosts[0].run("qemu-img", "check", path)
         assert not OperationLock.objects.exists()
+
+
+def _edits_xml(guest: PortalGuest) -> None:
+    """Of the present one: it stays that; what libvirt does not know is told, and nothing of others is overwritten."""
+
+    def edited(old: str, new: str) -> dict[str, Any]:
+        seen = row_of(guest).snapshots.get(name="s5").xml
+        assert old in seen
+        return {"name": "s5", "xml": seen.replace(old, new, 1), "base_sha256": digest(seen)}
+
+    host = guest.portal.hosts[0]
+    wait_until(lambda: "two\nlines" in row_of(guest).snapshots.get(name="s5").xml, seconds=60)
+    given = edited("<devices>", "<title>came back</title><odd/><devices>")
+    refused = ended(guest.ask("edit_snapshot", **given))
+    assert refused.state == OperationState.FAILED
+    assert "without the schema" in refused.outcome
+    assert "left out what it does not know: domain/odd" in does(guest, "edit_snapshot", **given, by_schema=False)
+    assert "<title>came back</title>" in host.virsh("snapshot-dumpxml", guest.uuid, "s5")
+    assert host.virsh("snapshot-current", guest.uuid, "--name") == "s5"
+    wait_until(lambda: "came back" in row_of(guest).snapshots.get(name="s5").xml, seconds=60)
+    newest = XmlVersion.objects.of(row_of(guest).snapshots.get(name="s5")).first()
+    assert newest is not None
+    assert (newest.operation_kind, newest.changed_by) == ("edit_snapshot", "alice")
+    # Our row is older than what the host has.
+    present, old = row_of(guest).snapshots.get(name="s5").xml, given["xml"].replace("<odd/>", "")
+    DomainSnapshot.objects.filter(name="s5").update(xml=old)
+    typed = old.replace("came back", "came again")
+    operation = ended(guest.ask("edit_snapshot", name="s5", xml=typed, base_sha256=digest(old)))
+    DomainSnapshot.objects.filter(name="s5").update(xml=present)
+    assert operation.state == OperationState.FAILED
+    assert "changed since you opened it" in operation.outcome
 
 
 def test_one_with_memory_goes_on_where_it_was(portal: Portal) -> None:

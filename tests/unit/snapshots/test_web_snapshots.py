@@ -52,12 +52,15 @@ def test_its_xml_is_shown_to_who_sees_hosts(
     operator: Client, client: Client, charlie: User, domain: Domain, snapshots: list[DomainSnapshot]
 ) -> None:
     DomainSnapshot.objects.filter(name="two").update(xml="<domainsnapshot><name>two</name></domainsnapshot>")
-    assert "&lt;domainsnapshot&gt;" in _tab(operator, domain)
+    url = f"/snapshots/{snapshots[1].pk}/xml/"
+    assert url in _tab(operator, domain)
+    assert "&lt;domainsnapshot&gt;" in operator.get(url).content.decode()
     bind(charlie, "vm-user", domain)
     client.force_login(charlie)
     text = _tab(client, domain)
     assert 'id="snapshot-title"><bdi>two</bdi>' in text
-    assert "domainsnapshot" not in text
+    assert url not in text
+    assert client.get(url).status_code == 404
 
 
 def test_without_any_it_says_what_they_are_for(operator: Client, domain: Domain) -> None:

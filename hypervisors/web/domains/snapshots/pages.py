@@ -142,7 +142,7 @@ def _details(
         "delete_reason": busy or (alone and with_children and alone),
         "busy_reason": busy,
         # It names hosts' files.
-        "xml": snapshot.xml if has_inventory(user) else "",
+        "has_xml": has_inventory(user),
     }
 
 
