@@ -81,6 +81,19 @@ def test_a_second_screen_is_proposed_as_of_the_other_type(operator: Client, mach
     assert "It has a VNC screen already" in answer.content.decode()
 
 
+def test_a_memory_module_is_offered_where_there_is_room_for_one(
+    operator: Client, make_domain: Callable[..., Domain]
+) -> None:
+    cell = "<cpu mode='host-passthrough'><numa><cell id='0' cpus='0-3' memory='4194304' unit='KiB'/></numa></cpu>"
+    roomy = MACHINE.replace("<cpu mode='host-passthrough'/>", cell).replace(
+        "<memory unit", "<maxMemory slots='4' unit='KiB'>8388608</maxMemory><memory unit"
+    )
+    machine = give_hardware(make_domain(name="small"))
+    assert "First give it slots and a maximum in Memory" in part(operator, machine, "add")
+    give_hardware(machine, stored=roomy)
+    assert "First give it slots" not in part(operator, machine, "add")
+
+
 def test_why_a_change_waits_names_what_was_changed_as_the_form_does(operator: Client, running: Domain) -> None:
     """Of the running processor libvirt tells more than was stored: nobody changed that."""
     fields = form_of(operator, running, "section:processor")

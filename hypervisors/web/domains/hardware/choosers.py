@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from hypervisors.access import can
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
+from hypervisors.libvirtxml.hardware.sections import section_values
 from hypervisors.privileges import Privilege
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.suggestions import is_without_usb, new_values
@@ -65,9 +66,19 @@ def _reason(hardware: MachineHardware, key: str, *, manages: bool) -> str:
         return _("Only who manages the host may give a machine a piece of it.")
     if key in _ON_USB and is_without_usb(hardware.stored):
         return _("USB is switched off: remove the controller USB “none” first.")
+    if key == "memory" and not _has_room_for_modules(hardware):
+        return _("First give it slots and a maximum in Memory, and a node in NUMA.")
     if key == "redirdev" and not _has_spice(hardware):
         return _("USB redirection needs a SPICE screen.")
     return ""
+
+
+def _has_room_for_modules(hardware: MachineHardware) -> bool:
+    try:
+        memory, numa = (section_values(hardware.stored_xml, key) for key in ("memory", "numa"))
+    except ValueError:
+        return True
+    return bool(memory.get("slots") and numa.get("cells"))
 
 
 def _has_spice(hardware: MachineHardware) -> bool:
