@@ -74,11 +74,12 @@ def volume_dialog(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         return render(request, "storage/volume_check.html", {"form": form, **_at_stake(kind, volume, form)})
     if request.method == "POST" and form.is_valid():
         try:
-            request_operation(user=person(request), kind=kind, subject=volume, parameters=form.parameters)
+            operation = request_operation(user=person(request), kind=kind, subject=volume, parameters=form.parameters)
         except (Conflict, NotPossible) as error:
             form.add_error(None, str(error))
         else:
-            return done(request, f"{found.label}: {volume.name}", back=volume.storage_pool.get_absolute_url())
+            back = volume.storage_pool.get_absolute_url()
+            return done(request, f"{found.label}: {volume.name}", back=back, operation=operation)
     template = "storage/volume_dialog.html"
     context = {
         "volume": volume,

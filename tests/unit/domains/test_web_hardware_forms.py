@@ -131,10 +131,12 @@ def test_disks_of_one_directory_are_told_apart_with_their_sizes(
     )  # fmt: skip
     page = operator.get(f"/vms/{machine.uuid}/hardware/").content.decode()
     assert ">web1.qcow2 · 20 GiB<" in page
+    assert f' volume:{pool.pk}"' in page
     pane = part(operator, machine, "disk:vda")
     assert "web1.qcow2, as it is" in pane
     assert "/srv/images/web1.qcow2 · 20 GiB, 3 GiB of it taken" in pane
     assert f'href="{volume.get_absolute_url()}"' in pane
+    assert f'hx-get="/storage/volumes/{volume.pk}/resize/"' in pane
 
 
 def test_the_boot_order_says_no_name_twice(operator: Client, machine: Domain) -> None:

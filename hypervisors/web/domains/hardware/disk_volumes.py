@@ -29,12 +29,12 @@ def image_name(values: Values) -> str:
     return image.rpartition("/")[2] or image
 
 
-def capacities(domain: Domain, devices: Iterable[Device]) -> Mapping[str, int]:
-    """In bytes, by the device's id, of the disks whose volumes are known; one query, none for who has no disk."""
+def volumes_of(domain: Domain, devices: Iterable[Device]) -> Mapping[str, Volume]:
+    """Of hard disks, by the device's id, as far as they are known; one query, none where there is no disk."""
     images = {device.id: image_of(device.values) for device in devices if device.type_key == "disk"}
     if not any(images.values()) or domain.hypervisor_id is None:
         return {}
-    known = {image: volume.capacity_bytes for image, volume in _volumes(domain, set(images.values())).items()}
+    known = _volumes(domain, set(images.values()))
     return {device_id: known[image] for device_id, image in images.items() if image in known}
 
 

@@ -12,7 +12,7 @@ from hypervisors.libvirtxml.hardware.fields import Field
 from hypervisors.libvirtxml.hardware.sections import SECTIONS
 from hypervisors.templatetags.units import memory
 from hypervisors.web.domains.hardware.controls import text_of_value
-from hypervisors.web.domains.hardware.disk_volumes import capacities
+from hypervisors.web.domains.hardware.disk_volumes import volumes_of
 from hypervisors.web.domains.hardware.entries import (
     SECTION_ENTRIES,
     Entry,
@@ -36,6 +36,8 @@ class Listing:
     devices: tuple[Entry, ...]
     sha256: str
     is_active: bool
+    # Whose changes are changes of what the list says of disks.
+    storage_pool_ids: tuple[int, ...] = ()
 
     @property
     def groups(self) -> list[dict[str, Any]]:
@@ -59,6 +61,7 @@ class PendingLine:
 def listing_of(hardware: MachineHardware) -> Listing:
     changed = [one for one in hardware.differences if one.device_id]
     sections = [section_of(one) for one in hardware.differences if not one.device_id]
+    volumes = volumes_of(hardware.domain, (*hardware.stored, *hardware.live))
     live = hardware.live if hardware.is_active and hardware.domain.persistent else None
     return Listing(
         sections=tuple(section_entries(sections, _details(hardware))),
@@ -68,11 +71,12 @@ def listing_of(hardware: MachineHardware) -> Listing:
                 hardware.stored,
                 changed=[one.device_id for one in changed],
                 leaving=hardware.leaving,
-                capacities=capacities(hardware.domain, (*hardware.stored, *hardware.live)),
+                capacities={device_id: volume.capacity_bytes for device_id, volume in volumes.items()},
             )
         ),
         sha256=hardware.base_sha256,
         is_active=hardware.is_active,
+        storage_pool_ids=tuple(sorted({volume.storage_pool_id for volume in volumes.values()})),
     )
 
 

@@ -91,6 +91,7 @@ def pane_context(request: HttpRequest, machine: MachineHardware, pane: Pane) -> 
         "may_move": pane.part.device is not None
         and pane.part.key == "disk"
         and can(request.user, Privilege.STORAGE_MANAGE, machine.domain),
+        "may_resize": _may_resize(request, pane),
         "is_locked": not may_configure or bool(pane.reason),
     }
     if pane.part.kind == CHOOSE:
@@ -98,6 +99,11 @@ def pane_context(request: HttpRequest, machine: MachineHardware, pane: Pane) -> 
     if pane.part.kind == PENDING:
         context["lines"] = pending_lines(machine)
     return context
+
+
+def _may_resize(request: HttpRequest, pane: Pane) -> bool:
+    volume = pane.source.kept_volume if pane.source else None
+    return volume is not None and can(request.user, Privilege.STORAGE_MANAGE, volume)
 
 
 urlpatterns = [
