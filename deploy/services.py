@@ -58,7 +58,19 @@ def private_postgresql(address: str = "127.0.0.1", *, network: str = "") -> Iter
         settings = {"listen_addresses": address, "unix_socket_directories": "", "fsync": "off"}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         with _serving([*_unprivileged(), *server, *options], address, port, directory / "log", stop_signal="INT"):
+            _wait_until_ready(address, port, directory / "log")
             yield f"postgres://{_POSTGRES_USER}:{password}@{address}:{port}/postgres"
+
+
+def _wait_until_ready(address: str, port: int, log_path: Path) -> None:
+    """It listens before it lets anybody in."""
+    command = [_postgresql_program("pg_isready"), "-q", "-h", address, "-p", str(port)]
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0:
+            return
+        time.sleep(0.05)
+    raise ServiceError(f"PostgreSQL did not start:\n{log_path.read_text(errors='replace')[-2000:]}")
 
 
 def _hand_over(*paths: Path) -> None:

@@ -14,9 +14,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorPool
+from hypervisors.models import Domain, DomainDefinition, Hypervisor, HypervisorPool, troubles
 from hypervisors.states import DomainState, HypervisorStatus
 from tests.roles import bind
+from vmportal import caches
 from vmportal.celery import app
 
 # The same examples in every run; nothing is kept between runs.
@@ -51,9 +52,12 @@ def _until_up() -> redis.retry.Retry:
 
 @pytest.fixture
 def redis_client(redis_server: str) -> Iterator[redis.Redis]:
-    """An emptied Redis."""
+    """An emptied Redis, and nothing that this process remembers of an earlier one."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushdb()
+        # Of a test that ended in trouble it would be known for a second more, and changes would be refused.
+        caches.forget_absences()
+        troubles.read_trouble()
         yield client
 
 

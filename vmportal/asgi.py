@@ -12,6 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from hypervisors.live.refusing import DatabaseGuard  # noqa: E402
 from hypervisors.live.routing import websocket_urlpatterns  # noqa: E402
 from hypervisors.osinfo import warm_up  # noqa: E402
 from vmportal.request_threads import ThreadedHandler  # noqa: E402
@@ -21,6 +22,8 @@ warm_up()
 application = ProtocolTypeRouter(
     {
         "http": ThreadedHandler(),
-        "websocket": OriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.PUBLIC_ORIGINS),
+        "websocket": OriginValidator(
+            DatabaseGuard(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))), settings.PUBLIC_ORIGINS
+        ),
     }
 )

@@ -23,6 +23,11 @@ _away_until: dict[str, float] = {}
 _MISSING = object()
 
 
+def forget_absences() -> None:
+    """Ask Redis again at once."""
+    _away_until.clear()
+
+
 def _either(name: str) -> Callable[..., Any]:
     def ask(self: "LastingCache", *arguments: Any, **options: Any) -> Any:
         return self.ask(name, arguments, options)

@@ -12,6 +12,8 @@ from django.views.defaults import server_error as plain_server_error
 from hypervisors.models.troubles import Trouble, current_trouble, note_failure
 from hypervisors.web.answers import refused
 
+# So long a page waits until it looks again.
+_AGAIN_SECONDS = 10
 _READING = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
@@ -47,8 +49,9 @@ def unavailable(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     if "HX-Request" in request.headers:
         response = refused(request, trouble.text, status=503)
     else:
-        # It needs nothing of the request, and nothing of the database.
-        response = HttpResponse(render_to_string("503.html", {"reason": trouble.text}), status=503)
-    response.headers["Retry-After"] = "10"
+        # It needs nothing of the request, and nothing of the database. What was only looked at comes by itself, later.
+        context = {"reason": trouble.text, "again_seconds": _AGAIN_SECONDS if request.method == "GET" else 0}
+        response = HttpResponse(render_to_string("503.html", context), status=503)
+    response.headers["Retry-After"] = str(_AGAIN_SECONDS)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 from django.db.backends.signals import connection_created
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from psycopg.errors import DiskFull
 
@@ -25,6 +25,7 @@ from hypervisors.inventory.leases import LeaseKeeper
 from hypervisors.inventory.writer import Writer
 from hypervisors.models import Domain, Hypervisor, Operation, WatcherLease, troubles
 from hypervisors.models.troubles import current_trouble, look, note_failure
+from hypervisors.web.troubles import unavailable
 from tests.watching import wait_until
 from vmportal import health
 
@@ -92,6 +93,17 @@ def test_pages_say_it_changes_are_refused_and_it_ends_by_itself(
     assert health_of(operator)[1]["checks"]["database"]["well"]
     assert said not in operator.get(page).content.decode()
     assert Operation.objects.count() == 0
+
+
+@pytest.mark.parametrize(("method", "looks_again"), [("GET", True), ("POST", False)])
+def test_a_page_that_could_not_be_shown_looks_again_by_itself(method: str, looks_again: bool) -> None:
+    error = OperationalError("no space left")
+    error.__cause__ = DiskFull("no space left")
+    trouble = note_failure(error)
+    assert trouble is not None
+    page = unavailable(RequestFactory().generic(method, "/operations/"), trouble).content.decode()
+    assert "its disk is full" in page
+    assert ('<meta http-equiv="refresh" content="10">' in page) == looks_again
 
 
 def health_of(client: Client) -> tuple[int, Any]:

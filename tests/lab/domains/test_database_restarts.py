@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from deploy.lab.guest import Guest, define_guest, remove_guest
 from deploy.lab.host import Host
 from deploy.lab.lab import Lab
 from deploy.services import private_postgresql, private_redis
+from tests.databases import StoppableDatabase, stoppable_database
 from tests.lab.machines import PASSWORD, Cluster
 from tests.watching import wait_until
 
@@ -49,7 +49,7 @@ def portal(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clust
         try:
             for name in ("watcher", "operations", "migrations"):
                 machine.start(name)
-            with _stoppable(database_url):
+            with stoppable_database(database_url):
                 yield cluster
         finally:
             machine.unplug()
@@ -143,45 +143,17 @@ def _guest(portal: Cluster, lab: Lab, name: str, **values: Any) -> Iterator[Gues
 
 
 @contextmanager
-def _stoppable(database_url: str) -> Iterator[None]:
-    """What pg_ctl has started is nobody's child: it is stopped at the end."""
-    with psycopg.connect(database_url) as connection:
-        (directory,) = connection.execute("SHOW data_directory").fetchone() or ("",)
-    _DIRECTORIES[database_url] = directory
-    try:
-        yield
-    finally:
-        _pg_ctl(directory, "stop", "-m", "immediate", check=False)
-
-
-@contextmanager
 def _database_away(portal: Cluster, *, missed_by: str) -> Iterator[None]:
     """The block runs once this worker has tried to reach it, in vain."""
-    directory = _DIRECTORIES[portal.database_url]
+    database = StoppableDatabase(portal.database_url)
     log = next(Path(portal.environment["VMPORTAL_DATA_DIR"]).glob(f"*-{missed_by}.log"))
     before = _complaints(log)
-    _pg_ctl(directory, "stop", "-m", "immediate")
+    database.stop()
     try:
         wait_until(lambda: _complaints(log) > before, seconds=60)
         yield
     finally:
-        _pg_ctl(directory, "start", "-w", "-l", f"{directory}/log", "-o", _options(directory))
-
-
-_DIRECTORIES: dict[str, str] = {}
-
-
-def _options(directory: str) -> str:
-    """Those that it was started with the first time."""
-    words = Path(directory, "postmaster.opts").read_text().split('"')[1::2]
-    return " ".join(f"'{word}'" for word in words if word not in ("-D", directory))
-
-
-def _pg_ctl(directory: str, *arguments: str, check: bool = True) -> None:
-    program = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))[-1]
-    command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
-    command += [str(program), "-s", "-D", directory, *arguments]
-    subprocess.run(command, check=check, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
+        database.start()
 
 
 def _complaints(log: Path) -> int:
