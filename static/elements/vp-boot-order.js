@@ -9,6 +9,7 @@ class VpBootOrder extends HTMLElement {
     this.querySelector(".vp-boot-typed").hidden = true;
     this.addEventListener("click", this.pressed);
     this.addEventListener("change", this.changed);
+    this.addEventListener("input", this.given);
     this.addEventListener("keydown", this.typed);
     this.addEventListener("dragstart", this.taken);
     this.addEventListener("dragover", this.over);
@@ -27,6 +28,17 @@ class VpBootOrder extends HTMLElement {
 
   changed = (event) => {
     if (event.target.matches("input[type=checkbox]")) this.write();
+  };
+
+  // What others put into the text area is how it is.
+  given = (event) => {
+    if (event.target !== this.area) return;
+    const used = this.area.value.split("\n").filter(Boolean);
+    const lines = this.lines.filter((line) => line.dataset.device);
+    for (const line of lines) line.querySelector("input").checked = used.includes(line.dataset.device);
+    const first = used.map((name) => lines.find((line) => line.dataset.device === name)).filter(Boolean);
+    this.list.append(...first, ...lines.filter((line) => !first.includes(line)));
+    this.number();
   };
 
   typed = (event) => {

@@ -229,6 +229,51 @@ def test_the_second_of_two_people_is_told_and_overwrites_nothing(
     assert xml_of(host, idle, "--inactive").findtext("title") == "by the first"
 
 
+def test_what_is_typed_is_kept_until_it_is_applied_or_cancelled(page: Page, idle: Guest, host: Host) -> None:
+    open_part(page, idle, "section:general")
+    title = page.get_by_label("Title", exact=True)
+    title.fill("not yet")
+    expect(listed(page, "General")).to_contain_text("edited, not applied")
+    # To another part, which is edited too, and to another tab of the machine.
+    listed(page, "Disk vda").click()
+    expect(page.locator("#hardware-title")).to_contain_text("Disk vda", timeout=SEEN_MS)
+    page.get_by_label("Cache", exact=True).select_option("writeback")
+    expect(listed(page, "Disk vda")).to_contain_text("edited, not applied")
+    page.get_by_role("link", name="Overview", exact=True).click()
+    expect(page.locator("vp-hardware")).to_have_count(0, timeout=SEEN_MS)
+    page.get_by_role("link", name="Hardware", exact=True).click()
+    expect(title).to_have_value("not yet", timeout=SEEN_MS)
+    # What virsh does meanwhile takes nothing away, and is said.
+    host.virsh("desc", idle.uuid, "--config", "by virsh")
+    expect(page.locator(".vp-hardware-meanwhile")).to_be_visible(timeout=SEEN_MS)
+    expect(title).to_have_value("not yet")
+    title.press("Escape")
+    page.locator("vp-confirm dialog[open]").get_by_role("button", name="Discard").click()
+    expect(title).not_to_have_value("not yet", timeout=SEEN_MS)
+    expect(listed(page, "General")).not_to_contain_text("edited")
+    # The disk is none of what virsh has changed: it is applied as it was typed.
+    listed(page, "Disk vda").click()
+    cache = page.get_by_label("Cache", exact=True)
+    expect(cache).to_have_value("writeback", timeout=SEEN_MS)
+    expect(page.locator(".vp-hardware-meanwhile")).to_be_hidden()
+    cache.press("Control+Enter")
+    wait_for(
+        page,
+        lambda: said(host, idle, "devices/disk/driver", "cache") == (["writeback"], ["writeback"]),
+        seconds=SECONDS,
+    )
+    expect(listed(page, "Disk vda")).not_to_contain_text("edited", timeout=SEEN_MS)
+
+
+def test_who_leaves_the_page_with_something_typed_is_asked(page: Page, idle: Guest) -> None:
+    open_part(page, idle, "section:general")
+    page.get_by_label("Title", exact=True).fill("not yet")
+    with page.expect_event("dialog", timeout=SEEN_MS) as asked:
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+
+
 def test_what_virsh_changes_is_shown_at_once_where_nobody_types(page: Page, idle: Guest, host: Host) -> None:
     open_part(page, idle, "section:general")
     host.virsh("desc", idle.uuid, "--title", "--config", "by virsh")

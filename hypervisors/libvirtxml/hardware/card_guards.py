@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from hypervisors.libvirtxml.hardware.devices import Device, list_devices
 
 GUARD_FIELDS = ("filter", "filter_parameters", "isolated", "trusts_guest_filters", "virtualport")
+# The first so many are the filter's, which a card has of its own and never of its network.
+FILTER_FIELDS = 2
 _NONE = ("",) * len(GUARD_FIELDS)
 
 Guards = tuple[str, ...]

@@ -153,6 +153,12 @@ def test_what_runs_is_looked_at_too(stored: str, user: User, machine: Domain) ->
         ask(user, machine, "add_device", device_type="interface", values=GIVEN)
 
 
+def test_what_a_running_card_has_of_its_network_is_nobodys_filter(user: User, machine: Domain) -> None:
+    of_network = "<virtualport type='openvswitch'/><port isolated='yes'/>"
+    give(machine, machine_xml(card()), live=machine_xml(card(of_network)))
+    assert ask(user, machine, "add_device", device_type="interface", values=GIVEN).kind == "add_device"
+
+
 def test_a_card_that_is_filtered_as_the_others_is_added(user: User, machine: Domain) -> None:
     assert ask(user, machine, "add_device", device_type="interface", values=GUARDED).kind == "add_device"
 

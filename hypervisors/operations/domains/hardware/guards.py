@@ -3,11 +3,11 @@
 Asked of both definitions, as either may be the one that an operator has assigned a filter in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import models
 
-from hypervisors.libvirtxml.hardware.card_guards import Card, are_guards_kept, guarded_cards, guards_of
+from hypervisors.libvirtxml.hardware.card_guards import FILTER_FIELDS, Card, are_guards_kept, guarded_cards, guards_of
 from hypervisors.libvirtxml.hardware.devices import Device
 from hypervisors.models import Domain
 from hypervisors.operations.domains.hardware.checks import definition_of
@@ -18,18 +18,19 @@ Needs = Sequence[tuple[Privilege, models.Model | None]]
 
 def needs_to_add(domain: Domain, card: Device) -> Needs:
     """Raises: errors.NotPossible, ValueError."""
-    return _needs(domain, all(are_guards_kept(side, [*side, _as_new(card)]) for side in _sides(domain)))
+    # Nobody's address yet, whatever is typed for it.
+    new = ("", guards_of(card))
+    return _needs_on_both(domain, lambda cards: [*cards, new])
 
 
 def needs_to_change(domain: Domain, before: Device, after: Device, *, is_whole: bool) -> Needs:
     """`is_whole`: what runs becomes as `after` is, too, and not only what was changed of it."""
-    sides = _sides(domain) if is_whole else _sides(domain)[:1]
     changed = (after.id, guards_of(after))
-    return _needs(domain, all(are_guards_kept(side, [*_without(side, before.id), changed]) for side in sides))
+    return _needs_on_both(domain, lambda cards: [*_without(cards, before.id), changed], is_live_meant=is_whole)
 
 
 def needs_to_remove(domain: Domain, card: Device) -> Needs:
-    return _needs(domain, all(are_guards_kept(side, _without(side, card.id)) for side in _sides(domain)))
+    return _needs_on_both(domain, lambda cards: _without(cards, card.id))
 
 
 def needs_to_become(domain: Domain, before_xml: str, after_xml: str) -> Needs:
@@ -37,20 +38,26 @@ def needs_to_become(domain: Domain, before_xml: str, after_xml: str) -> Needs:
     return _needs(domain, are_guards_kept(guarded_cards(before_xml), guarded_cards(after_xml)))
 
 
+def _needs_on_both(
+    domain: Domain, change: Callable[[Sequence[Card]], list[Card]], *, is_live_meant: bool = True
+) -> Needs:
+    """As it is stored, and as it runs. Raises: errors.NotPossible, ValueError."""
+    definition = definition_of(domain)
+    stored, live = guarded_cards(definition.inactive_xml), guarded_cards(definition.live_xml)
+    is_kept = are_guards_kept(stored, change(stored)) if definition.inactive_xml else True
+    if definition.live_xml and (is_live_meant or not definition.inactive_xml):
+        is_kept = is_kept and are_guards_kept(_filters_of(live), _filters_of(change(live)))
+    return _needs(domain, is_kept)
+
+
+def _filters_of(cards: Sequence[Card]) -> list[Card]:
+    """While it runs a card shows the rest of its network's, too."""
+    return [(name, (*guards[:FILTER_FIELDS], *("" for _rest in guards[FILTER_FIELDS:]))) for name, guards in cards]
+
+
 def _needs(domain: Domain, is_kept: bool) -> Needs:
     return [] if is_kept else [(Privilege.NETWORK_MANAGE, domain.hypervisor)]
 
 
-def _sides(domain: Domain) -> list[list[Card]]:
-    """The cards as they are stored, and as they run. Raises: errors.NotPossible, ValueError."""
-    definition = definition_of(domain)
-    return [guarded_cards(xml) for xml in (definition.inactive_xml, definition.live_xml) if xml]
-
-
-def _as_new(card: Device) -> Card:
-    # Nobody's address yet, whatever is typed for it.
-    return "", guards_of(card)
-
-
-def _without(side: Sequence[Card], device_id: str) -> list[Card]:
-    return [card for card in side if card[0] != device_id]
+def _without(cards: Sequence[Card], device_id: str) -> list[Card]:
+    return [card for card in cards if card[0] != device_id]
