@@ -26,6 +26,7 @@ _BY_CODE: dict[int, type[errors.HypervisorError]] = {
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE: errors.DomainNotAnswering,
     libvirt.VIR_ERR_AGENT_UNSYNCED: errors.DomainNotAnswering,
 }
+_MOST_CHARACTERS = 2000
 _LOST = re.compile(
     "client socket is closed|end of file while reading|cannot (recv|send|read|write) data|keepalive timeout"
     "|broken pipe|connection reset|connection closed|invalid connection pointer",
@@ -53,8 +54,18 @@ def translate(error: libvirt.libvirtError, what: str) -> errors.HypervisorError:
 
 
 def message_of(error: libvirt.libvirtError) -> str:
-    """What libvirt said, without the prefix of the call's name."""
-    return (error.get_error_message() or str(error)).strip()
+    """What libvirt said, without the prefix of the call's name.
+
+    A guest's agent and QEMU are quoted in it, at whatever length and with whatever characters a guest chooses.
+    """
+    said = (error.get_error_message() or str(error)).strip()[:_MOST_CHARACTERS]
+    return "".join(_shown(character) for character in said)
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 def is_missing(error: libvirt.libvirtError) -> bool:

@@ -130,3 +130,12 @@ def test_tls_gets_the_files_that_are_stored() -> None:
 def test_secrets_are_not_shown() -> None:
     endpoint = _endpoint(ssh_private_key="hush", sasl_password="hush", tls_client_key="hush")
     assert "hush" not in repr(endpoint)
+
+
+def test_what_a_guest_has_a_host_say_is_short_and_plain() -> None:
+    """Its agent words errors as it likes, and those end in tasks, in the audit and in every open page."""
+    hostile = "unable to execute: \x1b[2J\x00\u202egpj.exe\tat\r\n" + "<b>" * 500_000
+    said = str(translate(libvirt.libvirtError(hostile), "set the guest's clock"))
+    assert len(said) < 2100
+    assert said.startswith("Could not set the guest's clock: unable to execute: \ufffd[2J\ufffd\ufffdgpj.exe at")
+    assert not any(mark in said for mark in "\x00\x1b\u202e\r\t")
