@@ -34,6 +34,8 @@ ROUND_SECONDS = 3600.0
 # Of each machine, storage pool and network so many definitions are kept, a year at most; the last one always is.
 _XML_VERSIONS = 100
 _XML_VERSION_DAYS = 365
+# Found by one look: more than anybody writes in a round, and fewer than SQLite takes variables.
+_MOST_OUTDATED = 4000
 # Rows to one transaction: nobody else waits for long.
 _BATCH = 500
 _PAUSE_SECONDS = 0.2
@@ -94,7 +96,7 @@ def _outdated_versions(now: datetime) -> list[int]:
     for column in (f"{name}_id" for name in SUBJECTS):
         old = XmlVersion.objects.filter(seen_at__lt=now - timedelta(days=_XML_VERSION_DAYS))
         for rows in (XmlVersion.objects.beyond(_XML_VERSIONS, column), old.beyond(1, column)):
-            found.update(rows.order_by().values_list("pk", flat=True)[:_BATCH])
+            found.update(rows.order_by().values_list("pk", flat=True)[:_MOST_OUTDATED])
     return sorted(found)
 
 

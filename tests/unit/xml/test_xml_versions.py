@@ -95,6 +95,13 @@ def test_the_last_hundred_of_each_are_kept(make_domain: Callable[..., Domain]) -
     assert _xmls(few) == ["<a/>"]
 
 
+def test_a_round_removes_more_than_anybody_writes_meanwhile(domain: Domain) -> None:
+    many = [XmlVersion(domain=domain, sha256=f"{number:064}", xml_zlib=packed("<a/>")) for number in range(1500)]
+    XmlVersion.objects.bulk_create(many)
+    remove_expired()
+    assert XmlVersion.objects.of(domain).count() == 100
+
+
 def test_what_is_older_than_a_year_goes_but_for_the_last_of_it(domain: Domain) -> None:
     for xml in ("<a/>", "<b/>", "<c/>"):
         note_versions("domain_id", {domain.pk: xml})
