@@ -51,9 +51,15 @@ class SnapshotFacts:
 
 
 def list_snapshots(connection: Connection, uuid: UUID) -> tuple[SnapshotFacts, ...]:
-    """All of one domain, in no order. Raises: errors.NotFound (the domain) and other HypervisorErrors."""
+    """All of one domain, in no order. Raises: errors.NotFound (the domain) and other HypervisorErrors.
+
+    errors.OperationRefused where there are more than are read: nobody may judge of one by some of the others.
+    """
     with translated("list the snapshots"):
-        return read_snapshots(connection.raw.lookupByUUID(uuid.bytes))
+        domain = connection.raw.lookupByUUID(uuid.bytes)
+        if domain.snapshotNum(0) > MOST_SNAPSHOTS:
+            raise OperationRefused(f"It has more than {MOST_SNAPSHOTS} snapshots: delete some by virsh first.")
+        return read_snapshots(domain)
 
 
 def read_snapshots(domain: "libvirt.virDomain") -> tuple[SnapshotFacts, ...]:

@@ -26,6 +26,7 @@ from hypervisors.operations.domains.snapshotting.others import (
     needs_for_former_cards,
     returning_devices,
     returning_volumes,
+    takes_back_settings,
     why_no_return,
 )
 from hypervisors.operations.domains.snapshotting.others_now import why_no_return_now
@@ -105,7 +106,8 @@ class RevertSnapshot(DomainOperation):
     ) -> Sequence[tuple[Privilege, models.Model | None]]:
         """What was the machine's once is the host's again: to get it back is to be given it anew."""
         snapshot = asked_snapshot(domain, {"name": parameters.name})
-        needs = [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if parameters.devices else []
+        is_more = bool(parameters.devices) or takes_back_settings(domain, snapshot)
+        needs = [(Privilege.HYPERVISOR_MANAGE, domain.hypervisor)] if is_more else []
         return [*needs, *needs_for_former_cards(domain, snapshot)]
 
     def run(self, run: Run) -> Result:

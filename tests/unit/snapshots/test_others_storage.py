@@ -7,7 +7,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from hypervisors.errors import NotPermitted, NotPossible
+from hypervisors.gateway.domains.snapshots import MOST_SNAPSHOTS
 from hypervisors.models import Domain, DomainSnapshot, OperationLock, StoragePool, Volume
+from hypervisors.operations.domains.snapshotting.reasons import tree_of, why_no_new
 from hypervisors.operations.engine.requests import request_operation
 from tests.roles import bind
 from tests.rows import define, domain_xml
@@ -176,3 +178,52 @@ def test_one_into_which_a_merge_was_broken_off_waits_for_that(
         _ask(alice, domain, "delete_snapshot")
     domain.refresh_from_db()
     request_operation(user=alice, subject=domain, kind="delete_snapshot", parameters={"name": "one", "children": True})
+
+
+TUNED = "<cputune><shares>128</shares></cputune><devices>"
+
+
+def test_what_a_machine_may_take_of_its_host_comes_back_for_who_manages_that(
+    alice: User, domain: Domain, storage_pool: StoragePool
+) -> None:
+    """A limit that was set since is not shaken off by going back."""
+    _volume(storage_pool, BASE)
+    limited = domain_xml(BASE).replace("<devices>", TUNED)
+    define(domain, live_xml="", inactive_xml=limited)
+    snapshot = _snapshot(domain, domain_xml(BASE))
+    user = User.objects.create_user("erin", password="erin-has-one-machine")
+    bind(user, "operator", domain, granted_by=alice)
+    with pytest.raises(NotPermitted):
+        _ask(user, domain, "revert_snapshot")
+    DomainSnapshot.objects.filter(pk=snapshot.pk).update(xml=snapshot.xml.replace("<devices>", TUNED))
+    _ask(user, domain, "revert_snapshot")
+
+
+def test_an_address_that_another_machine_has_by_now_does_not_come_back(
+    alice: User, domain: Domain, storage_pool: StoragePool
+) -> None:
+    _volume(storage_pool, BASE)
+    card = "<interface type='network'><mac address='52:54:00:00:00:42'/><source network='default'/></interface>"
+    with_card = domain_xml(BASE).replace("</devices>", f"{card}</devices>")
+    define(domain, live_xml="", inactive_xml=domain_xml(BASE))
+    _snapshot(domain, with_card)
+    other = _other_machine(domain)
+    define(other, inactive_xml=with_card.replace(BASE, "/images/web2.qcow2"))
+    with pytest.raises(NotPossible, match="52:54:00:00:00:42 is in use"):
+        _ask(alice, domain, "revert_snapshot")
+    define(other, inactive_xml=domain_xml("/images/web2.qcow2"))
+    _ask(alice, domain, "revert_snapshot")
+
+
+def test_no_snapshot_is_taken_beyond_those_that_are_looked_after(
+    alice: User, domain: Domain, internal: DomainSnapshot
+) -> None:
+    """What is not read cannot speak against going back or deleting."""
+    assert "no more are looked after" not in why_no_new(tree_of(domain.snapshots.all()), external=False)
+    DomainSnapshot.objects.bulk_create(
+        DomainSnapshot(domain=domain, name=f"s{number}", kind="internal") for number in range(MOST_SNAPSHOTS)
+    )
+    with pytest.raises(NotPossible, match="no more are looked after"):
+        request_operation(
+            user=alice, subject=domain, kind="create_snapshot", parameters={"name": "one more", "mode": "internal"}
+        )

@@ -12,10 +12,13 @@ from django.utils.translation import gettext as _
 from hypervisors.libvirtxml.domain_references import find_references
 from hypervisors.libvirtxml.domain_snapshots import held_definitions
 from hypervisors.libvirtxml.hardware.devices import list_devices
+from hypervisors.libvirtxml.hardware.sections import SECTIONS, section_values
 from hypervisors.models import Domain, DomainDefinition, DomainSnapshot, Volume
+from hypervisors.operations.domains.creation.names import machine_with_mac
 from hypervisors.operations.domains.deletion.plan import users_apart_from
+from hypervisors.operations.domains.hardware.changing import changed_values
 from hypervisors.operations.domains.hardware.guards import Needs, needs_to_become
-from hypervisors.operations.domains.hardware.host_reach import is_piece_of_the_host
+from hypervisors.operations.domains.hardware.host_reach import is_piece_of_the_host, section_names_of_the_host
 from hypervisors.operations.domains.named_storage import named_volumes
 from hypervisors.operations.storage.volume_users import in_use_text, overlays_of
 
@@ -46,10 +49,10 @@ def merged_volumes(domain: Domain, snapshots: Sequence[DomainSnapshot]) -> list[
 
 
 def why_no_return(domain: Domain, snapshot: DomainSnapshot) -> str:
-    """Who else has, or needs, a disk that going back writes to; "" for nobody."""
+    """Who else has, or needs, a disk that going back writes to, or has an address of its cards; "" for nobody."""
     own = _own_files(domain, list(domain.snapshots.all()))
     reasons = (_why_needed(domain, one, own) for one in returning_volumes(domain, snapshot))
-    return next(filter(None, reasons), "")
+    return next(filter(None, reasons), "") or _why_address_taken(domain, snapshot)
 
 
 def returning_volumes(domain: Domain, snapshot: DomainSnapshot) -> list[Volume]:
@@ -82,6 +85,34 @@ def needs_for_former_cards(domain: Domain, snapshot: DomainSnapshot) -> Needs:
     """What the person must be allowed where going back takes a network filter away that was assigned since."""
     present = _present_xml(domain)
     return [need for xml in held_definitions(snapshot.xml) for need in needs_to_become(domain, present, xml)][:1]
+
+
+def takes_back_settings(domain: Domain, snapshot: DomainSnapshot) -> bool:
+    """Whether it had other shares of its host then, or named other files of it, than it has by now."""
+    present = _present_xml(domain)
+    # As it was stored, where both are known: what runs has more that libvirt fills in.
+    then = list(held_definitions(snapshot.xml))[-1:] if present else []
+    return any(
+        section_names_of_the_host(key, changed_values(section_values(present, key), section_values(xml, key)))
+        for xml in then
+        for key in SECTIONS
+    )
+
+
+def _why_address_taken(domain: Domain, snapshot: DomainSnapshot) -> str:
+    """Cards that it gets back, with an address that another machine was given meanwhile."""
+    if domain.hypervisor is None:
+        return ""
+    then = {mac for xml in held_definitions(snapshot.xml) for mac in _macs(xml)}
+    for mac in sorted(then - set(_macs(_present_xml(domain)))):
+        if machine_with_mac(mac, domain.hypervisor.hypervisor_pool, apart_from=domain):
+            return _("The MAC address %(mac)s is in use in the pool.") % {"mac": mac}
+    return ""
+
+
+def _macs(xml: str) -> list[str]:
+    cards = (one for one in list_devices(xml) if one.type_key == "interface") if xml else ()
+    return [mac for card in cards if (mac := str(card.values.get("mac", "")).lower())]
 
 
 def _why_needed(domain: Domain, volume: Volume, own: set[tuple[str, str]]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from django.utils.translation import gettext as _
 
+from hypervisors.gateway.domains.snapshots import MOST_SNAPSHOTS
 from hypervisors.libvirtxml.capabilities import reverts_to_external_snapshots
 from hypervisors.libvirtxml.domain_snapshots import EXTERNAL, ParsedSnapshot
 from hypervisors.models import Domain, DomainSnapshot, Hypervisor, HypervisorCapabilities, SnapshotNote
@@ -49,6 +50,10 @@ def supports_external_revert(hypervisor: Hypervisor | None) -> bool:
 
 
 def why_no_new(tree: SnapshotTree, *, external: bool) -> str:
+    if len(tree.nodes) >= MOST_SNAPSHOTS:
+        return _("It has %(count)d snapshots, and no more are looked after: delete some first.") % {
+            "count": len(tree.nodes)
+        }
     refusal = tree.why_no_new(external=external)
     if refusal is None:
         return ""
