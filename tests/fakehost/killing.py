@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from hypervisors.models import Operation
 from hypervisors.operations.engine import records
+from hypervisors.operations.engine.claimed_runs import ClaimedRun
 from hypervisors.operations.engine.runner import run_operation
 
 
@@ -29,13 +30,33 @@ def run_to_end(operation: Operation) -> Operation:
 def run_and_die(operation: Operation, number: int, *, after: bool) -> bool:
     """Have a worker die at its n-th writing down of the steps, before or after it. False when it ends before that."""
     with _dying(number, after=after):
-        try:
-            while run_operation(operation.pk) is not None:
-                pass
-        except Killed:
-            long_ago = timezone.now() - timedelta(seconds=records.STALE_SECONDS + 1)
-            Operation.objects.filter(pk=operation.pk).update(heartbeat_at=long_ago)
-            return True
+        return _run_until_killed(operation)
+
+
+def run_and_die_after_call(operation: Operation, number: int) -> bool:
+    """Have a worker die as soon as its host has done what it was asked n-th. False when it ends before that."""
+    original, left = ClaimedRun.ask, [number]
+
+    def ask(*arguments: Any, **named: Any) -> Any:
+        answer = original(*arguments, **named)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return answer
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ClaimedRun, "ask", ask)
+        return _run_until_killed(operation)
+
+
+def _run_until_killed(operation: Operation) -> bool:
+    try:
+        while (again_in_seconds := run_operation(operation.pk)) is not None:
+            time.sleep(min(0.3, again_in_seconds))
+    except Killed:
+        long_ago = timezone.now() - timedelta(seconds=records.STALE_SECONDS + 1)
+        Operation.objects.filter(pk=operation.pk).update(heartbeat_at=long_ago)
+        return True
     return False
 
 
