@@ -28,21 +28,20 @@ from hypervisors.web.domains.snapshots import schedules as snapshot_schedules
 from hypervisors.web.domains.snapshots import xml as snapshot_xml
 from hypervisors.web.hypervisors import devices, editing, hypervisor_pools, processes, tree
 from hypervisors.web.hypervisors import pages as hypervisors
-from hypervisors.web.networks import filters, network_actions, network_creation, network_editing, network_xml, topology
+from hypervisors.web.networks import definitions as network_definitions
+from hypervisors.web.networks import filters, network_actions, topology
 from hypervisors.web.networks import lists as network_lists
 from hypervisors.web.networks import pages as networks
 from hypervisors.web.operations import pages as operations
 from hypervisors.web.people import accounts, audit
 from hypervisors.web.people import pages as people
+from hypervisors.web.storage import definitions as storage_definitions
 from hypervisors.web.storage import (
     fetches,
     images,
     secrets,
     shared_storages,
     storage_pool_actions,
-    storage_pool_creation,
-    storage_pool_editing,
-    storage_pool_xml,
     uploads,
     volume_actions,
 )
@@ -79,22 +78,18 @@ urlpatterns: list[URLPattern] = [
     *hypervisors.urlpatterns,
     *hypervisor_pools.urlpatterns,
     *storage_lists.urlpatterns,
-    *storage_pool_creation.urlpatterns,
+    *storage_definitions.urlpatterns,
     *storage.urlpatterns,
     *storage_pool_actions.urlpatterns,
-    *storage_pool_editing.urlpatterns,
-    *storage_pool_xml.urlpatterns,
     *shared_storages.urlpatterns,
     *network_lists.urlpatterns,
-    *network_creation.urlpatterns,
+    *network_definitions.urlpatterns,
     *topology.urlpatterns,
     *filters.urlpatterns,
     *devices.urlpatterns,
     *secrets.urlpatterns,
     *networks.urlpatterns,
     *network_actions.urlpatterns,
-    *network_editing.urlpatterns,
-    *network_xml.urlpatterns,
     *processes.urlpatterns,
     *roles.urlpatterns,
     *accounts.urlpatterns,

@@ -41,9 +41,7 @@ def test_one_is_made_changed_while_it_runs_restarted_and_deleted(page: Page, por
     expect(page.locator("#error-ipv4")).to_contain_text("is the network itself", timeout=WAIT_MS)
     page.get_by_label("IPv4 network").fill("10.66.6.1/24")
     page.get_by_role("button", name="XML", exact=True).click()
-    expect(page.get_by_label("XML of the network")).to_have_value(
-        re.compile(r'<range start="10\.66\.6\.2"'), timeout=WAIT_MS
-    )
+    expect(page.locator("#id_xml")).to_have_value(re.compile(r'<range start="10\.66\.6\.2"'), timeout=WAIT_MS)
     page.get_by_role("button", name="Fields", exact=True).click()
     expect(page.get_by_label("IPv4 network")).to_have_value("10.66.6.1/24", timeout=WAIT_MS)
     page.get_by_role("button", name="Create", exact=True).click()
@@ -56,6 +54,7 @@ def test_one_is_made_changed_while_it_runs_restarted_and_deleted(page: Page, por
     wait_for(page, lambda: NAME in host.virsh("net-list", "--autostart", "--name"), seconds=60)
     _keep_an_address(page, lab)
     _change(page, lab)
+    _change_as_xml(page, lab)
     page.locator("#network-actions").get_by_label("More actions").click()
     page.get_by_role("button", name="Delete…").click()
     dialog = page.locator("dialog#dialog[open]")
@@ -101,3 +100,20 @@ def _change(page: Page, lab: Lab) -> None:
     expect(waiting).to_have_count(0, timeout=WAIT_MS)
     _wait_for_its_end(page)
     assert "clicked.lan" in lab.hosts[0].virsh("net-dumpxml", "--network", NAME)
+
+
+def _change_as_xml(page: Page, lab: Lab) -> None:
+    """What was typed into the fields goes on into the editor, which shows what it would change before anything does."""
+    address = page.url
+    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_label("Domain").fill("as-xml.lan")
+    page.get_by_role("link", name="XML", exact=True).click()
+    expect(page.locator("vp-xml-editor .cm-content")).to_contain_text("as-xml.lan", timeout=WAIT_MS)
+    expect(page).to_have_url(f"{address}xml/")
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.locator(".vp-diff")).to_contain_text("as-xml.lan", timeout=WAIT_MS)
+    page.get_by_role("button", name="Apply", exact=True).click()
+    expect(page.locator("#xml-outcome")).to_contain_text("It is changed", timeout=WAIT_MS)
+    assert "as-xml.lan" in lab.hosts[0].virsh("net-dumpxml", "--inactive", "--network", NAME)
+    page.goto(address)
+    _wait_for_its_end(page)

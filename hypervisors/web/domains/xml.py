@@ -37,7 +37,7 @@ def _subject_of(request: HttpRequest, uuid: UUID) -> tuple[XmlSubject, Render]:
         given=lambda text, by_schema: {"xml": text, "base_sha256": digest(xml), "by_schema": by_schema},
         edit_url=reverse("domain_xml", args=[machine.uuid]),
         follow=f"domain:{machine.uuid}",
-        has_next_start=machine.is_active,
+        started_note=_("It runs: what you change counts from its next start on.") if machine.is_active else "",
         has_schema_choice=True,
     )
 

@@ -25,7 +25,8 @@ from hypervisors.privileges import Privilege
 from hypervisors.web.answers import done, refused
 from hypervisors.web.boosting import wants_part
 from hypervisors.web.methods import require_POST
-from hypervisors.web.networks.network_actions import actions_of, restart_warning, visible_network
+from hypervisors.web.networks.definitions import NETWORK
+from hypervisors.web.networks.network_actions import actions_of, restart_warning
 from hypervisors.web.networks.words import kind_label, part_labels
 from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
@@ -48,7 +49,7 @@ class Lease:
 @needs(Privilege.NETWORK_VIEW)
 def network(request: HttpRequest, pk: int) -> HttpResponse:
     sequence = sequence_number(changes_group(request.user))
-    row = visible_network(request, pk)
+    row = NETWORK.row_of(request, pk)
     context: dict[str, Any] = {"sequence": sequence, "network": row, "kind_label": kind_label(row.kind)}
     if row.vanished_at is not None:
         if wants_part(request):
@@ -81,7 +82,7 @@ def network(request: HttpRequest, pk: int) -> HttpResponse:
 @needs(Privilege.NETWORK_VIEW)
 def network_operations(request: HttpRequest, pk: int) -> HttpResponse:
     """What is being done to the network now."""
-    row = visible_network(request, pk)
+    row = NETWORK.row_of(request, pk)
     return render(request, "networks/operations.html", {"network": row, "operations": unfinished_operations(row)})
 
 
@@ -102,7 +103,7 @@ def network_entry_remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _entry(request: HttpRequest, pk: int, kind: str, given: dict[str, Any]) -> HttpResponse:
-    row = visible_network(request, pk)
+    row = NETWORK.row_of(request, pk)
     try:
         operation = request_operation(user=person(request), kind=kind, subject=row, parameters=given)
     except (Conflict, NotPossible) as error:

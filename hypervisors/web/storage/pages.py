@@ -20,8 +20,9 @@ from hypervisors.web.boosting import wants_part
 from hypervisors.web.naming import natural_key
 from hypervisors.web.permissions import needs
 from hypervisors.web.sequences import sequence_number
+from hypervisors.web.storage.definitions import STORAGE_POOL
 from hypervisors.web.storage.operations import unfinished_operations
-from hypervisors.web.storage.storage_pool_actions import actions_of, visible_storage_pool
+from hypervisors.web.storage.storage_pool_actions import actions_of
 from hypervisors.web.storage.volume_uses import add_uses
 
 PAGE_SIZE = 200
@@ -31,7 +32,7 @@ PAGE_SIZE = 200
 @needs(Privilege.STORAGE_VIEW)
 def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
     sequence = sequence_number(changes_group(request.user))
-    row = visible_storage_pool(request, pk)
+    row = STORAGE_POOL.row_of(request, pk)
     if row.vanished_at is not None:
         lost = row.volumes.filter(vanished_at=row.vanished_at).count()
         return render(

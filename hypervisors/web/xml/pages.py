@@ -71,6 +71,16 @@ def _edit(request: HttpRequest, subject: XmlSubject, render_page: Any) -> HttpRe
     return _shown(request, subject, render_page, **context)
 
 
+def begun_page(request: HttpRequest, subject: XmlSubject, render_page: Any, *, text: str | None = None) -> HttpResponse:
+    """The editor, beginning with this text, which a form has said; None: with what stands."""
+    if not wants_part(request):
+        note_sequence(request)
+    is_from_fields = text is not None and text != subject.xml
+    return _shown(
+        request, subject, render_page, text=subject.xml if text is None else text, is_from_fields=is_from_fields
+    )
+
+
 def _ask(request: HttpRequest, subject: XmlSubject, text: str, *, by_schema: bool) -> Operation:
     """Raises: errors.Conflict, errors.NotPossible, errors.NotPermitted."""
     given = subject.given(text, by_schema)

@@ -1,5 +1,6 @@
 """What is to be seen before typed XML is applied: what it changes, what others changed, and what speaks against it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,13 +38,21 @@ class Review:
 
     @property
     def fault_lines(self) -> list[dict[str, Any]]:
-        """The faults as people read them, with their lines, or 0."""
-        unknown = _("it does not fit, and no part alone is at fault: something may be missing")
-        return [{"text": fault.what or unknown, "line": fault.line} for fault in self.faults or ()]
+        return told_faults(self.faults or ())
+
+    @property
+    def fits_schema(self) -> bool:
+        return self.faults == () and not self.problem
 
     @property
     def can_apply(self) -> bool:
         return not (self.malformed or self.problem or self.is_conflict)
+
+
+def told_faults(faults: Iterable[SchemaFault]) -> list[dict[str, Any]]:
+    """As people read them, with their lines, or 0."""
+    unknown = _("it does not fit, and no part alone is at fault: something may be missing")
+    return [{"text": fault.what or unknown, "line": fault.line} for fault in faults]
 
 
 def review_of(subject: XmlSubject, text: str, base: str, *, by_schema: bool) -> Review:

@@ -35,7 +35,8 @@ class XmlSubject:
     edit_url: str
     # Changes of it, as vp-refresh is told to follow them.
     follow: str
-    has_next_start: bool = False
+    # Of one that runs: when a change of it applies.
+    started_note: str = ""
     # What the operation is about, where that is not the row itself.
     acted_on: models.Model | None = None
     # Of the editor; "" for that of what starts.

@@ -14,6 +14,7 @@ from hypervisors.libvirtxml.network_builder import build_network
 from hypervisors.libvirtxml.network_reader import definition_digest
 from hypervisors.libvirtxml.network_specs import AddressRange, NetworkAddress, NetworkSpec
 from hypervisors.models import Domain, Hypervisor, Network, Operation, Role, RoleBinding
+from hypervisors.models.xml_versions import digest
 from hypervisors.privileges import Privilege
 from hypervisors.states import HypervisorStatus
 from tests.roles import bind
@@ -220,8 +221,8 @@ def test_who_gives_dnsmasq_options_manages_the_host(
     changed = network.definition_xml.replace("<network>", f"<network {namespace}>").replace(
         "</network>", f"{options}</network>"
     )
-    given = {"view": "xml", "xml": changed, "digest": definition_digest(network.definition_xml)}
-    assert client.post(f"/networks/{network.pk}/edit/", given).status_code == 403
+    given = {"xml": changed, "base": digest(network.definition_xml), "apply": "1", "reviewed": digest(changed)}
+    assert client.post(f"/networks/{network.pk}/xml/", given).status_code == 403
     assert not Operation.objects.exists()
     assert (
         client.post(NEW, filled(hypervisor, view="xml", xml="<network><name>good</name></network>")).status_code == 302

@@ -13,6 +13,7 @@ from django.utils import timezone
 from hypervisors.libvirtxml.storage_pool_builder import build_storage_pool, definition_digest
 from hypervisors.libvirtxml.storage_pool_specs import StoragePoolSpec
 from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, SharedStorage, StoragePool, Volume
+from hypervisors.models.xml_versions import digest
 from hypervisors.states import HypervisorStatus
 from tests.roles import bind
 
@@ -300,21 +301,56 @@ def test_it_is_edited_in_fields_or_as_xml_guarded_by_what_was_seen(
     operator: Client, make_pool: Callable[..., StoragePool]
 ) -> None:
     row = make_pool()
-    url, digest = f"/storage/{row.pk}/edit/", definition_digest(row.definition_xml)
+    url, seen = f"/storage/{row.pk}/edit/", definition_digest(row.definition_xml)
     page = operator.get(url).content.decode()
-    assert f'value="{digest}"' in page
+    assert f'value="{seen}"' in page
     assert 'value="/images"' in page
     assert "counts from its next start on" in page
-    values = {"digest": digest, "target_path": "/new"}
+    values = {"digest": seen, "target_path": "/new"}
     turned = operator.post(url, values | {"to": "xml"}, headers=HTMX).content.decode()
     assert "&lt;path&gt;/new&lt;/path&gt;" in turned
-    answer = operator.post(url, {"digest": digest, "target_path": "new"}, headers=HTMX).content.decode()
+    answer = operator.post(url, {"digest": seen, "target_path": "new"}, headers=HTMX).content.decode()
     assert "A path begins with “/”" in answer
     answer = operator.post(url, {"digest": "x", "target_path": "/new"}, headers=HTMX).content.decode()
     assert "Somebody changed its definition meanwhile" in answer
     assert operator.post(url, values, headers=HTMX).headers["HX-Redirect"] == row.get_absolute_url()
     operation = Operation.objects.get()
     assert (operation.kind, "<path>/new</path>" in operation.parameters["xml"]) == ("edit_storage_pool", True)
+
+
+def test_what_the_fields_say_goes_on_into_the_editor_of_xml(
+    operator: Client, make_pool: Callable[..., StoragePool]
+) -> None:
+    row = make_pool()
+    url, seen = f"/storage/{row.pk}/edit/", definition_digest(row.definition_xml)
+    page = operator.get(url).content.decode()
+    assert f'href="/storage/{row.pk}/xml/"' in page
+    assert 'name="xml"' not in page
+    answer = operator.post(url, {"digest": seen, "target_path": "/new", "to": "xml"})
+    assert answer.headers["HX-Push-Url"] == f"/storage/{row.pk}/xml/"
+    page = answer.content.decode()
+    assert "This is what the fields say." in page
+    # What nobody changed is written as libvirt writes it: it would be told as a change.
+    StoragePool.objects.update(definition_xml=row.definition_xml.replace('"', "'"))
+    answer = operator.post(url, {"digest": seen, "target_path": "/new", "to": "xml"})
+    assert "&lt;pool type=&#x27;dir&#x27;&gt;" in answer.content.decode()
+    assert f'value="{digest(row.definition_xml)}"' in page
+    # Not of what somebody changed meanwhile, and not while it is wrong: then the form stays.
+    stale = operator.post(url, {"digest": "x", "target_path": "/new", "to": "xml"}).content.decode()
+    assert "Somebody changed its definition meanwhile" in stale
+    wrong = operator.post(url, {"digest": seen, "target_path": "new", "to": "xml"}).content.decode()
+    assert "A path begins with “/”" in wrong
+    assert 'name="xml"' not in wrong
+
+
+def test_typed_xml_of_a_new_one_is_held_against_the_schema(operator: Client, hypervisor: Hypervisor) -> None:
+    xml = "<pool type='dir'><name>n</name><target><path>/n</path></target></pool>"
+    values = filled(hypervisor, view="xml", to="check")
+    assert "It fits libvirt" in operator.post(NEW, values | {"xml": xml}, headers=HTMX).content.decode()
+    odd = xml.replace("<target>", "<odd/><target>")
+    assert "<code>odd</code>" in operator.post(NEW, values | {"xml": odd}, headers=HTMX).content.decode()
+    broken = xml.replace("</target>", "")
+    assert 'error-line="1"' in operator.post(NEW, values | {"xml": broken}, headers=HTMX).content.decode()
 
 
 def test_a_type_without_fields_is_edited_as_xml(operator: Client, make_pool: Callable[..., StoragePool]) -> None:
