@@ -64,7 +64,7 @@ class Creator:
         """A machine with all that was made for it."""
         for host in self.portal.hosts:
             _try(host, "destroy", name)
-            _try(host, "undefine", name, "--nvram")
+            _try(host, "undefine", name, "--nvram", "--snapshots-metadata")
         for volume in self.volumes():
             if volume.startswith((f"{name}.", f"{name}-")):
                 (self.host.lab.pool_path / volume).unlink()

@@ -53,9 +53,13 @@ def row_of(guest: PortalGuest) -> Domain:
     return row
 
 
-def does(guest: PortalGuest, kind: str, **given: Any) -> str:
-    # While its memory is written QEMU answers nobody, which is known to be over a moment after it is.
+def wait_until_answering(guest: PortalGuest) -> None:
+    """While its memory is written QEMU answers nobody, which is known to be over a moment after it is."""
     wait_until(lambda: row_of(guest).answering, seconds=60)
+
+
+def does(guest: PortalGuest, kind: str, **given: Any) -> str:
+    wait_until_answering(guest)
     operation = ended(guest.ask(kind, **given))
     assert operation.state == OperationState.SUCCEEDED, operation.outcome
     return operation.outcome

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.lab.cloud_image import cached_cloud_image
 from deploy.lab.process import LabError
-from hypervisors.models import Domain, GuestFacts, GuestSshKeys, Installation, Operation
+from hypervisors.models import Domain, DomainSnapshot, GuestFacts, GuestSshKeys, Installation, Operation
 from hypervisors.operations.domains.creation.install_phase import look_at_installations
 from hypervisors.operations.engine.requests import request_operation
 from hypervisors.states import OperationState
@@ -25,6 +25,8 @@ WORKERS = ()
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDpX235ytvSD2WGdcRID3mWlplnMDx455TgVBNFbzCrK anna@desk"
 OTHER_KEY = KEY.replace("anna@desk", "anna@phone")
 NAME = "cloudy"
+# Not on a disk: what is frozen cannot be written to.
+HOOK, FROZEN = "/etc/qemu/freeze-hook", "/run/frozen"
 
 
 @pytest.fixture
@@ -97,6 +99,7 @@ def test_each_setting_takes_and_the_seed_goes(made: Creator) -> None:
     succeeded(run_to_end(Operation.objects.unfinished().get(kind="finish_install")))
     assert f"{NAME}-seed.iso" not in made.volumes()
     assert Installation.objects.get().ended_at is not None
+    _take_snapshots_of_what_is_frozen(made, guest)
 
 
 def _is_agent_seen() -> bool:
@@ -157,8 +160,10 @@ def _ask_the_guest(made: Creator, guest: Guest) -> None:
 
 
 def _switch_off_key_listing(guest: Guest) -> None:
-    """As a guest's administrator does; an older agent answers alike."""
+    """As a guest's administrator does; an older agent answers alike. From now on a hook writes down what is frozen."""
     settings = r"[general]\nblock-rpcs = guest-ssh-get-authorized-keys\nblacklist = guest-ssh-get-authorized-keys\n"
+    settings += rf"fsfreeze-hook = {HOOK}\n"
+    guest.run("/bin/sh", "-c", rf"printf '#!/bin/sh\necho $1 >> {FROZEN}\n' > {HOOK}; chmod +x {HOOK}")
     guest.run("/bin/sh", "-c", f"printf '{settings}' > /etc/qemu/qemu-ga.conf; sync")
     before = guest.run("/bin/pidof", "qemu-ga")
     with suppress(LabError):
@@ -181,3 +186,31 @@ def _known_keys() -> dict[str, list[str]]:
 def _keys(guest: Guest) -> list[str]:
     """The agent leaves empty lines between them."""
     return [line for line in guest.run("/bin/cat", "/home/anna/.ssh/authorized_keys").splitlines() if line]
+
+
+def _take_snapshots_of_what_is_frozen(made: Creator, guest: Guest) -> None:
+    """A hook in the guest says that they were frozen, and went on; with an agent that hangs none is taken."""
+
+    def request(kind: str, **parameters: Any) -> Operation:
+        row = Domain.objects.select_related("hypervisor").get(name=NAME)
+        return run_to_end(request_operation(user=made.portal.alice, kind=kind, subject=row, parameters=parameters))
+
+    made.mirrored(f"{NAME}.qcow2")
+    snapshots = DomainSnapshot.objects.filter(domain__name=NAME)
+    files = made.volumes()
+    succeeded(request("create_snapshot", name="still", mode="external", quiesce=True))
+    assert guest.ask("guest-fsfreeze-status") == "thawed"
+    # libvirt thaws them, and the worker once more, in case that it could not.
+    assert guest.run("/bin/cat", FROZEN).split() in (["freeze", "thaw"], ["freeze", "thaw", "thaw"])
+    wait_until(lambda: snapshots.filter(name="still", is_current=True).exists(), seconds=60)
+    succeeded(request("delete_snapshot", name="still"))
+    wait_until(lambda: not snapshots.exists(), seconds=60)
+    assert made.volumes() == files
+
+    guest.ask("guest-exec", path="/bin/sh", arg=["-c", "kill -STOP $PPID"])
+    wait_until(lambda: not guest.answers(), seconds=60)
+    operation = request("create_snapshot", name="never", mode="external", quiesce=True)
+    assert operation.state == OperationState.FAILED
+    assert "agent" in operation.outcome
+    assert made.host.virsh("snapshot-list", NAME, "--name") == ""
+    assert made.volumes() == files

@@ -24,6 +24,7 @@ from tests.lab.domains.snapped import (
     snapped_guest,
     storage_as_before,
     takes,
+    wait_until_answering,
     wait_until_known,
     writes,
 )
@@ -82,6 +83,7 @@ def test_a_deletion_that_is_cancelled_says_what_is_gone_and_the_guest_goes_on(po
         wait_until_known(guest, str(middle))
         takes(guest, "three", "external_memory")
 
+        wait_until_answering(guest)
         operation = wait_for_operation(guest.ask("delete_snapshot", name="one", children=True), _is_merging, seconds=90)
         request_cancel(Operation.objects.get(pk=operation.pk), user=portal.alice)
         operation = ended(operation)
@@ -95,7 +97,8 @@ def test_a_deletion_that_is_cancelled_says_what_is_gone_and_the_guest_goes_on(po
         one, two = (row_of(guest).snapshots.get(name=name) for name in ("one", "two"))
         assert "no whole moment" in why_spoilt(two)
         assert why_spoilt(one) == ""
-        wait_until(lambda: row_of(guest).snapshots.get(name="one").is_unfinished, seconds=60)
+        wait_until(lambda: row_of(guest).snapshots.get(name="one").is_unfinished, seconds=150)
+        wait_until_answering(guest)
         with pytest.raises(NotPossible, match="Finish deleting “two” first"):
             guest.ask("delete_snapshot", name="one")
 

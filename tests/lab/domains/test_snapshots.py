@@ -136,6 +136,8 @@ def test_external_ones_are_taken_and_deleted_under_a_running_guest_whose_data_st
         guest.portal.hosts[0].virsh("start", guest.uuid)
         guest.becomes(state="running")
         guest.wait_until_it_counts()
+        with pytest.raises(NotPossible, match=r"cannot be frozen\. It has no channel to a guest agent"):
+            guest.ask("create_snapshot", name="still", mode="external", quiesce=True)
         first = takes(guest, "before upgrade", "external")
         assert (first.kind, first.has_memory) == ("external", False)
         takes(guest, "e2", "external_memory")
