@@ -83,9 +83,16 @@ function showTab() {
   }
 }
 
+// What belongs to a machine and has an address of its own is told by the machine's tabs.
+function pathOfPage() {
+  const tab = document.querySelector("#main .vp-tabs a");
+  return tab?.pathname.startsWith("/vms/") ? tab.pathname : location.pathname;
+}
+
 function markCurrent() {
+  const here = pathOfPage();
   for (const link of document.querySelectorAll("[data-nav]")) {
-    const isCurrent = link.dataset.nav.split(" ").some((path) => location.pathname.startsWith(path));
+    const isCurrent = link.dataset.nav.split(" ").some((path) => here.startsWith(path));
     if (isCurrent) link.setAttribute("aria-current", location.pathname === link.pathname ? "page" : "true");
     else link.removeAttribute("aria-current");
   }

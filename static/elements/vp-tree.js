@@ -153,7 +153,9 @@ class VpTree extends HTMLElement {
   // The page's own line, or that of the host that it belongs to.
   markCurrent = () => {
     for (const link of this.branches.querySelectorAll("[aria-current]")) link.removeAttribute("aria-current");
-    const path = location.pathname.match(/^\/(?:vms|hypervisors\/pools|hypervisors)\/[^/]+\//)?.[0];
+    // A machine's snapshot has an address of its own: the tabs say whose it is.
+    const tab = document.querySelector("#main .vp-tabs a")?.pathname ?? "";
+    const path = (tab.startsWith("/vms/") ? tab : location.pathname).match(/^\/(?:vms|hypervisors\/pools|hypervisors)\/[^/]+\//)?.[0];
     const own = path && this.branches.querySelector(`a[href="${CSS.escape(path)}"]`);
     const link = own ?? (this.place && this.host(this.place)?.querySelector(".vp-branch-row > a"));
     if (!link) return;

@@ -127,18 +127,19 @@ def _why_no_take(machine: Domain, user: Requester) -> str:
 def _details(
     user: Requester, machine: Domain, snapshot: DomainSnapshot, tree: SnapshotTree, note: SnapshotNote | None
 ) -> dict[str, Any]:
-    busy = _why_busy(machine, user)
+    busy, is_spoilt = _why_busy(machine, user), note is not None and note.merge_began_at is not None
     alone = why_no_delete(machine, snapshot, tree, with_children=False)
     with_children = why_no_delete(machine, snapshot, tree, with_children=True)
     return {
         "note": note,
-        "spoilt": spoilt_text() if note is not None and note.merge_began_at else "",
+        "spoilt": spoilt_text() if is_spoilt else "",
         "has_picture": note is not None and bool(getattr(note, "picture_bytes", 0)),
         "below": [node.name for node in tree.below(snapshot.name)],
         "taken_while": _STATE_WORDS.get(snapshot.state, snapshot.state),
         "kept": _kept(snapshot),
         "files": _files(machine, snapshot),
-        "revert_reason": busy or why_no_revert(machine, snapshot, tree),
+        "revert_reason": busy
+        or (_("It holds no whole moment any more.") if is_spoilt else why_no_revert(machine, snapshot, tree)),
         "delete_reason": busy or (alone and with_children and alone),
         "busy_reason": busy,
         # It names hosts' files.
