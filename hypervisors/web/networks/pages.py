@@ -32,6 +32,8 @@ from hypervisors.web.permissions import needs, person
 from hypervisors.web.sequences import sequence_number
 
 _MOST_OPERATIONS = 10
+# More take seconds; who asks for all of them gets all.
+_MOST_HOSTS = 500
 _MOST_LEASES = 500
 
 
@@ -57,6 +59,7 @@ def network(request: HttpRequest, pk: int) -> HttpResponse:
             return HttpResponse(headers={"HX-Refresh": "true"})
         return render(request, "networks/tombstone.html", context)
     all_users, spec = network_users(row), _spec(row)
+    hosts = _static_hosts(spec)
     may_manage = can(request.user, Privilege.NETWORK_MANAGE, row)
     users = _seen(request.user, all_users)
     context |= {
@@ -66,7 +69,8 @@ def network(request: HttpRequest, pk: int) -> HttpResponse:
         "users": _with_addresses(users, row),
         "unseen_count": len(all_users) - len(users),
         "leases": _leases(row, users, spec),
-        "static_hosts": _static_hosts(spec),
+        "static_hosts": hosts if "all" in request.GET else hosts[:_MOST_HOSTS],
+        "static_host_count": len(hosts),
         "dns_hosts": [{"host": host, "key": dns_key(host)} for host in sorted(spec.dns_hosts, key=_by_address)],
         "pending": part_labels(row.pending),
         "operations": unfinished_operations(row),

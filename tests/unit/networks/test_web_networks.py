@@ -283,6 +283,22 @@ def test_the_page_shows_machines_addresses_and_what_waits(
     assert "Virtual machines run with a card on it: “web1”." in page
 
 
+def test_of_thousands_of_fixed_addresses_the_first_are_shown_until_all_are_asked_for(
+    operator: Client, make_network: Callable[..., Network]
+) -> None:
+    hosts = "".join(
+        f"<host mac='52:54:00:00:{n // 256:02x}:{n % 256:02x}' ip='10.8.{n // 250}.{n % 250 + 2}'/>" for n in range(600)
+    )
+    xml = f"<network><name>big</name><ip address='10.8.0.1' prefix='16'><dhcp>{hosts}</dhcp></ip></network>"
+    network = make_network(definition_xml=xml, live_xml="")
+    page = operator.get(network.get_absolute_url()).content.decode()
+    assert (">10.8.1.251<" in page, ">10.8.2.2<" in page) == (True, False)
+    assert "The first 500 of 600 are shown." in page
+    page = operator.get(f"{network.get_absolute_url()}?all").content.decode()
+    assert ">10.8.2.101<" in page
+    assert "are shown." not in page
+
+
 def test_the_page_of_one_that_is_gone(operator: Client, make_network: Callable[..., Network]) -> None:
     network = make_network(vanished_at=timezone.now())
     assert "does not have this network any more" in operator.get(network.get_absolute_url()).content.decode()
