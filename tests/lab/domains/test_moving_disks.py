@@ -1,5 +1,7 @@
 """Disks moved to another storage pool by a real worker, under guests that write; asserted by virsh and qemu-img."""
 
+import os
+import signal
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import suppress
@@ -130,6 +132,30 @@ def test_a_disk_moves_under_a_writing_guest_and_holds_the_same(portal: Portal, l
         host.virsh("destroy", guest.uuid)
         assert "No errors" in host.run("qemu-img", "check", "-f", "qcow2", made)
         host.virsh("vol-delete", "mover-2.qcow2", "--pool", "shared")
+
+
+def test_a_move_whose_machine_dies_half_way_leaves_it_as_it_was(portal: Portal, local: StoragePool) -> None:
+    """The job is lost with QEMU: what was copied until then is nobody's disk."""
+    host = portal.hosts[0]
+    with portal.guest("dier", disk_mib=256, writes=True, start=False) as guest:
+        old = guest.lab_guest.disk_path
+        _fill(portal, old)
+        _mirrored(guest)
+        host.virsh("start", guest.uuid)
+        guest.becomes(state=DomainState.RUNNING)
+        operation = _move(guest, local, bytes_per_second=MIB, delete_source=True)
+        wait_for_operation(operation, _is_half_done)
+        os.kill(host.qemu_pid("dier"), signal.SIGKILL)
+        operation = ended(operation)
+        assert operation.state == OperationState.FAILED, operation.outcome
+        guest.becomes(state=DomainState.SHUTOFF)
+        assert _paths(host, guest) == [old, old]
+        assert _names(host) == []
+        assert "No errors" in host.run("qemu-img", "check", "-f", "qcow2", old)
+        assert not OperationLock.objects.exists()
+        host.virsh("start", guest.uuid)
+        guest.becomes(state=DomainState.RUNNING)
+        guest.wait_until_it_counts()
 
 
 def test_a_move_that_is_cancelled_half_way_or_loses_its_worker_leaves_one_whole_disk(
