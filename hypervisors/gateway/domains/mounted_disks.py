@@ -3,6 +3,7 @@
 The agent is the guest's program: what it says is cut to what a person can read.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import libvirt
@@ -10,12 +11,15 @@ import libvirt
 from hypervisors.gateway.connections import Connection, translated
 from hypervisors.gateway.domains.live_settings import has_agent
 
+# Mount point, the guest's name of the device, type, and targets of disks, as far as libvirt finds any.
+FileSystem = tuple[str, str, str, Sequence[str] | None]
+
 _ANSWER_SECONDS = 5
 _MOST, _MOST_CHARACTERS = 10, 200
 
 
 def mount_points(connection: Connection, uuid: UUID, target: str) -> list[str] | None:
-    """Where the file systems of the disk ("vda") are mounted; None where no agent answers.
+    """Where the file systems of the disk ("vda") are mounted; None where no agent answers, or it cannot tell.
 
     Raises: errors.HypervisorError when the virtual machine cannot be asked for.
     """
@@ -28,8 +32,21 @@ def mount_points(connection: Connection, uuid: UUID, target: str) -> list[str] |
         file_systems = domain.fsInfo()
     except libvirt.libvirtError:
         return None
-    mounted = [_shown(point) for point, _name, _kind, disks in file_systems if target in (disks or ())]
-    return mounted[:_MOST]
+    return points_on(target, file_systems)
+
+
+def points_on(target: str, file_systems: Sequence[FileSystem]) -> list[str] | None:
+    """None where a file system is on a disk that nobody can tell.
+
+    The agent knows a disk by the first PCI device on the way to it. Behind a root port, where they are by default, that
+    is the port, and libvirt finds no disk of that address. The guest's own name of it is the same, mostly.
+    """
+    known = [point for point, _name, _kind, disks in file_systems if target in (disks or ())]
+    unknown = [(point, name) for point, name, _kind, disks in file_systems if not disks]
+    mounted = known + [point for point, name in unknown if name.removeprefix("/dev/").startswith(target)]
+    if unknown and not mounted:
+        return None
+    return [_shown(point) for point in mounted[:_MOST]]
 
 
 def _shown(text: str) -> str:

@@ -150,6 +150,14 @@ def _ask_the_guest(made: Creator, guest: Guest) -> None:
     ask("thaw_filesystems")
     assert guest.ask("guest-fsfreeze-status") == "thawed"
     ask("trim_filesystems")
+    row = Domain.objects.select_related("hypervisor").get(name=NAME)
+    torn = request_operation(
+        user=made.portal.alice, kind="remove_device", subject=row, parameters={"device_id": "disk:vda"}
+    )
+    outcome = run_to_end(torn).outcome
+    # A disk that is in use is torn away by libvirt all the same: the agent says what is mounted from it.
+    assert outcome.startswith("The guest has /"), outcome
+    assert "mounted from vda: unmount it first" in outcome
     _switch_off_key_listing(guest)
     row = Domain.objects.select_related("hypervisor").get(name=NAME)
     parameters = {"user": "anna"}
