@@ -201,6 +201,8 @@ class VpHardware extends HTMLElement {
     this.mark();
     if (made) {
       this.isAdded = false;
+      // Loaded anew, the page shows what was added, and not the form once more.
+      history.replaceState(history.state, "", `?show=${encodeURIComponent(made)}`);
       this.open(made);
     } else if (this.part.dataset.show === "pending") this.open("pending");
     else if (this.isBehind) this.changedMeanwhile();

@@ -65,6 +65,8 @@ def said(host: Host, guest: Guest, path: str, attribute: str) -> tuple[list[str]
 def open_part(page: Page, guest: Guest, show: str) -> None:
     open_machine(page, guest, f"hardware/?show={show}")
     expect(page.locator(f'#hardware-pane [data-show="{show}"]').first).to_be_visible(timeout=SEEN_MS)
+    # What is typed before the page's script runs is nothing that it could see as typed.
+    expect(page.locator("vp-hardware:defined")).to_be_visible(timeout=SEEN_MS)
 
 
 def see_storage(page: Page, guest: Guest, host: Host, show: str, name: str) -> None:
@@ -268,6 +270,7 @@ def test_what_is_typed_is_kept_until_it_is_applied_or_cancelled(page: Page, idle
 def test_who_leaves_the_page_with_something_typed_is_asked(page: Page, idle: Guest) -> None:
     open_part(page, idle, "section:general")
     page.get_by_label("Title", exact=True).fill("not yet")
+    expect(listed(page, "General")).to_contain_text("edited, not applied", timeout=SEEN_MS)
     with page.expect_event("dialog", timeout=SEEN_MS) as asked:
         page.on("dialog", lambda dialog: dialog.accept())
         page.close(run_before_unload=True)

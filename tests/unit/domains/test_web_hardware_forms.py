@@ -4,6 +4,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from hypervisors.libvirtxml.hardware.device_types import DEVICE_TYPES
@@ -13,6 +14,7 @@ from hypervisors.states import DomainState
 from hypervisors.web.domains.creation.fields import Option
 from hypervisors.web.domains.hardware.suggestions import new_values, suggested_plug
 from tests.hardware_pages import HTMX, MACHINE, change, form_of, give_hardware, part
+from tests.roles import bind
 
 pytestmark = pytest.mark.usefixtures("redis_client")
 
@@ -63,6 +65,41 @@ def test_a_new_card_is_plugged_into_what_the_others_are() -> None:
     assert suggested_plug((), options("default", "green")) == {"source_network": "default"}
     assert suggested_plug((), options("green")) == {"source_network": "green"}
     assert suggested_plug((), options("green", "red")) == {}
+
+
+def test_what_was_proposed_stays_beside_what_is_wrong(
+    operator: Client, machine: Domain, hypervisor: Hypervisor
+) -> None:
+    make_network(hypervisor, "default")
+    form = form_of(operator, machine, "add:interface") | {"v-mac": "nonsense"}
+    answer = change(operator, machine, form)
+    assert answer.status_code == 422
+    assert '<option value="default" selected>' in answer.content.decode()
+
+
+def test_how_much_the_host_has_is_said_where_it_is_given_out(
+    operator: Client, machine: Domain, hypervisor: Hypervisor
+) -> None:
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(cpu_count=8, memory_kib=64 * 2**20)
+    assert "Its host has 8 CPUs." in part(operator, machine, "section:processor")
+    assert "Its host has 64 GiB." in part(operator, machine, "section:memory")
+
+
+def test_who_may_not_see_the_host_is_not_told_how_much_it_has(
+    client: Client, charlie: User, make_domain: Callable[..., Domain], hypervisor: Hypervisor
+) -> None:
+    Hypervisor.objects.filter(pk=hypervisor.pk).update(cpu_count=8, memory_kib=64 * 2**20)
+    machine = give_hardware(make_domain(name="web7"))
+    bind(charlie, "vm-user", machine)
+    client.force_login(charlie)
+    assert "Its host has" not in part(client, machine, "section:processor")
+
+
+def test_a_kernel_that_is_started_directly_is_said_beside_the_boot_order(operator: Client, machine: Domain) -> None:
+    words = "It starts a kernel directly"
+    assert words not in part(operator, machine, "section:boot")
+    give_hardware(machine, stored=MACHINE.replace("<boot dev", "<kernel>/boot/vmlinuz</kernel><boot dev"))
+    assert words in part(operator, machine, "section:boot")
 
 
 def test_a_machine_without_usb_is_offered_what_it_can_have(

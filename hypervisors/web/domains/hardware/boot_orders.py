@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hypervisors.libvirtxml.hardware.sections import section_values
 from hypervisors.web.domains.hardware.controls import Control
 from hypervisors.web.domains.hardware.entries import device_detail, device_name
 from hypervisors.web.domains.hardware.machines import MachineHardware
@@ -23,9 +24,10 @@ class BootLine:
 
 @dataclass(frozen=True, kw_only=True)
 class BootOrder:
-    """`control` is the text area that the lines are written into."""
+    """`control` is the text area that the lines are written into; `has_kernel`: a kernel is started in its place."""
 
     control: Control
+    has_kernel: bool
     lines: tuple[BootLine, ...]
 
 
@@ -36,6 +38,7 @@ def boot_order(hardware: MachineHardware, control: Control) -> BootOrder:
     names = dict.fromkeys([*used, *bootable])
     return BootOrder(
         control=control,
+        has_kernel=_has_kernel(hardware),
         lines=tuple(
             BootLine(
                 device_id=name,
@@ -47,3 +50,10 @@ def boot_order(hardware: MachineHardware, control: Control) -> BootOrder:
             for name in names
         ),
     )
+
+
+def _has_kernel(hardware: MachineHardware) -> bool:
+    try:
+        return bool(section_values(hardware.stored_xml, "kernel").get("kernel"))
+    except ValueError:
+        return False

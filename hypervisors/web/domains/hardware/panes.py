@@ -27,6 +27,7 @@ from hypervisors.web.domains.hardware.disk_sources import DiskSource, disk_sourc
 from hypervisors.web.domains.hardware.disk_volumes import volume_of
 from hypervisors.web.domains.hardware.entries import SECTION_ENTRIES, device_name
 from hypervisors.web.domains.hardware.host_devices import CAPABILITIES, host_device_options, interface_options
+from hypervisors.web.domains.hardware.host_limits import with_host_limits
 from hypervisors.web.domains.hardware.layouts import FieldGroup, groups_of
 from hypervisors.web.domains.hardware.machines import MachineHardware
 from hypervisors.web.domains.hardware.processors import model_options
@@ -198,9 +199,11 @@ def _with_fields(
     part, domain = pane.part, hardware.domain
     options = _options(hardware, part.key, user)
     values = part.values
-    if pane.is_new and part.key == "interface" and draft is None:
+    if pane.is_new and part.key == "interface":
         values = {**values, **suggested_plug(hardware.stored, options["source_network"])}
     made: dict[str, Control] = controls(part.key, part.fields, values, draft=draft, options=options)
+    if part.kind == SECTION:
+        made = with_host_limits(made, domain, user)
     source, media = None, None
     if part.key == "disk":
         kept = volume_of(domain, part.device, user) if part.device else None
