@@ -74,13 +74,19 @@ def _write(domain: Domain, read: GuestRead) -> None:
     at = datetime.fromtimestamp(read.read_at, tz=UTC)
     row = GuestFacts.objects.filter(domain=domain).first() or GuestFacts(domain=domain)
     row.read_at, row.problem = at, read.problem[:_MOST_PROBLEM]
-    if read.facts is not None:
+    says = read.facts is not None and not (read.has_answered and _says_nothing(read.facts))
+    if read.facts is not None and says:
         row.facts = dict(read.facts) if read.has_answered else {**row.facts, "addresses": read.facts["addresses"]}
-    if read.has_answered:
+    if read.has_answered and says:
         row.answered_at = at
     row.save()
-    if read.facts is not None:
+    if says:
         save_guest_addresses(domain.pk, row.addresses)
+
+
+def _says_nothing(facts: Mapping[str, Any]) -> bool:
+    """An agent whose file systems are frozen answers, and tells nothing: what it said before still holds."""
+    return not any(facts.get(name) for name in ("host_name", "os_name", "kernel", "addresses", "file_systems"))
 
 
 def _find_domain(hypervisor_id: int, uuid: UUID) -> Domain | None:

@@ -115,6 +115,22 @@ def test_one_that_does_not_answer_keeps_what_it_last_said(machine: Domain) -> No
     assert row.answered_at < row.read_at
 
 
+def test_one_that_is_frozen_answers_nothing_and_keeps_what_it_last_said(machine: Domain) -> None:
+    mirror, now = GuestMirror(), time.time()
+    frozen = asdict(facts_of({"user.count": 0}, {}))
+    for facts, at in ((read_of(machine, SAID, at=now).facts, now), (frozen, now + 60)):
+        assert machine.hypervisor_id is not None
+        values: dict[str, Any] = {"facts": facts, "has_answered": True, "problem": "", "read_at": at}
+        mirror.take_reading(GuestRead(hypervisor_id=machine.hypervisor_id, uuid=machine.uuid, **values))
+        mirror.save()
+        mirror.note_saved()
+    row = GuestFacts.objects.get()
+    assert (row.facts["host_name"], row.addresses) == ("shop", {MAC: ["192.0.2.7"]})
+    assert row.answered_at is not None
+    assert row.answered_at.timestamp() == pytest.approx(now, abs=0.01)
+    assert row.read_at > row.answered_at
+
+
 def test_the_page_says_what_the_guest_says(operator: Client, machine: Domain) -> None:
     mirror = GuestMirror()
     mirror.take_reading(read_of(machine, SAID | {"hostname": "<b>x</b>"}, at=time.time()))
