@@ -1,6 +1,6 @@
 """Hypervisors of libvirt's test driver, and a watcher over them in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,11 @@ import pytest
 
 from hypervisors.inventory.refresh_requests import request_hypervisors_refresh
 from hypervisors.inventory.watcher import Watcher
-from hypervisors.models import Hypervisor, HypervisorPool
+from hypervisors.models import Hypervisor, HypervisorPool, StoragePool
+from hypervisors.operations.engine import records
 from hypervisors.states import HypervisorStatus
+from tests.fakehost.fake_storage import GIB, NODE, POOL_UUID, Storage
+from tests.fakehost.killing import Killed
 from tests.watching import running_watcher, wait_for_status
 
 
@@ -48,3 +51,42 @@ class FakeHosts:
 def fake_hosts(transactional_db: None, redis_client: Any, tmp_path: Path) -> Iterator[FakeHosts]:
     with running_watcher() as watcher:
         yield FakeHosts(watcher, tmp_path)
+
+
+@pytest.fixture
+def storage(tmp_path: Path, make_hypervisor: Callable[..., Hypervisor]) -> Storage:
+    (tmp_path / "node.xml").write_text(NODE)
+    hypervisor = make_hypervisor(uri=f"test://{tmp_path}/node.xml")
+    row = StoragePool.objects.create(
+        hypervisor=hypervisor,
+        uuid=POOL_UUID,
+        name="images",
+        pool_type="dir",
+        active=True,
+        autostart=True,
+        target_path="/images",
+        available_bytes=50 * GIB,
+    )
+    return Storage(row)
+
+
+@pytest.fixture
+def kill_at_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], None]]:
+    """Kill the worker at its n-th writing down of the steps: before it, or after it."""
+    original = records.note_steps
+
+    def arrange(number: int, after: bool) -> None:
+        left = [number]
+
+        def note_steps(*arguments: Any) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                if after:
+                    original(*arguments)
+                raise Killed
+            original(*arguments)
+
+        monkeypatch.setattr(records, "note_steps", note_steps)
+
+    yield arrange
+    monkeypatch.setattr(records, "note_steps", original)

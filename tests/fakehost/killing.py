@@ -27,6 +27,12 @@ def run_to_end(operation: Operation) -> Operation:
     return operation
 
 
+def make_stale(operation: Operation) -> None:
+    """Its worker has not been heard of for long."""
+    long_ago = timezone.now() - timedelta(seconds=records.STALE_SECONDS + 1)
+    Operation.objects.filter(pk=operation.pk).update(heartbeat_at=long_ago)
+
+
 def run_and_die(operation: Operation, number: int, *, after: bool) -> bool:
     """Have a worker die at its n-th writing down of the steps, before or after it. False when it ends before that."""
     with _dying(number, after=after):
@@ -54,8 +60,7 @@ def _run_until_killed(operation: Operation) -> bool:
         while (again_in_seconds := run_operation(operation.pk)) is not None:
             time.sleep(min(0.3, again_in_seconds))
     except Killed:
-        long_ago = timezone.now() - timedelta(seconds=records.STALE_SECONDS + 1)
-        Operation.objects.filter(pk=operation.pk).update(heartbeat_at=long_ago)
+        make_stale(operation)
         return True
     return False
 

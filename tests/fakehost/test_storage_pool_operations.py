@@ -1,97 +1,34 @@
-"""Storage pools made, started, stopped, edited and deleted on libvirt's test driver, whatever broke in between."""
+"""Storage pools made, started, stopped and edited on libvirt's test driver, whatever broke in between."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
 
-from hypervisors.errors import Conflict, FolderMissing, HypervisorError, NotPermitted, NotPossible
-from hypervisors.gateway.connections import cached_connection
+from hypervisors.errors import Conflict, FolderMissing, HypervisorError, NotPossible
 from hypervisors.gateway.definitions import Definitions
-from hypervisors.gateway.storage.storage_pools import StoragePoolFacts, list_storage_pool_uuids, read_storage_pool
-from hypervisors.gateway.storage.volumes import create_volume, list_volumes
-from hypervisors.inventory.hypervisors.endpoints import endpoint_of
-from hypervisors.inventory.storage.storage_pools import pool_columns
 from hypervisors.libvirtxml.storage_pool_builder import definition_digest
 from hypervisors.libvirtxml.storage_pool_specs import StoragePoolSpec
-from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import Domain, DomainDefinition, Hypervisor, Operation, OperationLock, StoragePool, Volume
-from hypervisors.operations.engine import records
+from hypervisors.models import Hypervisor, Operation, OperationLock, StoragePool
 from hypervisors.operations.engine.requests import request_cancel, request_of_many, request_operation, why_not
 from hypervisors.operations.engine.runner import run_operation
-from hypervisors.states import DomainState, HypervisorStatus, OperationState
+from hypervisors.states import HypervisorStatus, OperationState
+from tests.fakehost.fake_storage_pools import NODE, SPEC, FakeHost, ask, do, made
+from tests.fakehost.killing import Killed, make_stale, run_to_end
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
-SPEC = StoragePoolSpec(pool_type="dir", name="images", target_path="/srv/images")
-NODE = "<node/>"
 _TAKEN = "<pool type='dir'><name>images</name><target><path>/srv/images</path></target></pool>"
-
-
-class FakeHost:
-    """A hypervisor of the test driver: its row, and what libvirt has."""
-
-    def __init__(self, row: Hypervisor) -> None:
-        self.row = row
-
-    @property
-    def connection(self) -> Any:
-        return cached_connection(endpoint_of(self.row))
-
-    def pools(self) -> dict[str, StoragePoolFacts]:
-        found = (read_storage_pool(self.connection, uuid) for uuid in list_storage_pool_uuids(self.connection))
-        return {facts.name: facts for facts in found if facts is not None}
-
-    def mirror(self, name: str) -> StoragePool:
-        """Write what the watcher would."""
-        values = pool_columns(self.pools()[name])
-        row, _created = StoragePool.objects.update_or_create(
-            hypervisor=self.row, uuid=values.pop("uuid"), defaults=values
-        )
-        return row
 
 
 @pytest.fixture
 def host(tmp_path: Path, make_hypervisor: Callable[..., Hypervisor]) -> FakeHost:
     (tmp_path / "node.xml").write_text(NODE)
     return FakeHost(make_hypervisor(uri=f"test://{tmp_path}/node.xml"))
-
-
-def ask(host: FakeHost, user: User, wanted: StoragePoolSpec = SPEC, **parameters: Any) -> Operation:
-    given = {"spec": wanted.to_json()} | parameters
-    return request_operation(user=user, kind="create_storage_pool", subject=host.row, parameters=given)
-
-
-def do(row: StoragePool, kind: str, user: User, **parameters: Any) -> Operation:
-    fresh = StoragePool.objects.select_related("hypervisor").get(pk=row.pk)
-    return run_to_end(request_operation(user=user, kind=kind, subject=fresh, parameters=parameters))
-
-
-def made(host: FakeHost, user: User, spec: StoragePoolSpec = SPEC, **parameters: Any) -> StoragePool:
-    operation = run_to_end(ask(host, user, spec, **parameters))
-    assert operation.state == OperationState.SUCCEEDED, operation.outcome
-    return host.mirror(spec.name)
-
-
-def run_to_end(operation: Operation) -> Operation:
-    """Deliver it whenever it wants to be, as the queue does."""
-    while (again_in_seconds := run_operation(operation.pk)) is not None:
-        time.sleep(min(0.3, again_in_seconds))
-    operation.refresh_from_db()
-    return operation
-
-
-def make_stale(operation: Operation) -> None:
-    """Its worker has not been heard of for long."""
-    long_ago = timezone.now() - timedelta(seconds=records.STALE_SECONDS + 1)
-    Operation.objects.filter(pk=operation.pk).update(heartbeat_at=long_ago)
 
 
 @pytest.mark.parametrize("name", ["images", """o'brien, "x" <y>&z=1"""])
@@ -186,32 +123,6 @@ def test_every_host_of_the_pool_is_asked_by_itself(
     assert host.pools().keys() == second.pools().keys() == {"images"}
     asked.parent.refresh_from_db()
     assert (asked.parent.state, asked.parent.outcome) == (OperationState.FAILED, "2 done, 1 failed, 1 refused.")
-
-
-class Killed(BaseException):
-    """The worker is gone: nothing that it would have done next happens."""
-
-
-@pytest.fixture
-def kill_at_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], None]]:
-    """Kill the worker at its n-th writing down of the steps: before it, or after it."""
-    original = records.note_steps
-
-    def arrange(number: int, after: bool) -> None:
-        left = [number]
-
-        def note_steps(*arguments: Any) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                if after:
-                    original(*arguments)
-                raise Killed
-            original(*arguments)
-
-        monkeypatch.setattr(records, "note_steps", note_steps)
-
-    yield arrange
-    monkeypatch.setattr(records, "note_steps", original)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -346,134 +257,3 @@ def test_name_and_uuid_are_not_edited(tag: str, wrong: str, host: FakeHost, alic
     xml = re.sub(f"<{tag}>.*</{tag}>", wrong, row.definition_xml)
     with pytest.raises(NotPossible, match="Its name, its UUID and its type stay"):
         do(row, "edit_storage_pool", alice, digest=definition_digest(row.definition_xml), xml=xml)
-
-
-def _user_of(row: StoragePool, source: str, name: str = "web1", *, at: Hypervisor | None = None) -> Domain:
-    domain = Domain.objects.create(
-        uuid=UUID(int=Domain.objects.count() + 1),
-        hypervisor=at or row.hypervisor,
-        name=name,
-        state=DomainState.SHUTOFF,
-        state_since=timezone.now(),
-    )
-    xml = f"<domain><devices><disk><source {source}/><target dev='vda'/></disk></devices></domain>"
-    DomainDefinition.objects.create(domain=domain, inactive_xml=xml)
-    return domain
-
-
-@pytest.mark.parametrize("source", ["file='/srv/images/a.qcow2'", "pool='images' volume='a.qcow2'"])
-def test_one_that_machines_use_is_not_deleted_and_they_are_named(source: str, host: FakeHost, alice: User) -> None:
-    row = made(host, alice)
-    _user_of(row, source)
-    _user_of(row, "file='/srv/images2/a.qcow2'", "unrelated")
-    with pytest.raises(NotPossible, match=r"Virtual machines use volumes in it: “web1” on host1 \(off\)\."):
-        do(row, "delete_storage_pool", alice)
-    assert host.pools()["images"].active
-
-
-def test_a_machine_that_the_rows_do_not_know_yet_is_seen_by_the_worker(host: FakeHost, alice: User) -> None:
-    row = made(host, alice)
-    host.connection.raw.defineXML(
-        "<domain type='test'><name>sudden</name><memory>1024</memory><os><type>hvm</type></os><devices>"
-        "<disk type='file'><source file='/srv/images/x.img'/><target dev='vda'/></disk></devices></domain>"
-    )
-    operation = do(row, "delete_storage_pool", alice)
-    assert operation.state == OperationState.FAILED
-    assert "“sudden” on host1 (off)" in operation.outcome
-    assert host.pools()["images"].active
-
-
-def test_it_is_deleted_and_its_volumes_stay_unless_that_is_asked_for(host: FakeHost, alice: User) -> None:
-    row = made(host, alice)
-    create_volume(host.connection, row.uuid, VolumeSpec(name="a.img", format="raw", capacity_bytes=1))
-    assert len(list_volumes(host.connection, row.uuid)) == 1
-    operation = do(row, "delete_storage_pool", alice)
-    assert (operation.state, operation.outcome, host.pools()) == (OperationState.SUCCEEDED, "It is deleted.", {})
-    assert [entry["name"] for entry in operation.steps] == ["stop", "undefine"]
-
-
-def test_with_all_that_is_in_it(host: FakeHost, alice: User) -> None:
-    row = made(host, alice)
-    for name in ("a.img", "b.img"):
-        create_volume(host.connection, row.uuid, VolumeSpec(name=name, format="raw", capacity_bytes=1))
-    _user_of(row, "file='/srv/images/a.img'", at=row.hypervisor)
-    with pytest.raises(NotPossible, match="web1"):
-        do(row, "delete_storage_pool", alice, deletes_volumes="1")
-    Domain.objects.all().delete()
-    operation = do(row, "delete_storage_pool", alice, deletes_volumes="1")
-    assert (operation.state, host.pools()) == (OperationState.SUCCEEDED, {}), operation.outcome
-    assert operation.steps[0]["made"] == {"deleted": 2}
-
-
-@pytest.mark.parametrize("rows_know", [True, False])
-def test_what_volumes_of_another_storage_pool_are_on_top_of_is_not_deleted_with_it(
-    rows_know: bool, host: FakeHost, alice: User
-) -> None:
-    row = made(host, alice)
-    clones = made(host, alice, StoragePoolSpec(pool_type="dir", name="clones", target_path="/srv/clones"))
-    base = create_volume(host.connection, row.uuid, VolumeSpec(name="base", format="qcow2", capacity_bytes=2**20))
-    overlay = VolumeSpec(
-        name="top", format="qcow2", capacity_bytes=2**20, backing_path=base.path, backing_format="qcow2"
-    )
-    create_volume(host.connection, clones.uuid, overlay)
-    if rows_know:
-        Volume.objects.create(storage_pool=row, name="base", path=base.path)
-        Volume.objects.create(storage_pool=clones, name="top", path="/srv/clones/top", backing_path=base.path)
-        with pytest.raises(NotPossible, match="on top of it, and cannot be read without it: “top”"):
-            do(row, "delete_storage_pool", alice, deletes_volumes="1")
-    else:
-        operation = do(row, "delete_storage_pool", alice, deletes_volumes="1")
-        assert (operation.state, "“top”" in operation.outcome) == (OperationState.FAILED, True)
-    assert [one.name for one in list_volumes(host.connection, row.uuid)] == ["base"]
-
-
-def test_what_something_is_being_made_in_is_not_deleted_with_its_contents(host: FakeHost, alice: User) -> None:
-    row = made(host, alice)
-    given = {"name": "new.qcow2", "format": "qcow2", "capacity_bytes": 2**20, "overcommitted": True}
-    creation = request_operation(user=alice, kind="create_volume", subject=row, parameters=given)
-    OperationLock.objects.filter(operation=creation).exclude(key__startswith="volume:").delete()
-    with pytest.raises(NotPossible, match="An operation works on a volume in it"):
-        do(row, "delete_storage_pool", alice, deletes_volumes="1")
-
-
-def test_what_other_hosts_share_is_not_deleted_with_its_contents(
-    host: FakeHost, alice: User, make_hypervisor: Callable[..., Hypervisor]
-) -> None:
-    row = made(host, alice)
-    shared = host.row.hypervisor_pool.shared_storages.create(name="images", pool_type="dir", identity="x")
-    StoragePool.objects.create(
-        hypervisor=make_hypervisor(name="other"),
-        shared_storage=shared,
-        uuid=UUID(int=7),
-        name="images",
-        pool_type="dir",
-        active=True,
-        autostart=True,
-    )
-    StoragePool.objects.filter(pk=row.pk).update(shared_storage=shared)
-    with pytest.raises(NotPossible, match=r"Other hosts have the same storage \(other\)"):
-        do(row, "delete_storage_pool", alice, deletes_volumes="1")
-
-
-def test_who_may_not_is_refused(host: FakeHost, alice: User, bob: User) -> None:
-    row = made(host, alice)
-    for kind in ("start_storage_pool", "stop_storage_pool", "delete_storage_pool", "edit_storage_pool"):
-        with pytest.raises(NotPermitted):
-            do(row, kind, bob)
-    with pytest.raises(NotPermitted):
-        ask(host, bob)
-
-
-def test_a_worker_killed_while_it_deletes_is_followed_by_one_that_goes_on(
-    host: FakeHost, alice: User, kill_at_write: Callable[[int, bool], None]
-) -> None:
-    row = made(host, alice)
-    operation = request_operation(
-        user=alice, kind="delete_storage_pool", subject=StoragePool.objects.select_related("hypervisor").get(pk=row.pk)
-    )
-    kill_at_write(3, False)
-    with pytest.raises(Killed):
-        run_operation(operation.pk)
-    make_stale(operation)
-    run_to_end(operation)
-    assert (operation.state, host.pools()) == (OperationState.SUCCEEDED, {}), operation.outcome

@@ -1,104 +1,26 @@
-"""Creating and deleting volumes on libvirt's test driver: what is there afterwards, whatever broke in between."""
+"""Creating volumes on libvirt's test driver: what is there afterwards, whatever broke in between."""
 
-import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
-from xml.sax.saxutils import quoteattr
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from hypervisors.errors import Conflict, ConnectionLost, NotPossible
-from hypervisors.gateway.connections import cached_connection
-from hypervisors.gateway.storage.volumes import VolumeFacts, create_volume, delete_volume, list_volumes, read_volume
-from hypervisors.inventory.hypervisors.endpoints import endpoint_of
+from hypervisors.gateway.storage.volumes import create_volume
 from hypervisors.libvirtxml.storage_volumes import VolumeSpec
-from hypervisors.models import Domain, Hypervisor, Operation, OperationLock, StoragePool, Volume
+from hypervisors.models import Hypervisor, Operation, OperationLock, StoragePool
 from hypervisors.operations.engine import records, steps
 from hypervisors.operations.engine.records import RecordsAway
-from hypervisors.operations.engine.requests import request_cancel, request_operation, why_not
+from hypervisors.operations.engine.requests import request_cancel
 from hypervisors.operations.engine.runner import run_operation
 from hypervisors.operations.storage import create_volume as creation
-from hypervisors.operations.storage.volume_users import overlays_of
-from hypervisors.states import DomainState, OperationState
-from tests.rows import define
+from hypervisors.states import OperationState
+from tests.fakehost.fake_storage import GIB, POOL_UUID, Storage, ask
+from tests.fakehost.killing import Killed, make_stale, run_to_end
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
-
-_UUID = UUID("dfe224cb-28fb-8dd0-c4b2-64eb3f0f4566")
-_NODE = f"""<node>
-  <pool type='dir'><name>images</name><uuid>{_UUID}</uuid><target><path>/images</path></target></pool>
-</node>"""
-GIB = 1024**3
-
-
-class Storage:
-    """A storage pool of a hypervisor of the test driver, as its row and as libvirt has it."""
-
-    def __init__(self, row: StoragePool) -> None:
-        self.row = row
-
-    @property
-    def connection(self) -> Any:
-        return cached_connection(endpoint_of(self.row.hypervisor))
-
-    def names(self) -> list[str]:
-        return [facts.name for facts in list_volumes(self.connection, _UUID)]
-
-    def find(self, name: str) -> VolumeFacts | None:
-        return read_volume(self.connection, _UUID, name)
-
-    def mirror(self, name: str) -> Volume:
-        """Write what the watcher would."""
-        facts = self.find(name)
-        assert facts is not None
-        return Volume.objects.create(
-            storage_pool=self.row,
-            name=name,
-            path=facts.path,
-            format=facts.format,
-            capacity_bytes=facts.capacity_bytes,
-        )
-
-
-@pytest.fixture
-def storage(tmp_path: Path, make_hypervisor: Callable[..., Hypervisor]) -> Storage:
-    (tmp_path / "node.xml").write_text(_NODE)
-    hypervisor = make_hypervisor(uri=f"test://{tmp_path}/node.xml")
-    row = StoragePool.objects.create(
-        hypervisor=hypervisor,
-        uuid=_UUID,
-        name="images",
-        pool_type="dir",
-        active=True,
-        autostart=True,
-        target_path="/images",
-        available_bytes=50 * GIB,
-    )
-    return Storage(row)
-
-
-def ask(storage: Storage, user: User, **parameters: Any) -> Operation:
-    given = {"name": "disk1.qcow2", "format": "qcow2", "capacity_bytes": GIB} | parameters
-    return request_operation(user=user, kind="create_volume", subject=storage.row, parameters=given)
-
-
-def run_to_end(operation: Operation) -> Operation:
-    """Deliver it whenever it wants to be, as the queue does."""
-    while (again_in_seconds := run_operation(operation.pk)) is not None:
-        time.sleep(min(0.3, again_in_seconds))
-    operation.refresh_from_db()
-    return operation
-
-
-def make_stale(operation: Operation) -> None:
-    """Its worker has not been heard of for long."""
-    long_ago = timezone.now() - timedelta(seconds=records.STALE_SECONDS + 1)
-    Operation.objects.filter(pk=operation.pk).update(heartbeat_at=long_ago)
 
 
 def states_of(operation: Operation) -> dict[str, str]:
@@ -144,7 +66,7 @@ def test_what_cannot_be_is_refused(parameters: dict[str, Any], reason: str, stor
 
 
 def test_a_storage_pool_that_filled_up_since_it_was_asked_for_is_seen(storage: Storage, alice: User) -> None:
-    free = storage.connection.raw.storagePoolLookupByUUID(_UUID.bytes).info()[3]
+    free = storage.connection.raw.storagePoolLookupByUUID(POOL_UUID.bytes).info()[3]
     StoragePool.objects.filter(pk=storage.row.pk).update(available_bytes=2 * free)
     storage.row.refresh_from_db()
     operation = run_to_end(ask(storage, alice, capacity_bytes=free + GIB))
@@ -192,32 +114,6 @@ def test_what_libvirt_has_under_the_name_already_is_left_alone(storage: Storage,
     found = storage.find("disk1.qcow2")
     assert found is not None
     assert found.capacity_bytes == GIB
-
-
-class Killed(BaseException):
-    """The worker is gone: nothing that it would have done next happens."""
-
-
-@pytest.fixture
-def kill_at_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], None]]:
-    """Kill the worker at its n-th writing down of the steps: before it, or after it."""
-    original = records.note_steps
-
-    def arrange(number: int, after: bool) -> None:
-        left = [number]
-
-        def note_steps(*arguments: Any) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                if after:
-                    original(*arguments)
-                raise Killed
-            original(*arguments)
-
-        monkeypatch.setattr(records, "note_steps", note_steps)
-
-    yield arrange
-    monkeypatch.setattr(records, "note_steps", original)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -268,7 +164,7 @@ def test_what_somebody_else_made_after_the_worker_was_killed_is_left_alone(
     with pytest.raises(Killed):
         run_operation(operation.pk)
     spec = VolumeSpec(name="disk1.qcow2", format="qcow2", capacity_bytes=3 * GIB, allocation_bytes=0)
-    create_volume(storage.connection, _UUID, spec)
+    create_volume(storage.connection, POOL_UUID, spec)
     if is_cancelled:
         operation.refresh_from_db()
         request_cancel(operation, user=alice)
@@ -368,160 +264,6 @@ def test_a_database_that_stays_away_leaves_the_row_for_the_next_worker(
     monkeypatch.setattr(records, "note_steps", original)
     make_stale(operation)
     assert run_to_end(operation).state == OperationState.SUCCEEDED
-
-
-def test_a_volume_is_deleted(storage: Storage, alice: User) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
-    assert (operation.state, operation.outcome, storage.names()) == (OperationState.SUCCEEDED, "It is deleted.", [])
-
-
-def test_a_volume_that_is_gone_already_has_been_deleted(storage: Storage, alice: User) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    operation = request_operation(user=alice, kind="delete_volume", subject=volume)
-    storage.connection.raw.storagePoolLookupByUUID(_UUID.bytes).storageVolLookupByName(volume.name).delete(0)
-    assert run_to_end(operation).state == OperationState.SUCCEEDED
-
-
-@pytest.mark.parametrize(
-    "disk",
-    [
-        "<disk type='file' device='disk'><source file='/images/disk1.qcow2'/><target dev='vda'/></disk>",
-        "<disk type='volume' device='disk'><source pool='images' volume='disk1.qcow2'/><target dev='vda'/></disk>",
-        "<disk type='file' device='disk'><source file='/images/../images//disk1.qcow2'/><target dev='vda'/></disk>",
-    ],
-)
-@pytest.mark.parametrize("at", ["live", "inactive"])
-def test_a_volume_in_use_is_not_deleted_and_its_user_is_named(
-    at: str, disk: str, storage: Storage, alice: User, make_domain: Callable[..., Domain]
-) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    user = make_domain(name="db1", hypervisor=storage.row.hypervisor, state=DomainState.RUNNING)
-    _define(user, at, f"<domain type='qemu'><name>db1</name><devices>{disk}</devices></domain>")
-    reason = why_not(volume, "delete_volume")
-    assert reason == f"It is in use: vda of “db1” on {storage.row.hypervisor.name} (running)."
-    with pytest.raises(NotPossible, match="db1"):
-        request_operation(user=alice, kind="delete_volume", subject=volume)
-
-
-def test_a_volume_of_a_pool_that_another_host_calls_otherwise_is_not_deleted(
-    storage: Storage, alice: User, make_domain: Callable[..., Domain], make_hypervisor: Callable[..., Hypervisor]
-) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    other = make_hypervisor(name="kvm2", hypervisor_pool=storage.row.hypervisor.hypervisor_pool)
-    StoragePool.objects.create(
-        hypervisor=other,
-        uuid=uuid4(),
-        name="bilder",
-        pool_type="dir",
-        active=True,
-        autostart=False,
-        target_path="/images/",
-    )
-    disk = "<disk type='volume'><source pool='bilder' volume='disk1.qcow2'/><target dev='vdc'/></disk>"
-    _define(make_domain(name="db1", hypervisor=other), "inactive", f"<domain><devices>{disk}</devices></domain>")
-    assert why_not(volume, "delete_volume") == "It is in use: vdc of “db1” on kvm2 (off)."
-
-
-def test_a_volume_given_to_a_machine_after_it_was_asked_for_is_not_deleted(
-    storage: Storage, alice: User, make_domain: Callable[..., Domain]
-) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    operation = request_operation(user=alice, kind="delete_volume", subject=volume)
-    user = make_domain(name="db1", hypervisor=storage.row.hypervisor)
-    disk = "<disk type='file' device='disk'><source file='/images/disk1.qcow2'/><target dev='vda'/></disk>"
-    _define(user, "inactive", f"<domain type='qemu'><name>db1</name><devices>{disk}</devices></domain>")
-    run_to_end(operation)
-    assert (operation.state, storage.names()) == (OperationState.FAILED, ["disk1.qcow2"])
-    assert "db1" in operation.outcome
-
-
-def test_what_others_are_on_top_of_is_not_deleted(storage: Storage, alice: User) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    Volume.objects.create(storage_pool=storage.row, name="clone.qcow2", backing_path=volume.path)
-    assert "cannot be read without it: “clone.qcow2”" in why_not(volume, "delete_volume")
-
-
-def test_an_overlay_that_no_row_tells_of_yet_keeps_the_volume(storage: Storage, alice: User) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    overlay = VolumeSpec(
-        name="over.qcow2",
-        format="qcow2",
-        capacity_bytes=GIB,
-        backing_path="/images//disk1.qcow2",
-        backing_format="qcow2",
-    )
-    create_volume(storage.connection, _UUID, overlay)
-    assert why_not(volume, "delete_volume") == ""
-    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
-    assert (operation.state, storage.names()) == (OperationState.FAILED, ["disk1.qcow2", "over.qcow2"])
-    assert "Other volumes are on top of it, and cannot be read without it: “over.qcow2”" in operation.outcome
-    delete_volume(storage.connection, _UUID, "over.qcow2")
-    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
-    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, [])
-
-
-@pytest.mark.parametrize("name", ["disk1.qcow2", "r&d's <1>.qcow2"])
-def test_a_machine_that_no_row_tells_of_yet_keeps_the_volume(
-    name: str, storage: Storage, alice: User, make_hypervisor: Callable[..., Hypervisor], tmp_path: Path
-) -> None:
-    (tmp_path / "other.xml").write_text("<node/>")
-    other = make_hypervisor(name="elsewhere", uri=f"test://{tmp_path}/other.xml")
-    run_to_end(ask(storage, alice, name=name))
-    volume = storage.mirror(name)
-    for hypervisor in (storage.row.hypervisor, other):
-        raw = cached_connection(endpoint_of(hypervisor)).raw
-        disk = f"<disk type='file'><source file={quoteattr(volume.path)}/><target dev='vdb'/></disk>"
-        domain = raw.defineXML(
-            f"<domain type='test'><name>db1</name><memory>65536</memory><os><type>hvm</type></os>"
-            f"<devices>{disk}</devices></domain>"
-        )
-        assert why_not(volume, "delete_volume") == ""
-        operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
-        assert (operation.state, storage.names()) == (OperationState.FAILED, [name])
-        assert operation.outcome == f"It is in use: vdb of “db1” on {hypervisor.name} (off)."
-        domain.undefine()
-    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
-    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, [])
-
-
-def test_rows_know_a_machine_whose_disk_is_written_with_entities(
-    storage: Storage, alice: User, make_domain: Callable[..., Domain]
-) -> None:
-    run_to_end(ask(storage, alice, name="r&d.qcow2"))
-    user = make_domain(name="db1", hypervisor=storage.row.hypervisor)
-    disk = "<disk type='file' device='disk'><source file='/images/r&amp;d.qcow2'/><target dev='vda'/></disk>"
-    _define(user, "inactive", f"<domain type='qemu'><name>db1</name><devices>{disk}</devices></domain>")
-    assert "vda of “db1”" in why_not(storage.mirror("r&d.qcow2"), "delete_volume")
-
-
-def test_another_host_that_cannot_be_asked_holds_up_no_deletion(
-    storage: Storage, alice: User, make_hypervisor: Callable[..., Hypervisor], tmp_path: Path
-) -> None:
-    make_hypervisor(name="elsewhere", uri=f"test://{tmp_path}/none.xml")
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    operation = run_to_end(request_operation(user=alice, kind="delete_volume", subject=volume))
-    assert (operation.state, storage.names()) == (OperationState.SUCCEEDED, [])
-
-
-def test_an_overlay_with_a_relative_path_counts(storage: Storage, alice: User) -> None:
-    run_to_end(ask(storage, alice))
-    volume = storage.mirror("disk1.qcow2")
-    Volume.objects.create(storage_pool=storage.row, name="far", backing_path="/images/../images/disk1.qcow2")
-    Volume.objects.create(storage_pool=storage.row, name="near", backing_path="/images/other-disk1.qcow2")
-    assert [overlay.name for overlay in overlays_of(volume)] == ["far"]
-
-
-def _define(domain: Domain, at: str, xml: str) -> None:
-    define(domain, **{f"{at}_xml": xml})
 
 
 def _refuse(*arguments: Any) -> Any:

@@ -18,7 +18,7 @@ from hypervisors.broadcast import Change
 from hypervisors.gateway.domains.reading import DomainFacts
 from hypervisors.inventory.domains import records as domain_records
 from hypervisors.inventory.domains.copies import is_moving, save_copies
-from hypervisors.inventory.domains.definitions import definition_of, fingerprint_of
+from hypervisors.inventory.domains.definitions import definition_of, fingerprint_of, listed_values
 from hypervisors.inventory.domains.identities import Identities
 from hypervisors.inventory.domains.known_copies import KnownCopies
 from hypervisors.inventory.domains.observed import (
@@ -41,7 +41,6 @@ from hypervisors.inventory.observations import (
     DomainStateSeen,
     ObservationsWithdrawn,
 )
-from hypervisors.libvirtxml.domains import parsed_from_json
 from hypervisors.states import ACTIVE_DOMAIN_STATES
 
 # A domain that a migration takes away may be gone here before we see it there.
@@ -262,7 +261,8 @@ class DomainMirror:
 
     def _save_batch(self, changed: dict[UUID, set[str]], new: set[UUID]) -> None:
         try:
-            self._save_rows({uuid: fields for uuid, fields in changed.items() if fields or uuid in new}, new)
+            rows = {uuid: fields for uuid, fields in changed.items() if fields or uuid in new}
+            domain_records.save_rows(self._records, rows, has_new=bool(new))
             domain_records.save_definitions(
                 (self._records[uuid], self._definitions[uuid]) for uuid in changed if uuid in self._definitions
             )
@@ -275,15 +275,6 @@ class DomainMirror:
             for uuid in new & changed.keys():
                 self._records[uuid].pk = 0
             raise
-
-    def _save_rows(self, changed: Mapping[UUID, Iterable[str]], new: set[UUID]) -> None:
-        if len(changed) <= 3 and not new:
-            gone = [
-                uuid for uuid, fields in changed.items() if not domain_records.save_one(self._records[uuid], fields)
-            ]
-            changed = dict.fromkeys(gone, FIELDS)
-        if changed:
-            domain_records.save_many(self._records[uuid] for uuid in changed)
 
     def _change(
         self, uuid: UUID, fields: Iterable[str], *, is_new: bool, names: dict[int, str], redefined: bool
@@ -388,18 +379,7 @@ class DomainMirror:
 
     def _keep(self, record: DomainRecord, definition: Definition) -> None:
         self._definitions[record.uuid] = definition
-        parsed = parsed_from_json(definition.live_parsed or definition.inactive_parsed)
-        self._set(
-            record,
-            {
-                "title": parsed.title[:255],
-                "description": parsed.description,
-                "vcpu_count": parsed.vcpu_count,
-                "memory_kib": parsed.memory_kib,
-                "os_name": parsed.os_name[:100],
-                "is_template": bool(parsed.template),
-            },
-        )
+        self._set(record, listed_values(definition))
 
     def _set(self, record: DomainRecord, values: Mapping[str, object]) -> None:
         changed = {name for name, value in values.items() if getattr(record, name) != value}

@@ -1,7 +1,7 @@
 """The rows of domains as the writer holds them in memory, and how they get into the database and into messages."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -130,6 +130,15 @@ def taken_elsewhere(uuids: Collection[UUID], hypervisor_pool_id: int) -> set[UUI
         some = asked[start : start + _BATCH]
         found.update(elsewhere.filter(uuid__in=some).values_list("uuid", flat=True))
     return found
+
+
+def save_rows(records: Mapping[UUID, DomainRecord], changed: Mapping[UUID, Iterable[str]], *, has_new: bool) -> None:
+    """Write the changed columns of a few known ones; of many, and where one is new, the rows whole."""
+    if len(changed) <= 3 and not has_new:
+        gone = [uuid for uuid, columns in changed.items() if not save_one(records[uuid], columns)]
+        changed = dict.fromkeys(gone, FIELDS)
+    if changed:
+        save_many(records[uuid] for uuid in changed)
 
 
 def save_one(record: DomainRecord, columns: Iterable[str]) -> bool:
