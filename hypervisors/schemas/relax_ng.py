@@ -76,7 +76,7 @@ class _Search:
         self._until = time.monotonic() + _LOOK_SECONDS
 
     def faults(self) -> list[SchemaFault]:
-        found = list(islice(self._within(self._root), _MOST_FAULTS))
+        found = list(islice(self._within(self._root), _MOST_FAULTS)) or list(self._anywhere())
         # Out of time everything would seem to be wrong.
         return found if found and time.monotonic() < self._until else [SchemaFault(what="")]
 
@@ -91,6 +91,17 @@ class _Search:
                 yield from list(self._within(culprit)) or [_fault(culprit)]
         if not culprits:
             yield from self._attributes(element)
+
+    def _anywhere(self) -> Iterator[SchemaFault]:
+        """The one element, however deep, without which all is valid: what it stands in may be needed."""
+        for element in list(self._root.iterdescendants(etree.Element)):
+            if self._is_late():
+                return
+            with _without([element]):
+                valid = self._is_valid()
+            if valid:
+                yield _fault(element)
+                return
 
     def _single(self, element: etree._Element) -> list[etree._Element]:
         """The child without which all is valid."""

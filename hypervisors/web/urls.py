@@ -44,6 +44,8 @@ from hypervisors.web.storage import (
     storage_pool_actions,
     uploads,
     volume_actions,
+    volume_pages,
+    volume_xml_creation,
 )
 from hypervisors.web.storage import lists as storage_lists
 from hypervisors.web.storage import operations as storage_operations
@@ -80,6 +82,8 @@ urlpatterns: list[URLPattern] = [
     *storage_lists.urlpatterns,
     *storage_definitions.urlpatterns,
     *storage.urlpatterns,
+    *volume_pages.urlpatterns,
+    *volume_xml_creation.urlpatterns,
     *storage_pool_actions.urlpatterns,
     *shared_storages.urlpatterns,
     *network_lists.urlpatterns,

@@ -1,17 +1,19 @@
 """Create an empty volume, or one on top of another. Two steps: create it, tell the other hosts of the storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hypervisors.errors import HypervisorError, NameTaken, NotPossible, StorageBusy, StoragePoolFull
-from hypervisors.gateway.connections import cached_connection
+from hypervisors.gateway.connections import Connection, cached_connection
 from hypervisors.gateway.storage.volumes import (
     VolumeFacts,
     begins_with_zeros,
+    create_typed_volume,
     create_volume,
     delete_volume,
     read_volume,
@@ -52,7 +54,8 @@ _SILENT_SECONDS = 120.0
 class CreateVolumeParameters:
     """`backing_volume_id`: the volume of the same host that it is on top of.
 
-    `overcommitted`: somebody knows that it can grow beyond what is free.
+    `overcommitted`: somebody knows that it can grow beyond what is free. The rest is of XML that somebody wrote: it, as
+    libvirt is given it, what it takes on the storage at once, and how and with which secret it is encrypted.
     """
 
     name: str
@@ -61,9 +64,15 @@ class CreateVolumeParameters:
     preallocation: str = "off"
     backing_volume_id: int | None = None
     overcommitted: bool = False
+    xml: str | None = None
+    allocation_bytes: int | None = None
+    encryption: str | None = None
+    encryption_secret: str | None = None
 
     @property
     def reserved_bytes(self) -> int:
+        if self.allocation_bytes is not None:
+            return self.allocation_bytes
         return self.capacity_bytes if self.preallocation == "full" else 0
 
 
@@ -85,6 +94,10 @@ class CreateVolume(OperationType[StoragePool]):
         return (volume_lock_key(storage_pool, parameters.name), *([lock_key(backing)] if backing else []))
 
     def check(self, storage_pool: StoragePool, given: Mapping[str, Any]) -> CreateVolumeParameters:
+        return self.checked(storage_pool, given)
+
+    def checked(self, storage_pool: StoragePool, given: Mapping[str, Any], **of_xml: Any) -> CreateVolumeParameters:
+        """Raises: errors.NotPossible."""
         capacity = given.get("capacity_bytes")
         if not isinstance(capacity, int) or not _LEAST_BYTES <= capacity <= _MOST_BYTES:
             raise NotPossible(_("A volume has a size between 1 MiB and 1 PiB."))
@@ -98,6 +111,7 @@ class CreateVolume(OperationType[StoragePool]):
             ),
             backing_volume_id=backing_id if isinstance(backing_id, int) else None,
             overcommitted=bool(given.get("overcommitted")),
+            **of_xml,
         )
         backing = find_backing(parameters)
         if parameters.backing_volume_id is not None:
@@ -123,16 +137,23 @@ class CreateVolume(OperationType[StoragePool]):
     def subject_name(self, storage_pool: StoragePool, parameters: CreateVolumeParameters) -> str:
         return f"{storage_pool.name}/{parameters.name}"
 
+    def also_needs(
+        self, storage_pool: StoragePool, parameters: CreateVolumeParameters
+    ) -> Sequence[tuple[Privilege, models.Model | None]]:
+        """What it is on top of can be read through it."""
+        backing = find_backing(parameters)
+        return [(Privilege.STORAGE_VIEW, backing)] if backing else []
+
     def run(self, run: Run) -> Result:
         storage_pool = StoragePool.objects.select_related("hypervisor").get(pk=int(run.operation.subject_key))
         backing = find_backing(run.parameters)
         if run.parameters.backing_volume_id is not None and backing is None:
             raise NotPossible(_("The volume that it was to be on top of was removed from vmportal."))
-        steps = [_Create(storage_pool, run.parameters, backing), TellHosts(storage_pool)]
+        steps = [CreateStep(storage_pool, run.parameters, backing), TellHosts(storage_pool)]
         return run_steps(run, steps, done=_("It is created."))
 
 
-class _Create(Step):
+class CreateStep(Step):
     name = "create"
     label = gettext_lazy("Create the volume")
 
@@ -158,8 +179,7 @@ class _Create(Step):
             _check_backing(self._storage_pool, self._backing, self._parameters)
             check_image(run, self._backing)
         endpoint, spec = endpoint_of(run.source), _spec(self._parameters, self._backing)
-        uuid = self._storage_pool.uuid
-        call = BackgroundCall(lambda: create_volume(cached_connection(endpoint), uuid, spec), name="create-volume")
+        call = BackgroundCall(lambda: self._make(cached_connection(endpoint), spec), name="create-volume")
         self._follow(run, call)
         facts = call.result()
         if facts.capacity_bytes < spec.capacity_bytes:
@@ -173,8 +193,15 @@ class _Create(Step):
             format_=spec.format,
             backing_path=spec.backing_path,
             purpose=VolumeOrigin.DISK,
+            encryption_secret=self._parameters.encryption_secret or "",
         )
         return {"path": facts.path, "capacity_bytes": facts.capacity_bytes, "changed_at": facts.changed_at}
+
+    def _make(self, connection: Connection, spec: VolumeSpec) -> VolumeFacts:
+        uuid, xml = self._storage_pool.uuid, self._parameters.xml
+        if xml:
+            return create_typed_volume(connection, uuid, spec.name, xml)
+        return create_volume(connection, uuid, spec)
 
     def is_done(self, run: Run, intent: Made) -> bool:
         """A volume that somebody's dead worker began to reserve is not believed: it is made anew.
@@ -215,7 +242,9 @@ class _Create(Step):
             return False
         if facts.backing_path != (self._backing.path if self._backing else ""):
             return False
-        if wanted.format != "raw" and wanted.preallocation != "off":
+        if facts.encryption != (wanted.encryption or ""):
+            return False
+        if wanted.encryption or (wanted.format != "raw" and wanted.preallocation != "off"):
             # What of it is written cannot be seen from outside: only when it was last changed.
             return not changed_at or facts.changed_at == changed_at
         if wanted.format != "raw":

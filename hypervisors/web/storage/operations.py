@@ -46,6 +46,7 @@ def volume_create(request: HttpRequest, pk: int) -> HttpResponse:
         "storage_pool": storage_pool,
         "form": form,
         "url": reverse("volume_create", args=[storage_pool.pk]),
+        "xml_url": reverse("volume_create_xml", args=[storage_pool.pk]),
         "reason": why_not(storage_pool, "create_volume"),
     }
     template = "storage/create_volume.html"

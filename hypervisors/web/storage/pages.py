@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import render
 from django.urls import path
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -50,16 +50,6 @@ def storage_pool(request: HttpRequest, pk: int) -> HttpResponse:
     # The filter asks for the table alone; what else is fetched anew is picked out of the page.
     is_table = wants_part(request) and request.headers.get("HX-Target") == "volumes"
     return render(request, "storage/volumes.html" if is_table else "storage/page.html", context)
-
-
-@require_safe
-@needs(Privilege.STORAGE_VIEW)
-def volume(request: HttpRequest, pk: int) -> HttpResponse:
-    """Its line on its storage pool's page."""
-    volumes = permitted(request.user, Privilege.STORAGE_VIEW, Volume.objects.all())
-    row = get_object_or_404(volumes.select_related("storage_pool"), pk=pk)
-    url = row.storage_pool.get_absolute_url()
-    return redirect(f"{url}?{urlencode({'q': row.name})}#volume-{row.pk}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,5 +146,4 @@ _ORDERS: dict[str, Any] = {
 
 urlpatterns = [
     path("storage/<row:pk>/", storage_pool, name="storage_pool"),
-    path("storage/volumes/<row:pk>/", volume, name="volume"),
 ]
