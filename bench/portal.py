@@ -15,6 +15,7 @@ from bench.against_virsh import against_virsh_figures
 from bench.changes import event_figures, virsh_figures
 from bench.figures import Figure, publish
 from bench.fleets import DOMAINS_PER_HYPERVISOR, register, wait_for_domains, write_fleet
+from bench.hardware_page import hardware_page_figures
 from bench.live import lone_change_figures, storm_figures
 from bench.memory import idle_figures
 from bench.pages import cookies, crowd_figures, page_figures, paint_figures, signed_in, watcher_figures
@@ -77,6 +78,9 @@ def _measure_size(directory: Path, size: int, browser: Browser, *, with_all: boo
             figures += _live(stack, size, browser)
         if with_lab:
             figures += _on_lab(stack, size, directory, browser)
+        if with_all:
+            # Last: it makes a machine's row of its own.
+            figures += hardware_page_figures(stack, browser)
         return figures
     finally:
         stack.stop()

@@ -13,7 +13,7 @@ import libvirt
 
 from hypervisors.errors import Conflict
 from hypervisors.gateway.connections import Connection, translated
-from hypervisors.gateway.domains.device_removals import removal_answers
+from hypervisors.gateway.domains.device_removals import RemovalAnswers, removal_answers
 from hypervisors.gateway.domains.states import domain_state_of
 from hypervisors.libvirtxml.documents import attribute_at, parse_document
 from hypervisors.states import DomainState
@@ -104,11 +104,24 @@ def request_removal(connection: Connection, uuid: UUID, device_xml: str, *, answ
     with removal_answers(connection, uuid) as answers, translated("remove the device"):
         domain = connection.raw.lookupByUUID(uuid.bytes)
         if alias:
-            domain.detachDeviceAlias(alias, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-            answers.wait(alias, answer_seconds)
+            _ask_for(domain, alias, answers, answer_seconds)
         else:
             domain.detachDeviceFlags(device_xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         return answers.is_refused(alias)
+
+
+def _ask_for(domain: "libvirt.virDomain", alias: str, answers: RemovalAnswers, seconds: float) -> None:
+    try:
+        domain.detachDeviceAlias(alias, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    except libvirt.libvirtError as error:
+        # A refusal while the call still waits is told as its failure, too.
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
+            raise
+        answers.wait(alias, seconds)
+        if not answers.is_refused(alias):
+            raise
+    else:
+        answers.wait(alias, seconds)
 
 
 def alias_of(device_xml: str) -> str:

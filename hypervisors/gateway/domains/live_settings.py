@@ -5,6 +5,7 @@ errors.HypervisorError.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import UUID
 
 import libvirt
@@ -37,12 +38,14 @@ def plug_vcpus(connection: Connection, uuid: UUID, count: int) -> None:
 
 def unplug_vcpus(connection: Connection, uuid: UUID, count: int) -> None:
     """So many are left. The guest has to let go of the others, which it never does with those of its start: where it
-    has an agent, that switches them off instead, and they are gone from the next start on."""
+    has an agent, that switches them off first, and what it does not let go of then is gone from the next start on."""
     with translated("take vCPUs out"):
         domain = _domain(connection, uuid)
         if has_agent(domain):
             domain.agentSetResponseTimeout(_AGENT_SECONDS)
             domain.setVcpusFlags(count, _LIVE | libvirt.VIR_DOMAIN_VCPU_GUEST)
+            with suppress(libvirt.libvirtError):
+                domain.setVcpusFlags(count, _LIVE)
         else:
             domain.setVcpusFlags(count, _LIVE)
 

@@ -76,7 +76,7 @@ def test_each_setting_takes_and_the_seed_goes(made: Creator) -> None:
         "networks": [{"dhcp4": False, "addresses": ["198.51.100.7/24"], "nameservers": ["198.51.100.1"]}],
         "user_data": "write_files: [{path: /etc/from-user-data, content: 'ä: \"x\"'}]",
     }
-    spec = small_spec(NAME, memory_kib=512 * 1024, kernel_path="", initrd_path="", cmdline="")
+    spec = small_spec(NAME, vcpus=2, memory_kib=512 * 1024, kernel_path="", initrd_path="", cmdline="")
     given = made.given(NAME, method="cloud_image", start=True, cloud_init=seed, spec=spec.to_json())
     operation = succeeded(made.create(given | {"disks": [disk | {"capacity_bytes": 3072 * MIB}]}))
     assert "geheim" not in json.dumps(operation.parameters)
@@ -158,6 +158,11 @@ def _ask_the_guest(made: Creator, guest: Guest) -> None:
     # A disk that is in use is torn away by libvirt all the same: the agent says what is mounted from it.
     assert outcome.startswith("The guest has /"), outcome
     assert "mounted from vda: unmount it first" in outcome
+    # It switches off the processor that it had from its start, and keeps it until the next one.
+    row = Domain.objects.get(name=NAME)
+    ask("change_section", section="processor", values={"vcpus_current": 1})
+    assert guest.run("/usr/bin/nproc") == "1\n"
+    assert "current='1'" in made.host.virsh("dumpxml", str(row.uuid), "--inactive")
     _switch_off_key_listing(guest)
     row = Domain.objects.select_related("hypervisor").get(name=NAME)
     parameters = {"user": "anna"}

@@ -183,6 +183,31 @@ def test_a_paused_guest_is_waited_for_and_lets_go_when_it_runs(portal: Portal, t
         assert guest.ids("interface") == guest.ids("interface", stored=False)
 
 
+def test_a_guest_that_uses_a_memory_module_refuses_to_give_it_back(portal: Portal, tmp_path: Path) -> None:
+    with hardware_guest(portal, "hw-refuses", tmp_path) as guest:
+        # Its kernel takes the module for its own, which it cannot move away from.
+        xml = with_room(guest.secure_xml()).replace("</cmdline>", " memhp_default_state=online_kernel</cmdline>")
+        guest.define(xml)
+        guest.start()
+        guest.guest.wait_until_it_counts()
+        guest.host.virsh("dommemstat", guest.uuid, "--period", "1", "--live")
+        before = _memory_of(guest)
+        guest.do("add_device", device_type="memory", values={"model": "dimm", "size_kib": 128 * 1024, "node": 0})
+        wait_until(lambda: _memory_of(guest) > before + 100 * 1024, seconds=90)
+        [module] = guest.ids("memory")
+        outcome = guest.fail("remove_device", device_id=module)
+        assert outcome.startswith("The guest refuses to let go of it: it is in use. Nothing was changed")
+        assert guest.ids("memory") == guest.ids("memory", stored=False) == {module}
+        guest.do("remove_device", device_id=module, when="next_start")
+        assert (guest.ids("memory"), guest.ids("memory", stored=False)) == (set(), {module})
+
+
+def _memory_of(guest: HardwareGuest) -> int:
+    """KiB that the guest itself says it has; 0 before it has said so."""
+    lines = (line.split() for line in guest.host.virsh("dommemstat", guest.uuid).splitlines())
+    return int(dict(lines).get("available", 0))
+
+
 def test_a_new_machine_takes_what_is_plugged_in_later(portal: Portal, tmp_path: Path) -> None:
     with creator(portal) as made:
         room = {"vcpus_maximum": 4, "memory_maximum_kib": 1024 * 1024, "spare_root_ports": 8}
