@@ -101,7 +101,7 @@ def test_the_page_says_what_it_is_being_installed_from_until_that_is_over(as_ali
 def test_a_machine_without_a_definition_yet_has_a_page(as_alice: Client, domain: Domain) -> None:
     domain.definition.delete()
     assert as_alice.get(f"/vms/{domain.uuid}/").status_code == 200
-    assert "No definition has been read yet" in as_alice.get(f"/vms/{domain.uuid}/xml/").content.decode()
+    assert "There is no definition here" in as_alice.get(f"/vms/{domain.uuid}/xml/").content.decode()
 
 
 def test_xml_is_escaped_and_shown_apart_when_live_and_inactive_differ(as_alice: Client, domain: Domain) -> None:

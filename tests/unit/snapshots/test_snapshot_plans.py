@@ -113,6 +113,23 @@ def test_media_and_what_is_only_read_are_left_out(domain: Domain, volume: Volume
     assert (parameters.held, parameters.left_out) == (["vda"], ["sda", "vdb"])
 
 
+def test_libvirt_is_not_told_of_an_empty_floppy_drive_in_an_internal_snapshot(domain: Domain, volume: Volume) -> None:
+    empty = "<disk type='file' device='floppy'><target dev='fda'/></disk>"
+    _runs(domain, _xml(_disk("vda", volume.path), empty))
+    told = {
+        mode: [disk.target for disk in checked_parameters(domain, {"name": "a", "mode": mode}).spec(is_active=True).disks]
+        for mode in ("internal", "external")
+    }
+    assert told == {"internal": ["vda"], "external": ["vda", "fda"]}
+
+
+def test_a_floppy_that_can_be_written_to_is_to_be_ejected_first(domain: Domain, volume: Volume) -> None:
+    _runs(domain, _xml(_disk("vda", volume.path), _disk("fda", "/images/a.img", "raw", device="floppy")))
+    why_not = snapshot_plan(domain).why_not
+    assert "eject it first" in why_not["internal"]
+    assert why_not["external"] == ""
+
+
 def test_files_stand_beside_the_disk_under_names_that_are_free(domain: Domain, volume: Volume) -> None:
     _runs(domain, _xml(_disk("vda", volume.path)))
     Volume.objects.create(storage_pool=volume.storage_pool, name="web1-vda.before-upgrade.qcow2", path="/images/x")

@@ -62,11 +62,13 @@ class CreateSnapshotParameters:
         files = {file.target: file.path for file in self.new_files}
         kind = EXTERNAL if self.is_external else INTERNAL
         held = (SnapshotDisk(target=target, kind=kind, overlay=files.get(target, "")) for target in self.held)
+        # libvirt leaves them out of an internal one by itself, and refuses to be told so of an empty floppy drive.
+        left_out = self.left_out if self.is_external else ()
         return SnapshotSpec(
             name=self.name,
             kind=kind,
             description=self.description,
-            disks=(*held, *(SnapshotDisk(target=target, kind=NONE) for target in self.left_out)),
+            disks=(*held, *(SnapshotDisk(target=target, kind=NONE) for target in left_out)),
             has_memory=is_active and self.mode in (INTERNAL, EXTERNAL_MEMORY),
             memory_path=files.get("", "") if is_active else "",
         )

@@ -70,7 +70,7 @@ def snapshot_plan(domain: Domain) -> SnapshotPlan:
     return SnapshotPlan(
         disks=disks,
         why_not={
-            INTERNAL: _first(_internal_obstacles(domain, parsed, held, tree)),
+            INTERNAL: _first(_internal_obstacles(domain, parsed, disks, tree)),
             EXTERNAL: _first(_external_obstacles(held, tree)),
             EXTERNAL_MEMORY: _first(_memory_obstacles(domain, held, tree)),
         },
@@ -86,7 +86,8 @@ def memory_bytes(domain: Domain) -> int:
 
 def _planned(domain: Domain, disk: Disk) -> PlannedDisk:
     if disk.device in _LEFT_OUT_DEVICES or disk.read_only or not disk.source:
-        return PlannedDisk(target=disk.target, source=disk.source, is_left_out=True)
+        reason = _medium_obstacle(disk)
+        return PlannedDisk(target=disk.target, source=disk.source, is_left_out=True, why_not_internal=reason)
     volume = find_volume(domain, disk)
     return PlannedDisk(
         target=disk.target,
@@ -95,6 +96,13 @@ def _planned(domain: Domain, disk: Disk) -> PlannedDisk:
         why_not_internal=_first(_disk_internal_obstacles(disk)),
         why_not_external=_first(_disk_external_obstacles(disk, volume)),
     )
+
+
+def _medium_obstacle(disk: Disk) -> str:
+    """QEMU keeps whatever can be written, or nothing."""
+    if disk.device != "floppy" or disk.read_only or not disk.source:
+        return ""
+    return _("The medium in “%(disk)s” can be written to and hold no snapshot: eject it first.") % {"disk": disk.target}
 
 
 def _disk_internal_obstacles(disk: Disk) -> Iterator[str]:
@@ -130,12 +138,13 @@ def _disk_obstacles(disk: Disk) -> Iterator[str]:
 
 
 def _internal_obstacles(
-    domain: Domain, parsed: ParsedDomain, held: list[PlannedDisk], tree: SnapshotTree
+    domain: Domain, parsed: ParsedDomain, disks: tuple[PlannedDisk, ...], tree: SnapshotTree
 ) -> Iterator[str]:
+    held = [disk for disk in disks if not disk.is_left_out]
     yield why_no_new(tree, external=False)
     if parsed.firmware == "efi":
         yield _("It has UEFI firmware, whose variables libvirt keeps in no snapshot inside the disks.")
-    yield from (disk.why_not_internal for disk in held)
+    yield from (disk.why_not_internal for disk in disks)
     yield _no_disks(held)
     first = held[0].volume if held else None
     if domain.is_active and first is not None:
