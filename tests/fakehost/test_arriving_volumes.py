@@ -23,11 +23,11 @@ from hypervisors.operations.engine.requests import request_cancel, request_opera
 from hypervisors.operations.engine.runner import run_operation
 from hypervisors.operations.storage.uploads import begin_upload, note_arrived, note_checked, note_failure, note_progress
 from hypervisors.states import OperationState, UploadState
-from tests.fakehost.test_volume_operations import GIB, Storage, make_stale, run_to_end, storage
+from tests.fakehost.fake_storage import GIB, Storage
+from tests.fakehost.killing import make_stale, run_to_end
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
-__all__ = ["storage"]
 MIB = 1024**2
 
 

@@ -21,12 +21,10 @@ from hypervisors.operations.engine.runs import Run
 from hypervisors.operations.storage.image_checks import check_copied
 from hypervisors.operations.storage.volume_readers import needed_file
 from hypervisors.states import DomainState
-from tests.fakehost.test_volume_operations import GIB, Storage, storage
+from tests.fakehost.fake_storage import GIB, Storage
 from tests.rows import define
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-__all__ = ["storage"]
 
 
 class _Asked:

@@ -9,9 +9,9 @@ from hypervisors.operations.engine.requests import request_operation
 from hypervisors.operations.storage.volume_xml_readings import volume_xml
 from hypervisors.operations.storage.volume_xml_tasks import read_xml
 from hypervisors.states import OperationState
-from tests.fakehost.test_volume_operations import GIB, Storage, run_to_end, storage
+from tests.fakehost.fake_storage import GIB, Storage
+from tests.fakehost.killing import run_to_end
 
-__all__ = ["storage"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
 
