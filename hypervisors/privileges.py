@@ -9,7 +9,7 @@ class Privilege(StrEnum):
     DOMAIN_VIEW = "domain.view"  # see it, its history, and its screen without touching it
     DOMAIN_CONSOLE = "domain.console"  # type and click in it
     DOMAIN_OPERATE = "domain.operate"  # start, stop, pause, save, reset
-    DOMAIN_CONFIGURE = "domain.configure"  # rename, describe, start with the host
+    DOMAIN_CONFIGURE = "domain.configure"  # hardware, rename, describe, start with the host
     DOMAIN_SNAPSHOT = "domain.snapshot"  # take, revert to and delete snapshots, by hand and by schedule
     DOMAIN_MIGRATE = "domain.migrate"
     DOMAIN_CREATE = "domain.create"  # make new ones on a host
