@@ -8,6 +8,9 @@ import { visible, word } from "./words.js";
 const NAMES_SHOWN = 8;
 
 class VpConfirm extends HTMLElement {
+  // What was said yes to, and is about to be asked for once more.
+  meant = new WeakSet();
+
   connectedCallback() {
     this.dialog = this.querySelector("dialog");
     document.body.addEventListener("htmx:confirm", this.ask);
@@ -18,16 +21,28 @@ class VpConfirm extends HTMLElement {
   }
 
   ask = async (event) => {
-    const { confirm, confirmName, confirmHost, confirmTitle, confirmText, confirmYes, confirmDanger, confirmOf } = event.detail.elt.dataset;
-    if (!confirm) return;
+    const { elt } = event.detail;
+    const { confirm, confirmName, confirmHost, confirmTitle, confirmText, confirmYes, confirmDanger, confirmOf } = elt.dataset;
+    if (!confirm || this.meant.delete(elt)) return;
     event.preventDefault();
     const about = { name: confirmName, host: confirmHost, title: confirmTitle };
     const isMeant = await this.confirmed({ title: confirm, about, text: confirmText, yes: confirmYes, danger: Boolean(confirmDanger) });
     if (!isMeant) return;
     // What it was asked about is another by now: that is to be answered.
-    if (event.detail.elt.dataset.confirmOf !== confirmOf) await this.ask(event);
-    else event.detail.issueRequest(true);
+    if (elt.dataset.confirmOf !== confirmOf) await this.ask(event);
+    else if (elt.isConnected) event.detail.issueRequest(true);
+    else this.askSuccessor(elt);
   };
+
+  // Drawn anew while the question stood: htmx sends nothing for what has left the page. Where its successor asks the same
+  // of the same, that is answered already; else it asks its own question.
+  askSuccessor(former) {
+    const successor = [...document.querySelectorAll("[data-confirm][hx-post]")].find((one) => sends(one) === sends(former));
+    if (!successor) return;
+    if (asked(successor) === asked(former)) this.meant.add(successor);
+    if (successor.tagName === "FORM") successor.requestSubmit();
+    else successor.click();
+  }
 
   confirmed({ title, about = {}, text = "", names = [], yes, danger = false }) {
     const part = (name) => this.dialog.querySelector(name);
@@ -53,6 +68,14 @@ class VpConfirm extends HTMLElement {
     });
   }
 }
+
+// Where it is sent to, and with what; each page has a token of its own.
+function sends(element) {
+  const fields = element.tagName === "FORM" ? [...new FormData(element)].filter(([name]) => name !== "csrfmiddlewaretoken") : [];
+  return JSON.stringify([element.getAttribute("hx-post"), element.getAttribute("hx-vals"), element.name, element.value, fields]);
+}
+
+const asked = (element) => JSON.stringify(Object.entries(element.dataset).filter(([name]) => name.startsWith("confirm")));
 
 // The question's words with the name in an element of its own.
 function withName(question, name) {

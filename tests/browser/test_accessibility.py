@@ -59,6 +59,9 @@ MORE_SCREENS = {
     "export": "/vms/{uuid}/export/",
     "add a person": "/people/add/",
     "new volume": "{storage}volumes/create/",
+    "new volume as XML": "{storage}volumes/create/xml/",
+    "a volume": "{volume}",
+    "a volume's XML": "{volume}xml/",
     "fetch": "{storage}fetch/",
     "processor": "/vms/{uuid}/hardware/?show=section:processor",
     "add a network card": "/vms/{uuid}/hardware/?show=add:interface",
@@ -69,6 +72,7 @@ MORE_SCREENS = {
     "XML": "/vms/{uuid}/xml/",
     "go back to a snapshot": "{snapshot}revert/",
     "delete a snapshot": "{snapshot}delete/",
+    "a snapshot's XML": "{snapshot}xml/",
     "a storage pool's XML": "{storage}xml/",
     "a host's networks": "/hypervisors/{host}/networks/",
     "a host's devices": "/hypervisors/{host}/devices/",
@@ -125,6 +129,8 @@ def guest_with_snapshot(lab: Lab, name: str) -> Iterator[Guest]:
         disk = f"vda,file={overlay}"
         lab.hosts[0].virsh("snapshot-create-as", made.uuid, "before", "--disk-only", "--diskspec", disk)
         lab.hosts[0].virsh("start", made.uuid)
+        # So that its disk is a volume.
+        lab.hosts[0].virsh("pool-refresh", "shared")
         yield made
     finally:
         remove_guest(lab.hosts, made)
@@ -139,6 +145,10 @@ def places(page: Page, guest: Guest) -> dict[str, str]:
     page.goto(f"/hypervisors/{host}/storage/")
     storage = page.get_by_role("link", name="shared").get_attribute("href")
     pool = page.locator(".vp-pretitle a").last.get_attribute("href")
+    assert storage is not None
+    page.goto(storage)
+    volumes = page.locator("main a[href^='/storage/volumes/']").filter(has_text=Path(guest.disk_path).name)
+    volume = volumes.first.get_attribute("href", timeout=60_000)
     page.goto("/storage/")
     shared = page.get_by_role("link", name="shared", exact=True).get_attribute("href")
     page.goto(f"/vms/{guest.uuid}/snapshots/")
@@ -148,7 +158,7 @@ def places(page: Page, guest: Guest) -> dict[str, str]:
     network = page.locator("main").get_by_role("link", name="default", exact=True).get_attribute("href")
     assert snapshot is not None
     assert network is not None
-    assert storage is not None
+    assert volume is not None
     assert pool is not None
     assert shared is not None
     pool = pool.rstrip("/").rpartition("/")[2]
@@ -156,6 +166,7 @@ def places(page: Page, guest: Guest) -> dict[str, str]:
         "uuid": guest.uuid,
         "host": host,
         "storage": storage,
+        "volume": volume,
         "pool": pool,
         "shared": shared,
         "snapshot": f"/snapshots/{snapshot.rpartition('=')[2]}/",
