@@ -117,7 +117,9 @@ def test_libvirt_is_not_told_of_an_empty_floppy_drive_in_an_internal_snapshot(do
     empty = "<disk type='file' device='floppy'><target dev='fda'/></disk>"
     _runs(domain, _xml(_disk("vda", volume.path), empty))
     told = {
-        mode: [disk.target for disk in checked_parameters(domain, {"name": "a", "mode": mode}).spec(is_active=True).disks]
+        mode: [
+            disk.target for disk in checked_parameters(domain, {"name": "a", "mode": mode}).spec(is_active=True).disks
+        ]
         for mode in ("internal", "external")
     }
     assert told == {"internal": ["vda"], "external": ["vda", "fda"]}
