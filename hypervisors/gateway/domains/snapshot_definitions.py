@@ -10,10 +10,14 @@ from uuid import UUID
 
 import libvirt
 
-from hypervisors.errors import Conflict, HypervisorError
+from hypervisors.errors import Conflict
 from hypervisors.gateway.connections import Connection, translated
+from hypervisors.gateway.domains.hardware import sha256_of
 from hypervisors.gateway.domains.snapshots import current_name
+from hypervisors.gateway.domains.typed_definitions import KeptDefinition
 from hypervisors.libvirtxml.domain_snapshots import describe_snapshot
+
+_SECURE = libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE
 
 
 def read_snapshot_xml(connection: Connection, uuid: UUID, name: str) -> str:
@@ -28,36 +32,33 @@ def redefine_snapshot(
     name: str,
     write: Callable[[str, str], str],
     *,
-    is_base: Callable[[str], bool],
+    base_sha256: str,
     by_schema: bool,
-) -> str:
+) -> KeptDefinition:
     """Have it be defined as `write` makes of what is said, without and with passwords; what libvirt kept of it.
 
     `by_schema`: libvirt refuses what its schema does not know, which it would pass over otherwise.
-    Raises: errors.Conflict when what is said is not `is_base`, HypervisorError, ValueError from `write`.
+    Raises: errors.Conflict when it is not of this digest, HypervisorError, ValueError from `write`.
     """
     with translated("define the snapshot"):
         domain = connection.raw.lookupByUUID(uuid.bytes)
         snapshot = domain.snapshotLookupByName(name, 0)
         shown = str(snapshot.getXMLDesc(0))
-        if not is_base(shown):
+        if sha256_of(shown) != base_sha256:
             raise Conflict("The snapshot was changed meanwhile.")
-        secure = str(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+        secure = str(snapshot.getXMLDesc(_SECURE))
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE if by_schema else 0
         _redefine(domain, name, write(shown, secure), flags)
-        return str(domain.snapshotLookupByName(name, 0).getXMLDesc(0))
+        kept = domain.snapshotLookupByName(name, 0)
+        return KeptDefinition(shown_xml=str(kept.getXMLDesc(0)), secure_xml=str(kept.getXMLDesc(_SECURE)))
 
 
 def set_snapshot_description(connection: Connection, uuid: UUID, name: str, description: str) -> None:
     """Only what libvirt knows of it changes. Raises: errors.NotFound, and other HypervisorErrors."""
     with translated("describe the snapshot"):
         domain = connection.raw.lookupByUUID(uuid.bytes)
-        secure = domain.snapshotLookupByName(name, 0).getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)
+        secure = domain.snapshotLookupByName(name, 0).getXMLDesc(_SECURE)
         _redefine(domain, name, describe_snapshot(secure, description), 0)
-
-
-def is_refused_by_schema(error: HypervisorError | None) -> bool:
-    return error is not None and error.libvirt_code == libvirt.VIR_ERR_XML_INVALID_SCHEMA
 
 
 def _redefine(domain: "libvirt.virDomain", name: str, xml: str, flags: int) -> None:

@@ -12,31 +12,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from lxml import etree
 
-from hypervisors.errors import Conflict, HypervisorError, NotPossible
-from hypervisors.gateway.connections import Connection
-from hypervisors.gateway.domains.hardware import sha256_of
-from hypervisors.gateway.domains.typed_definitions import (
-    KeptDefinition,
-    define_typed,
-    is_refused_by_schema,
-    read_stored,
-)
-from hypervisors.inventory.xml_versions import MADE_SHA256
+from hypervisors.errors import NotPossible
+from hypervisors.gateway.domains.typed_definitions import define_typed, read_stored
 from hypervisors.libvirtxml.documents import parse_document, text_at
-from hypervisors.libvirtxml.secret_restoring import restore_secrets
 from hypervisors.libvirtxml.typed_documents import read_typed, written
 from hypervisors.models import Domain, Operation
-from hypervisors.operations.definitions.losses import losses_text
 from hypervisors.operations.domains.creation.names import machine_with_mac
 from hypervisors.operations.domains.domain_operations import DomainOperation, transient
-from hypervisors.operations.domains.hardware.checks import changed_meanwhile, checked_base, definition_of, host_of
+from hypervisors.operations.domains.hardware.checks import checked_base, definition_of, host_of
 from hypervisors.operations.domains.hardware.guards import needs_to_become
 from hypervisors.operations.domains.named_storage import named_volumes, storage_problem
-from hypervisors.operations.engine.runs import Outcome, Result, Run, failed, interrupted
+from hypervisors.operations.domains.typed_xml import TypedXml
+from hypervisors.operations.engine.runs import Result, Run
 from hypervisors.privileges import Privilege
-from hypervisors.states import OperationState
-
-_CALL_SECONDS = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,66 +92,18 @@ class DefineXml(DomainOperation):
         return DefineXmlParameters(**(vars(stored) | {"macs": tuple(stored.macs)}))
 
     def run(self, run: Run) -> Result:
-        parameters: DefineXmlParameters = run.parameters
-        if run.adopted and run.ask(lambda connection: _is_another(connection, run, parameters.base_sha256)):
-            return interrupted(_("The worker that did this was interrupted; the definition is another by now."))
-        change = _Change(parameters)
-        problem: HypervisorError | None = None
-        try:
-            run.ask(lambda connection: change.make(connection, run), seconds=_CALL_SECONDS)
-        except Conflict:
-            return failed(changed_meanwhile())
-        except ValueError as error:
-            return failed(str(error))
-        except HypervisorError as error:
-            problem = error
-        if is_refused_by_schema(problem):
-            return failed(_("%(problem)s You can apply it without the schema.") % {"problem": problem})
-        outcome = run.judge(lambda connection: change.is_made(connection, run), done=_done(run), problem=problem)
-        if outcome.state != OperationState.SUCCEEDED:
-            return outcome
-        text = " ".join([outcome.text, *change.losses()])
-        return Outcome(state=outcome.state, text=text, progress=change.made())
-
-
-class _Change:
-    """One definition: what was written, and what libvirt made of it."""
-
-    def __init__(self, parameters: DefineXmlParameters) -> None:
-        self._parameters = parameters
-        self._lost_secrets: tuple[str, ...] = ()
-        self._kept: KeptDefinition | None = None
-
-    def make(self, connection: Connection, run: Run) -> None:
-        """Raises: errors.Conflict, HypervisorError, ValueError."""
-        wanted = self._parameters
-        self._kept = define_typed(
-            connection, run.uuid, self._written, base_sha256=wanted.base_sha256, by_schema=wanted.by_schema
+        wanted: DefineXmlParameters = run.parameters
+        typed = TypedXml(
+            xml=wanted.xml,
+            base_sha256=wanted.base_sha256,
+            define=lambda connection, write: define_typed(
+                connection, run.uuid, write, base_sha256=wanted.base_sha256, by_schema=wanted.by_schema
+            ),
+            read=lambda connection: read_stored(connection, run.uuid),
+            done=_done(run),
+            replaced=_("The worker that did this was interrupted; the definition is another by now."),
         )
-
-    def is_made(self, connection: Connection, run: Run) -> bool:
-        # Where nothing came back it is known only that it is not what it was.
-        return self._kept is not None or _is_another(connection, run, self._parameters.base_sha256)
-
-    def made(self) -> dict[str, str]:
-        """For whoever sees the definition next, so that it is known whose doing it is."""
-        return {MADE_SHA256: sha256_of(self._kept.shown_xml)} if self._kept else {}
-
-    def losses(self) -> list[str]:
-        """What is not as it was typed, a sentence each."""
-        # libvirt keeps the passwords that were typed, and does not show them.
-        left_out = losses_text(self._parameters.xml, self._kept.secure_xml) if self._kept else ""
-        texts = [left_out] if left_out else []
-        if self._lost_secrets:
-            texts.append(
-                _("Passwords that went with what was removed: %(what)s.") % {"what": ", ".join(self._lost_secrets)}
-            )
-        return texts
-
-    def _written(self, shown: str, secure: str) -> str:
-        restored = restore_secrets(self._parameters.xml, shown=shown, secure=secure)
-        self._lost_secrets = restored.lost
-        return restored.xml
+        return typed.run(run)
 
 
 def says_the_same(root: etree._Element, xml: str) -> bool:
@@ -173,10 +113,6 @@ def says_the_same(root: etree._Element, xml: str) -> bool:
 
 def _canonical(root: etree._Element) -> str:
     return str(etree.canonicalize(written(root), strip_text=True))
-
-
-def _is_another(connection: Connection, run: Run, base_sha256: str) -> bool:
-    return sha256_of(read_stored(connection, run.uuid)) != base_sha256
 
 
 def _done(run: Run) -> str:
